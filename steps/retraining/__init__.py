@@ -1,0 +1,1 @@
+"""Retraining of Spark ML binary classifiers behind a paired champion/challenger gate."""
