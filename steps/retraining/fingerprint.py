@@ -1,0 +1,98 @@
+"""A fingerprint of what a frame holds, whatever the order and the partitioning of its rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+# Two salts make two 64-bit hashes of a row: one alone would collide by chance in large data sets.
+_SALTS = (1, 2)
+
+# (shift, bits): a hash is summed in three pieces, so that a sum stays exact below 2**41 rows.
+_PIECES = ((0, 22), (22, 22), (44, 20))
+
+_PLAIN_TYPES = (
+    T.StringType,
+    T.BinaryType,
+    T.BooleanType,
+    T.IntegralType,
+    T.FractionalType,
+    T.DateType,
+    T.TimestampType,
+    T.TimestampNTZType,
+)
+
+
+class Fingerprint(NamedTuple):
+    """What a frame holds.
+
+    Attributes:
+        digest: 32 hexadecimal digits over the schema, the number of rows and the rows.
+        n_rows: The number of rows.
+    """
+
+    digest: str
+    n_rows: int
+
+
+def fingerprint(frame: DataFrame) -> Fingerprint:
+    """Fingerprint the rows and the schema of a frame in one aggregation.
+
+    Equal frames have equal fingerprints: the order of rows and of columns, the partitioning, the
+    session's time zone and the version of Spark do not matter. Values, nulls, duplicates, column
+    names and column types do. All NaN are one value, and so are 0.0 and -0.0.
+
+    Args:
+        frame: Any number of rows; columns of plain types (no arrays, maps or structs).
+
+    Returns:
+        The digest and the number of rows.
+
+    Raises:
+        RetrainingError: A column has a nested type.
+    """
+    fields = sorted(frame.schema.fields, key=lambda field: field.name)
+    for field in fields:
+        if not isinstance(field.dataType, _PLAIN_TYPES):
+            raise RetrainingError(
+                f"column {field.name} has type {field.dataType.simpleString()}, "
+                "which has no fingerprint",
+                "keep columns of plain types only",
+            )
+    parts = [part for field in fields for part in _hashable(field)]
+    hashes = frame.select(*(F.xxhash64(F.lit(s), *parts).alias(f"hash_{s}") for s in _SALTS))
+    sums = [
+        F.sum(F.shiftrightunsigned(f"hash_{salt}", shift).bitwiseAND((1 << bits) - 1))
+        for salt in _SALTS
+        for shift, bits in _PIECES
+    ]
+    n_rows, *totals = hashes.agg(F.count(F.lit(1)), *sums).collect()[0]
+    content = {
+        "columns": [[field.name, field.dataType.simpleString()] for field in fields],
+        "n_rows": n_rows,
+        "sums": [total or 0 for total in totals],
+    }
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+    return Fingerprint(digest, n_rows)
+
+
+def _hashable(field: T.StructField) -> tuple[Column, Column]:
+    """A column as two: xxhash64 skips nulls, so (null, 1) and (1, null) would be one row."""
+    column = F.col("`" + field.name.replace("`", "``") + "`")
+    value = column
+    if isinstance(field.dataType, T.FloatType | T.DoubleType):
+        value = (
+            F.when(F.isnan(column), F.lit(float("nan")))
+            .when(column == 0.0, F.lit(0.0))
+            .otherwise(column)
+        )
+    return column.isNull(), value

@@ -1,0 +1,92 @@
+"""Which field of a raw file is which column of the description."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
+from retraining import storage
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pyspark.sql import SparkSession
+
+    from retraining.description import Description
+
+
+def late_columns(description: Description) -> frozenset[str]:
+    """What may be unknown when a row is to be scored."""
+    late = set(description.never_features) - set(description.not_null_columns)
+    used = {name for entry in description.features.rolling for name in (entry.key, entry.value)}
+    return frozenset(late - used) | {description.label.column}
+
+
+def match(
+    path: str, names: Sequence[str], description: Description, optional: frozenset[str]
+) -> dict[str, str]:
+    """The file's name of each column, its own name before its other ones."""
+    found = {}
+    for column, rule in description.columns.items():
+        candidates = [name for name in (column, *rule.source) if name in names]
+        if candidates:
+            found[column] = candidates[0]
+        elif column not in optional:
+            raise RetrainingError(
+                f"{path} has no column {' or '.join((column, *rule.source))}",
+                f"its columns are {', '.join(names)}; name the one to read as a source of {column}",
+            )
+    return found
+
+
+def group_text(
+    spark: SparkSession, paths: Sequence[str], description: Description, optional: frozenset[str]
+) -> Iterable[tuple[tuple[str | None, ...], list[str]]]:
+    """Group text files by what their fields are; None is a field that is left out."""
+    columns = tuple(description.columns)
+    groups: dict[tuple[str | None, ...], list[str]] = defaultdict(list)
+    for path in paths:
+        if not description.files.header and not optional:
+            groups[columns].append(path)
+            continue
+        first = _first_fields(spark, path, description)
+        if description.files.header:
+            names = [name.strip() for name in first]
+            found = match(path, names, description, optional)
+            by_index = {names.index(name): column for column, name in found.items()}
+            groups[tuple(by_index.get(index) for index in range(len(names)))].append(path)
+        else:
+            absent = columns[len(first) :]
+            fields = columns[: len(first)] if optional.issuperset(absent) else columns
+            groups[fields].append(path)
+    return groups.items()
+
+
+def group_parquet(spark: SparkSession, paths: Iterable[str]) -> Iterable[list[str]]:
+    """Group parquet files by schema, from their footers: Spark takes one file's for all."""
+    jvm, hadoop = spark._jvm, spark._jsc.hadoopConfiguration()
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        try:
+            where = jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
+            source = jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromPath(where, hadoop)  # type: ignore[union-attr]
+            footer = jvm.org.apache.parquet.hadoop.ParquetFileReader.open(source)  # type: ignore[union-attr]
+            schema = footer.getFileMetaData().getSchema().toString()
+            footer.close()
+        except (Py4JJavaError, PySparkException) as error:
+            raise RetrainingError(f"{path} is no parquet file", "write it again") from error
+        groups[schema].append(path)
+    return groups.values()
+
+
+def _first_fields(spark: SparkSession, path: str, description: Description) -> list[str]:
+    comment = description.files.comment
+    for line in storage.read_lines(spark, path):
+        if line.strip() and not (comment and line.startswith(comment)):
+            return next(csv.reader([line.lstrip("\ufeff")], delimiter=description.files.separator))
+    return [] if description.files.header else list(description.columns)

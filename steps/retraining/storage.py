@@ -1,0 +1,167 @@
+"""Files and folders through Hadoop's FileSystem API: local, s3a:// and hdfs:// behave the same."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import SparkSession
+
+
+class Entry(NamedTuple):
+    """A file or folder.
+
+    Attributes:
+        path: Absolute, with its scheme.
+        size: Bytes.
+        modified: Milliseconds since 1970.
+        is_folder: A folder, not a file.
+    """
+
+    path: str
+    size: int
+    modified: int
+    is_folder: bool
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+
+def find(spark: SparkSession, pattern: str) -> list[Entry]:
+    """The file or folder of that path or, if there is none, all that match it as a glob."""
+    with _explained(pattern):
+        fs, path = _open(spark, pattern)
+        if fs.exists(path):
+            return [_entry(fs.getFileStatus(path))]
+        return [_entry(status) for status in fs.globStatus(path) or ()]
+
+
+def list_folder(spark: SparkSession, folder: str) -> list[Entry]:
+    """What is directly in a folder, by name; hidden names (`.` or `_` first) are left out."""
+    with _explained(folder):
+        fs, path = _open(spark, folder)
+        entries = [_entry(status) for status in fs.listStatus(path)]
+    return sorted(entry for entry in entries if not entry.name.startswith((".", "_")))
+
+
+def exists(spark: SparkSession, path: str) -> bool:
+    """Whether there is a file or folder of that path."""
+    with _explained(path):
+        fs, where = _open(spark, path)
+        return bool(fs.exists(where))
+
+
+def make_absolute(spark: SparkSession, path: str) -> str:
+    """The path with its scheme, from the working directory if it is relative."""
+    with _explained(path):
+        fs, where = _open(spark, path)
+        return str(fs.makeQualified(where).toString())
+
+
+def read_text(spark: SparkSession, path: str) -> str:
+    """The text of a UTF-8 file; it is held in the driver's memory."""
+    with _explained(path):
+        fs, where = _open(spark, path)
+        stream = fs.open(where)
+        try:
+            return str(_jvm(spark).org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        finally:
+            stream.close()
+
+
+def read_lines(spark: SparkSession, path: str) -> Iterator[str]:
+    """The lines of a UTF-8 file, decompressed by its suffix, as far as they are asked for."""
+    with _explained(path):
+        fs, where = _open(spark, path)
+        jvm = _jvm(spark)
+        stream = fs.open(where)
+        codecs = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(_configuration(spark))
+        codec = codecs.getCodec(where)
+        source = stream if codec is None else codec.createInputStream(stream)
+        reader = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(source, "UTF-8"))
+        try:
+            while (line := reader.readLine()) is not None:
+                yield str(line)
+        finally:
+            reader.close()
+
+
+def write_text(spark: SparkSession, path: str, text: str) -> None:
+    """Write a UTF-8 file in one step: a reader sees all of it or none."""
+    draft = f"{path}.tmp"
+    with _explained(path):
+        fs, where = _open(spark, draft)
+        stream = fs.create(where)
+        try:
+            stream.write(bytearray(text.encode()))
+        finally:
+            stream.close()
+    move(spark, draft, path)
+
+
+def move(spark: SparkSession, source: str, target: str) -> None:
+    """Rename a file or folder; the folders above the target are made.
+
+    Raises:
+        RetrainingError: If the target exists or the storage refuses.
+    """
+    with _explained(target):
+        fs, where = _open(spark, target)
+        if fs.exists(where):
+            raise RetrainingError(f"{target} exists", "remove it or choose another place")
+        fs.mkdirs(where.getParent())
+        if not fs.rename(_path(spark, source), where):
+            raise RetrainingError(f"{source} cannot be renamed to {target}", "check permissions")
+
+
+def remove(spark: SparkSession, path: str) -> None:
+    """Remove a file, or a folder and all in it; nothing happens if there is none."""
+    with _explained(path):
+        fs, where = _open(spark, path)
+        fs.delete(where, True)  # noqa: FBT003 (a Java method)
+
+
+def _open(spark: SparkSession, path: str) -> tuple[Any, Any]:
+    where = _path(spark, path)
+    return where.getFileSystem(_configuration(spark)), where
+
+
+def _path(spark: SparkSession, path: str) -> Any:  # noqa: ANN401 (a Java object)
+    return _jvm(spark).org.apache.hadoop.fs.Path(path)
+
+
+def _jvm(spark: SparkSession) -> Any:  # noqa: ANN401 (a Java object)
+    return spark._jvm  # PySpark has no public way to Hadoop
+
+
+def _configuration(spark: SparkSession) -> Any:  # noqa: ANN401 (a Java object)
+    return spark._jsc.hadoopConfiguration()
+
+
+def _entry(status: Any) -> Entry:  # noqa: ANN401 (a Java object)
+    path = str(status.getPath().toString())
+    return Entry(path, status.getLen(), status.getModificationTime(), status.isDirectory())
+
+
+@contextmanager
+def _explained(path: str) -> Iterator[None]:
+    """Turn what the storage throws (no such bucket, no permission, no connector) into one line."""
+    try:
+        yield
+    except (Py4JJavaError, PySparkException) as error:
+        told = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
+        reason = str(told).strip().splitlines()[0]
+        raise RetrainingError(
+            f"{path} cannot be reached ({reason})",
+            "check the path, the credentials and that Spark has the connector of its scheme",
+        ) from error
