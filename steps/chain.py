@@ -1,0 +1,126 @@
+"""The whole chain, from raw files to a verdict and what follows from it.
+
+Each step is a child run of its own, made by `mlflow.projects`. Without an input, transactions are
+simulated first; each further run then adds some days and goes through a second cycle against the
+champion that the first one left. An interrupted chain goes on with its `pipeline_id`: what has
+finished is not repeated.
+
+    mlflow run .
+    mlflow run . -P dataset=drivers -P input=drivers.parquet
+    mlflow run . -P pipeline_id=20260131-235959-1a2b3c
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import mlflow
+
+from retraining import inputs, lineage, options, projects
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+
+@click.command(cls=options.StepCommand)
+@options.option(
+    "--input", "Raw files, as preprocess takes them. Empty: simulate.", type=options.STRING
+)
+@options.dataset
+@options.data_root
+@options.option("--as-of", "Prepare as on this day; as preprocess takes it.", type=options.STRING)
+@options.model_name
+@options.option(
+    "--trials",
+    "Number of trials. Empty: as described.",
+    type=options.Optional(click.IntRange(min=1)),
+)
+@options.option(
+    "--alpha",
+    "Greatest chance of a false promotion. Empty: as described.",
+    type=options.Optional(click.FloatRange(0, 1, min_open=True, max_open=True)),
+)
+@options.seed
+@options.pipeline_id
+@options.spark_master
+def main(**parameters: object) -> None:
+    """Run the whole chain: (simulate,) preprocess, train, tune, ab_test, promote."""
+    with lineage.open_step("main", parameters, begins_cycle=True) as run:
+        told = {key: value for key, value in run.parameters.items() if value}
+        description = inputs.read_description(told["dataset"])
+        told["pipeline_id"] = run.pipeline_id
+        runs = {}
+        for step, taken in _steps(told, description.name).items():
+            options.progress(f"== {step}")
+            runs[step] = _run_step(step, {key: told[key] for key in taken if key in told})
+        table = summarise(run.pipeline_id, runs)
+        mlflow.log_text(table, "chain.txt")
+        mlflow.set_tag("verdict", runs["ab_test"].data.tags["verdict"])
+        run.summary = f"verdict {runs['ab_test'].data.tags['verdict']}\n\n```\n{table}\n```"
+        click.echo(f"\n{table}")
+
+
+def summarise(pipeline_id: str, runs: dict[str, Run]) -> str:
+    """One table of what happened: who was compared, what came out, where to read on."""
+    test, moved = runs["ab_test"].data, runs["promote"].data
+    metric = test.metrics
+    rows = [("pipeline", pipeline_id)]
+    rows += [(role, test.tags[f"input.{role}"]) for role in ("champion", "challenger")]
+    rows += [
+        ("scores", f"{metric['champion']:.4f} -> {metric['challenger']:.4f}"),
+        ("effect", f"{metric['effect_size']:+.4f}, p {metric['pvalue']:.4g}"),
+        ("interval", f"[{metric['ci_lower']:+.4f}, {metric['ci_upper']:+.4f}]"),
+        ("holdout", f"{metric['n_rows']:,.0f} rows, {metric['n_positives']:,.0f} positives"),
+        ("verdict", test.tags["verdict"]),
+        ("because", test.tags["verdict.reasons"]),
+        ("outcome", moved.tags["result.summary"]),
+        ("report", f"{runs['ab_test'].info.artifact_uri}/report.html"),
+    ]
+    rows += [(f"run {step}", _link(run)) for step, run in runs.items()]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _steps(told: dict[str, str], name: str) -> dict[str, list[str]]:
+    """The steps in order, each with the parameters that it takes over from the chain."""
+    common = ["pipeline_id", "spark_master"]
+    fits = ["model_name", "seed", *common]
+    steps = {
+        "preprocess": ["input", "dataset", "data_root", "as_of", *common],
+        "train": fits,
+        "tune": ["trials", *fits],
+        "ab_test": ["alpha", *fits],
+        "promote": common,
+    }
+    if "input" in told:
+        return steps
+    if name != "fraud":
+        raise RetrainingError(
+            f"input is empty, and only the data set fraud can be simulated, not {name}",
+            "say where the raw files are with input=",
+        )
+    return {"simulate": ["data_root", "seed", "pipeline_id"], **steps}
+
+
+def _run_step(step: str, parameters: dict[str, str]) -> Run:
+    try:
+        done = projects.run(str(options.ROOT), step, parameters)
+    except RetrainingError as error:
+        pipeline_id = parameters["pipeline_id"]
+        raise RetrainingError(
+            str(error), f"mend it, then go on with `mlflow run . -P pipeline_id={pipeline_id}`"
+        ) from error
+    return done
+
+
+def _link(run: Run) -> str:
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith("http"):
+        return f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    return str(run.info.run_id)
+
+
+if __name__ == "__main__":
+    main()

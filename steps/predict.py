@@ -1,0 +1,121 @@
+"""Score rows with a model of the registry, features built as the model's own description says.
+
+Reads raw files, or rows that already hold every feature. Writes one parquet row for each: key,
+score, prediction, model name, version and run id; bad rows go to quarantine. Rows in = rows out +
+rows quarantined.
+
+    mlflow run . -e predict -P input=/data/new
+    python steps/predict.py --input new.parquet --model models:/fraud/3 --output /data/scored
+    spark-submit steps/predict.py --input today.txt --history '/data/raw/*.txt'
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+import mlflow
+
+from retraining import inputs, lineage, models, options, prediction, registry, sources
+from retraining.session import open_session
+
+if TYPE_CHECKING:
+    from retraining.sources import RawFile
+
+
+@click.command(cls=options.StepCommand)
+@options.option(
+    "--input",
+    "File, folder, glob or comma-separated list; or a .json list. Empty: where simulate writes.",
+    type=options.STRING,
+)
+@options.option(
+    "--history",
+    "Raw files of earlier rows: looked back at by rolling features, not scored.",
+    type=options.STRING,
+)
+@options.option("--model", "Model URI. Empty: the champion.", type=options.STRING)
+@options.model_name
+@options.option(
+    "--output",
+    "Folder to make. Empty: predictions/RUN_ID in the data root.",
+    type=options.STRING,
+)
+@options.data_root
+@options.pipeline_id
+@options.spark_master
+def predict(**parameters: object) -> None:
+    """Score raw rows with the champion."""
+    with lineage.open_step("predict", parameters) as run:
+        score_rows(run, **parameters)  # type: ignore[arg-type]
+        click.echo(f"predict: {run.summary}")
+
+
+def score_rows(
+    run: lineage.StepRun,
+    *,
+    input: str | None,  # noqa: A002 (the parameter's name)
+    history: str | None,
+    model: str | None,
+    model_name: str | None,
+    output: str | None,
+    data_root: str | None,
+    spark_master: str | None,
+    **_: object,
+) -> None:
+    """Read, build features, score and write; the result goes to `run.summary`."""
+    name = model_name or (None if model else inputs.newest_model_name())
+    exact = registry.exact_uri(model or f"models:/{name}@{registry.CHAMPION}")
+    version = registry.version_at(exact)
+    run.use("model", exact, version.run_id)
+    run.pin(model=exact)
+    with open_session("predict", spark_master) as spark:
+        registered = models.load(exact)
+        source = input or inputs.raw_folder(data_root, registered.description.name)
+        files = sources.list_files(spark, inputs.local_copy(source))
+        _keep_files(run, "input", source, files)
+        earlier: tuple[RawFile, ...] = ()
+        if history:
+            listed = sources.list_files(spark, inputs.local_copy(history))
+            earlier = tuple(file for file in listed if file not in files)
+            _keep_files(run, "history", history, earlier)
+        digest = inputs.digest_of((*files, *earlier))
+        if run.reuse({"files": digest, "model": exact}):
+            return
+        options.progress(f"predict: {exact} scores the rows of {len(files)} files")
+        root = inputs.data_root(data_root)
+        run.pin(output="", data_root=root)
+        made = prediction.predict(
+            spark,
+            registered,
+            files=files,
+            history=earlier,
+            folder=output or f"{root}/{registered.description.name}/predictions/{run.run_id}",
+            run_id=run.run_id,
+        )
+    mlflow.log_metrics(
+        {
+            "rows_read": made.n_rows + made.n_quarantined,
+            "rows_scored": made.n_rows,
+            "quarantined": made.n_quarantined,
+            "predicted_positive": made.n_positives,
+        }
+    )
+    mlflow.set_tags({"predictions_uri": made.uri, "fingerprint.scores": made.fingerprint})
+    run.summary = (
+        f"{made.n_rows:,} rows scored by {exact}, {made.n_positives:,} predicted positive, "
+        f"{made.n_quarantined:,} quarantined; {made.uri}"
+    )
+
+
+def _keep_files(
+    run: lineage.StepRun, parameter: str, source: str, files: tuple[RawFile, ...]
+) -> None:
+    run.use(parameter, f"{source} ({len(files)} files)")
+    mlflow.log_text(json.dumps([file.path for file in files], indent=1), f"{parameter}.json")
+    run.pin(**{parameter: f"runs:/{run.run_id}/{parameter}.json"})
+
+
+if __name__ == "__main__":
+    predict()

@@ -1,0 +1,105 @@
+"""Run a finished run again from its commit, parameters and pinned inputs, and compare the two.
+
+The commit is checked out in a folder of its own. The repetition is a new run, tagged with the old
+one, in a pipeline of its own; it leaves the registry untouched. The answer is `identical`, or a
+table of what differs. For a run of `main`, every step is repeated.
+
+    mlflow run . -e reproduce -P run_id=RUN_ID
+    python steps/reproduce.py --run-id RUN_ID
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from typing import TYPE_CHECKING
+
+import click
+import git
+import mlflow
+
+from retraining import lineage, options, projects, replay
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+
+@click.command(cls=options.StepCommand)
+@options.option("--run-id", "Id of the run to repeat.", type=options.STRING)
+@options.pipeline_id
+def reproduce(**parameters: object) -> None:
+    """Repeat a run from what MLflow recorded of it, and compare."""
+    if not parameters["run_id"]:
+        raise click.BadParameter(
+            "is empty: give the id that the MLflow UI shows", param_hint="run_id"
+        )
+    with lineage.open_step("reproduce", parameters) as run:
+        table = repeat(run, str(parameters["run_id"]))
+        click.echo(f"{table}reproduce: {run.summary}")
+
+
+def repeat(run: lineage.StepRun, run_id: str) -> str:
+    """Repeat one run, or every step of a chain; the result goes to `run.summary`.
+
+    Returns:
+        A table of what differs; empty if nothing does.
+    """
+    given = lineage.get_run(run_id, "run_id")
+    originals = projects.children(run_id) if given.data.tags.get("step") == "main" else [given]
+    differences: list[replay.Difference] = []
+    for original in originals:
+        again = _again(original)
+        found = replay.compare(original, again)
+        result = f"{len(found)} differences" if found else "identical"
+        mlflow.MlflowClient().set_tag(again.info.run_id, "result.comparison", result)
+        options.progress(f"{original.data.tags['step']} {original.info.run_id}: {result}")
+        differences += found
+    mlflow.log_text(json.dumps([d._asdict() for d in differences], indent=1), "comparison.json")
+    outcome = f"{len(differences)} differences" if differences else "identical"
+    mlflow.set_tag("result.comparison", outcome)
+    run.use("run", run_id, run_id)
+    run.summary = f"{outcome}: {', '.join(r.data.tags['step'] for r in originals)} of run {run_id}"
+    return replay.table(differences)
+
+
+def _again(original: Run) -> Run:
+    tags = original.data.tags
+    if "reused_from" in tags:
+        original = lineage.get_run(tags["reused_from"], "reused_from")
+        tags = original.data.tags
+    step, commit = tags.get("step"), tags.get("mlflow.source.git.commit")
+    run_id = original.info.run_id
+    if step is None or original.info.status != "FINISHED":
+        raise RetrainingError(
+            f"run {run_id} is no finished step (status {original.info.status})",
+            "give the id of a run that a step of this project finished",
+        )
+    if commit is None or tags.get("code.dirty") != "false":
+        raise RetrainingError(
+            f"run {run_id} was made from uncommitted code", "commit, run the step, reproduce that"
+        )
+    pipeline_id = lineage.new_pipeline_id(f"{lineage.REPRODUCTION}{run_id[:8]}-")
+    with tempfile.TemporaryDirectory() as folder:
+        _check_out(commit, folder)
+        parameters = replay.parameters(original, folder) | {"pipeline_id": pipeline_id}
+        manager = replay.env_manager(folder, options.ROOT, tags.get("mlflow.project.env"))
+        options.progress(f"reproduce: {step} of commit {commit[:7]}, run {run_id}")
+        again = projects.run(folder, step, parameters, env_manager=manager)
+    mlflow.MlflowClient().set_tag(again.info.run_id, "reproduces", run_id)
+    return again
+
+
+def _check_out(commit: str, folder: str) -> None:
+    try:
+        clone = git.Repo.clone_from(str(options.ROOT), folder, no_checkout=True)
+        clone.git.checkout(commit)
+    except git.GitCommandError as error:
+        raise RetrainingError(
+            f"commit {commit} cannot be checked out from {options.ROOT}",
+            "fetch it, or run reproduce from a clone that has it",
+        ) from error
+
+
+if __name__ == "__main__":
+    reproduce()

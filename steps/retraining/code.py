@@ -1,0 +1,64 @@
+"""Which code runs: commit, whether the tree differs from it, and a digest of the files."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# What a step runs from. Descriptions are inputs: their content is recorded with each run.
+_FILES = ("MLproject", "conda.yaml", "constraints.txt")
+_CODE = (*_FILES, "steps", ":(exclude)steps/datasets")
+
+
+class Source(NamedTuple):
+    """Where the code of a run came from.
+
+    Attributes:
+        commit: SHA of HEAD; None where the project is no git checkout.
+        dirty: The code differs from the commit, or nobody can tell (no checkout, no git, a
+            checkout that git refuses because somebody else owns it).
+        url: Remote `origin` without credentials, else the local folder.
+    """
+
+    commit: str | None
+    dirty: bool
+    url: str
+
+
+@cache
+def source(root: Path) -> Source:
+    """Describe the checkout at `root`."""
+    unknown = Source(commit=None, dirty=True, url=str(root))
+    try:
+        import git
+    except ImportError:  # there is no git on this machine
+        return unknown
+    try:
+        repository = git.Repo(root)
+        commit = repository.head.commit.hexsha
+        changed = repository.git.status("--porcelain", "--untracked-files=all", "--", *_CODE)
+    except (git.GitError, ValueError, OSError):
+        return unknown
+    url = repository.remotes.origin.url if "origin" in repository.remotes else str(root)
+    return Source(commit, bool(changed), without_credentials(url))
+
+
+def without_credentials(uri: str) -> str:
+    """The URI without user, password and token; the user of an ssh URI is no secret."""
+    return re.sub(r"(?<!ssh:)//[^/]*@", "//", uri)
+
+
+@cache
+def digest(root: Path) -> str:
+    """Digest of every Python file, template and environment file that a step runs from."""
+    files = [root / name for name in _FILES]
+    files += [p for p in (root / "steps").rglob("*") if p.suffix in {".py", ".j2"}]
+    content = hashlib.sha256()
+    for path in sorted(files):
+        content.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return content.hexdigest()[:16]

@@ -1,0 +1,312 @@
+"""The run of a step: what it was told, what it used, what it made, and how to repeat it.
+
+Parameters are what the caller said, as `mlflow run` logs them: shell-quoted. All that is resolved
+from them goes into tags and artifacts. A run is found by its `pipeline_id`, its step and the
+status FINISHED, never by being the latest of its kind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import secrets
+import shlex
+from contextlib import contextmanager
+from datetime import UTC, datetime, time
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import mlflow
+import yaml
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.spark_dataset_source import SparkDatasetSource
+from mlflow.entities import RunStatus, ViewType
+from mlflow.types import ColSpec, Schema
+
+from retraining import code
+from retraining.errors import RetrainingError
+from retraining.options import ROOT, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from mlflow.entities import Run
+
+    from retraining.description import Description
+
+ENTRY_POINT = "mlflow.project.entryPoint"
+REPRODUCTION = "reproduce-"
+_MLFLOW_TYPES = {
+    "string": "string",
+    "int": "integer",
+    "bigint": "long",
+    "double": "double",
+    "boolean": "boolean",
+    "date": "datetime",
+    "timestamp": "datetime",
+}
+# Where and under which cycle a step ran changes nothing in what it makes.
+_NOT_IDENTIFYING = {"pipeline_id", "spark_master"}
+
+
+class StepRun:
+    """The MLflow run of one step, with what the step adds to it.
+
+    Attributes:
+        run_id: Id of the MLflow run.
+        step: Entry point, as in MLproject.
+        pipeline_id: The cycle that the run belongs to.
+        parameters: What the caller said, as text; "not given" is an empty string.
+        summary: One line of result, shown in the run's note; the step sets it.
+    """
+
+    def __init__(
+        self, run_id: str, step: str, parameters: Mapping[str, str], pipeline_id: str
+    ) -> None:
+        self.run_id = run_id
+        self.step = step
+        self.parameters = dict(parameters)
+        self.pipeline_id = pipeline_id
+        self.summary = ""
+        self._used: list[tuple[str, str]] = []
+        self._pinned: dict[str, str] = {}
+
+    def use(self, name: str, value: str, run_id: str | None = None) -> None:
+        """Record an input as tag `input.<name>` and, if a run made it, as a link in the note."""
+        mlflow.set_tag(f"input.{name}", value)
+        shown = value
+        if run_id:
+            experiment = mlflow.get_run(run_id).info.experiment_id
+            shown = f"[{value}](#/experiments/{experiment}/runs/{run_id})"
+        self._used.append((name, shown))
+
+    def pin(self, **parameters: str) -> None:
+        """State the parameters that make a repetition read exactly what this run read."""
+        self._pinned |= parameters
+        mlflow.set_tag("pinned", json.dumps(self._pinned, sort_keys=True))
+
+    def keep_description(self, description: Description) -> None:
+        """Keep the description on the run and pin it: the file it came from may change."""
+        text = yaml.safe_dump(description.to_mapping(), sort_keys=False)
+        mlflow.log_text(text, "description.yaml")
+        self.pin(dataset=f"runs:/{self.run_id}/description.yaml")
+
+    def reuse(self, inputs: Mapping[str, str]) -> Run | None:
+        """Return the run of this pipeline that did the same already, and become its shadow.
+
+        Same means: entry point, parameters, inputs and code. The shadow carries the tags and
+        metrics of the original and the tag `reused_from`; the step has nothing left to do.
+        """
+        told = {k: v for k, v in self.parameters.items() if k not in _NOT_IDENTIFYING}
+        same = [self.step, sorted(told.items()), sorted(inputs.items()), code.digest(ROOT)]
+        identity = hashlib.sha256(json.dumps(same).encode()).hexdigest()[:16]
+        mlflow.set_tag("identity", identity)
+        original = find(self.step, self.pipeline_id, identity=identity)
+        if original is None:
+            progress(f"{self.step}: no finished run {identity} in {self.pipeline_id}, so it runs")
+            return None
+        mine = {"identity", "pipeline_id"}
+        kept = {
+            key: value
+            for key, value in original.data.tags.items()
+            if not key.startswith("mlflow.") and key not in mine
+        }
+        mlflow.set_tags({**kept, "reused_from": original.info.run_id})
+        mlflow.log_metrics(original.data.metrics)
+        self._pinned = json.loads(kept.get("pinned", "{}"))
+        self._used.append(("all of", original.info.run_id))
+        self.summary = (
+            f"reused run {original.info.run_id}: same parameters, inputs and code, "
+            f"finished in {self.pipeline_id}"
+        )
+        return original
+
+    def note(self) -> str:
+        """The run's note in Markdown: what it did, what it used, how to reproduce it."""
+        used = "\n".join(f"- {name}: {shown}" for name, shown in self._used) or "- nothing"
+        dirty = code.source(ROOT).dirty
+        return (
+            f"**{self.step}**: {self.summary}\n\n"
+            f"Cycle `{self.pipeline_id}`\n\n### Used\n{used}\n\n"
+            f"### Reproduce\n```\nmlflow run . -e reproduce -P run_id={self.run_id}\n```\n"
+            f"or, by hand:\n```\n{self._command()}\n```\n"
+            + ("The code was not committed: this repeats it as far as it was.\n" if dirty else "")
+        )
+
+    def _command(self) -> str:
+        source = code.source(ROOT)
+        given = {**self.parameters, **self._pinned}
+        flags = " ".join(f"-P {key}={shlex.quote(value)}" for key, value in given.items() if value)
+        tracking_uri = code.without_credentials(mlflow.get_tracking_uri())
+        folder = f"{ROOT.name}-{(source.commit or 'uncommitted')[:7]}"
+        return (
+            f"git clone {shlex.quote(source.url)} {folder}\n"
+            f"git -C {folder} checkout {source.commit or '(no commit)'}\n"
+            f"MLFLOW_TRACKING_URI={shlex.quote(tracking_uri)} "
+            f"mlflow run {folder} --env-manager uv -e {self.step} {flags}"
+        )
+
+
+def log_data(
+    name: str, uri: str, fingerprint: str, description: Description, *, context: str
+) -> None:
+    """Show a data set on the active run, with the fingerprint of its content as digest.
+
+    `mlflow.data.from_spark` would hash the query plan and count rows through Python.
+    """
+    schema = Schema([ColSpec(_MLFLOW_TYPES[c.type], n) for n, c in description.columns.items()])
+    source = SparkDatasetSource(path=uri)
+    data = MetaDataset(source, name, fingerprint, schema)  # type: ignore[abstract]
+    mlflow.log_input(data, context=context)
+
+
+@contextmanager
+def open_step(
+    step: str, parameters: Mapping[str, object], *, begins_cycle: bool = False
+) -> Iterator[StepRun]:
+    """Enter the run that `mlflow run` made for this step or, called directly, a new one.
+
+    Args:
+        step: Entry point, as in MLproject.
+        parameters: The step's parameters as click gave them.
+        begins_cycle: An empty `pipeline_id` makes a new cycle; otherwise the newest is taken.
+    """
+    told = {key: as_text(value) for key, value in parameters.items()}
+    resumed = os.environ.get("MLFLOW_RUN_ID")
+    with mlflow.start_run(run_id=resumed, run_name=None if resumed else step) as active:
+        try:
+            if not resumed:
+                mlflow.log_params({key: shlex.quote(value) for key, value in told.items()})
+            chosen = told.get("pipeline_id") or (None if begins_cycle else newest_cycle())
+            run = StepRun(active.info.run_id, step, told, chosen or new_pipeline_id())
+            mlflow.set_tags({"mlflow.runName": step, "step": step, **_circumstances(run)})
+            mlflow.log_text(_environment(), "environment.txt")
+            yield run
+        except KeyboardInterrupt:
+            mlflow.end_run(RunStatus.to_string(RunStatus.KILLED))
+            raise
+        except RetrainingError as error:
+            mlflow.set_tags({"failure": str(error), "mlflow.note.content": f"Failed: {error}"})
+            raise
+        mlflow.set_tags({"mlflow.note.content": run.note(), "result.summary": run.summary})
+
+
+def find(
+    step: str,
+    pipeline_id: str | None = None,
+    **tags: str,
+) -> Run | None:
+    """The newest FINISHED original run of a step, in one pipeline or in any but reproductions.
+
+    Args:
+        step: Entry point.
+        pipeline_id: None looks in all pipelines.
+        tags: Further tags that the run must have.
+    """
+    conditions = [f"tags.step = '{step}'", "attributes.status = 'FINISHED'"]
+    if pipeline_id:
+        tags["pipeline_id"] = pipeline_id
+    for key, value in tags.items():
+        quote = '"' if "'" in value else "'"
+        conditions.append(f"tags.{key} = {quote}{value}{quote}")
+    client = mlflow.MlflowClient()
+    experiments = [e.experiment_id for e in client.search_experiments(ViewType.ACTIVE_ONLY)]
+    token = None
+    while True:
+        page = client.search_runs(
+            experiments,
+            " and ".join(conditions),
+            order_by=["attributes.start_time DESC"],
+            max_results=100,
+            page_token=token,
+        )
+        for run in page:
+            reproduction = run.data.tags.get("pipeline_id", "").startswith(REPRODUCTION)
+            if "reused_from" not in run.data.tags and (pipeline_id or not reproduction):
+                return run
+        token = page.token
+        if not token:
+            return None
+
+
+def upstream(step: str, pipeline_id: str, flag: str) -> Run:
+    """The FINISHED run of a step in this pipeline.
+
+    Raises:
+        RetrainingError: If there is none; `flag` names the parameter that could say which.
+    """
+    found = find(step, pipeline_id)
+    if found is None:
+        raise RetrainingError(
+            f"no finished {step} run in pipeline {pipeline_id!r}",
+            f"run `mlflow run . -e {step}` first, or name one with {flag}=",
+        )
+    return found
+
+
+def get_run(run_id: str, flag: str) -> Run:
+    """The run of that id.
+
+    Raises:
+        RetrainingError: If the tracking store has none; `flag` names the parameter that said it.
+    """
+    try:
+        return mlflow.get_run(run_id)
+    except mlflow.MlflowException as error:
+        raise RetrainingError(
+            f"{flag}={run_id!r} is no run of {mlflow.get_tracking_uri()}",
+            "give the id that the MLflow UI shows",
+        ) from error
+
+
+def newest_cycle() -> str | None:
+    """Pipeline id of the newest finished preprocess run; reproductions are no cycles."""
+    run = find("preprocess")
+    return run.data.tags["pipeline_id"] if run else None
+
+
+def new_pipeline_id(prefix: str = "") -> str:
+    """A new id that sorts by time: `20260131-235959-1a2b3c`."""
+    return f"{prefix}{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def told_parameters(run: Run, names: Iterable[str]) -> dict[str, str]:
+    """Parameters of a run by name, without the shell quotes that `mlflow run` logs."""
+    logged = run.data.params
+    return {name: "".join(shlex.split(logged[name])) for name in names if name in logged}
+
+
+def as_text(value: object) -> str:
+    """A parameter as the command line says it: booleans in lower case, None as nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        midnight = value.time() == time()
+        return f"{value:%Y-%m-%d}" if midnight else value.isoformat(timespec="seconds")
+    text = str(value)
+    if isinstance(value, bool):
+        return text.lower()
+    return text.removesuffix(".0") if isinstance(value, float) else text
+
+
+def _circumstances(run: StepRun) -> dict[str, str]:
+    source = code.source(ROOT)
+    tags = {
+        "pipeline_id": run.pipeline_id,
+        "code.digest": code.digest(ROOT),
+        "code.dirty": as_text(source.dirty),
+        "version.python": platform.python_version(),
+        "version.mlflow": metadata.version("mlflow"),
+        "version.pyspark": metadata.version("pyspark"),
+        ENTRY_POINT: run.step,
+    }
+    if source.commit:
+        tags["mlflow.source.git.commit"] = source.commit
+    return tags
+
+
+def _environment() -> str:
+    installed = {f"{d.metadata['Name']}=={d.version}" for d in metadata.distributions()}
+    return "\n".join(sorted(installed, key=str.lower)) + "\n"

@@ -1,0 +1,90 @@
+"""A fitted model as MLflow keeps it: with signature, example, requirements and description."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import mlflow
+import mlflow.spark
+from mlflow.models import get_model_info, infer_signature
+from pyspark.sql import functions as F
+
+from retraining import registry
+from retraining.description import Description
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from mlflow.entities.model_registry import ModelVersion
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import DataFrame
+
+ARTIFACT = "model"
+_REQUIREMENTS = ("mlflow", "pyspark", "numpy", "pandas", "pyarrow")
+
+
+class Registered(NamedTuple):
+    """A model of the registry, loaded with the description that travels with it."""
+
+    version: ModelVersion
+    model: PipelineModel
+    description: Description
+    training: dict[str, str]
+
+    @property
+    def uri(self) -> str:
+        """`models:/name/version`: an alias may move, this does not."""
+        return f"models:/{self.version.name}/{self.version.version}"
+
+
+def log_model(
+    model: PipelineModel, description: Description, example: DataFrame, training: Mapping[str, Any]
+) -> str:
+    """Log a model on the active run and return its URI.
+
+    Args:
+        model: Fitted pipeline from feature columns to `probability`.
+        description: Travels with the model, so that `predict` builds the same features.
+        example: A scored frame; five of its rows become input example and signature.
+        training: What the model was trained on, JSON-able; travels too.
+    """
+    # Integers as doubles: MLflow warns of integer columns, which in pandas hold no nulls.
+    whole = {name for name, kind in example.dtypes if kind in ("int", "bigint")}
+    columns = [F.col(c).cast("double") if c in whole else c for c in description.feature_columns]
+    rows: pd.DataFrame = example.select(*columns).limit(5).toPandas()
+    # Without pip_requirements MLflow starts a second Spark to find out what the model imports.
+    info = mlflow.spark.log_model(
+        model,
+        ARTIFACT,
+        signature=infer_signature(rows, example.select("score").limit(5).toPandas()),
+        input_example=rows,
+        pip_requirements=[f"{name}=={metadata.version(name)}" for name in _REQUIREMENTS],
+        # As text: MLmodel sorts the keys of mappings, and the order of columns means something.
+        metadata={
+            "description": json.dumps(description.to_mapping()),
+            "training": json.dumps(training),
+        },
+    )
+    return str(info.model_uri)
+
+
+def load(uri: str) -> Registered:
+    """Load a registered model natively: the pyfunc flavour returns labels, not scores.
+
+    Raises:
+        RetrainingError: If the registry has no such version, or it carries no description.
+    """
+    exact = registry.exact_uri(uri)
+    carried = get_model_info(exact).metadata or {}
+    if "description" not in carried:
+        raise RetrainingError(
+            f"{exact} carries no data set description", "register it with train or tune"
+        )
+    description = Description.from_mapping(json.loads(carried["description"]), where=exact)
+    training = json.loads(carried["training"])
+    version, model = registry.version_at(exact), mlflow.spark.load_model(exact)
+    return Registered(version, model, description, training)

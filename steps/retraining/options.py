@@ -1,0 +1,156 @@
+"""What the step scripts share on the command line: option decorators and the exit contract.
+
+Exit codes: 0 = the step completed, whatever the verdict; 1 = an expected failure, told in one
+line; 2 = usage. An `MLproject` command hands over every parameter, so an empty value is how a
+parameter says "not given".
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM arrived. A KeyboardInterrupt, so that running child projects are cancelled too."""
+
+
+class Optional(click.ParamType[Any]):
+    """Another parameter type, or an empty string for "not given" (None)."""
+
+    def __init__(self, inner: click.ParamType[Any]) -> None:
+        self.inner = inner
+        self.name = f"{inner.name} or empty"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 (click's signature)
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401
+        """None for an empty string, else what the inner type makes of the value."""
+        return None if value in ("", None) else self.inner.convert(value, param, ctx)
+
+
+class Name(click.ParamType[str]):
+    """A name that MLflow takes for a model, and that can be looked for in its tags."""
+
+    name = "name"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 (click's signature)
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        """The name itself; others are refused before a step has worked for hours."""
+        if not re.fullmatch(r"[\w .@+-]+", value):
+            self.fail(
+                f"{value!r} is no name: use letters, digits, spaces and . _ - + @", param, ctx
+            )
+        return str(value)
+
+
+class StepCommand(click.Command):
+    """A command that tells expected failures in one line and stops cleanly at SIGTERM."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        kwargs["context_settings"] = {"help_option_names": ["-h", "--help"], "show_default": True}
+        super().__init__(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        """Run the step; `RetrainingError` becomes exit code 1 and one line."""
+        for name in ("mlflow", "alembic", "py4j", "hyperopt"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        # MLflow's bars, one a file of a model, would drown the lines that steps print.
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        previous = signal.signal(signal.SIGTERM, _terminate)
+        try:
+            return super().invoke(ctx)
+        except RetrainingError as error:
+            raise click.ClickException(" ".join(str(error).split())) from error
+        except TerminatedError:
+            sys.exit(128 + signal.SIGTERM)
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def progress(message: str) -> None:
+    """Say on standard error what is going on."""
+    click.echo(message, err=True)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise TerminatedError
+
+
+def option(
+    flag: str,
+    description: str,
+    *,
+    type: click.ParamType[Any] | None = None,  # noqa: A002 (click's name)
+    default: object = "",
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """An option of a step: its help is one short phrase, its default an empty value."""
+    return click.option(flag, type=type, default=default, help=description)
+
+
+STRING = Optional(click.STRING)
+
+dataset = option(
+    "--dataset",
+    "Data set description: a name in steps/datasets, or the path of a YAML file.",
+    default="fraud",
+)
+description_override = option(
+    "--dataset",
+    "Data set description to work by. Empty: the one that the data was prepared with.",
+    type=STRING,
+)
+data = option(
+    "--data",
+    "Prepared data set: id of a preprocess run, or its folder. Empty: newest of the pipeline.",
+    type=STRING,
+)
+data_root = option(
+    "--data-root",
+    "Folder or URI for data sets. Empty: `data` beside the SQLite store, else in the project.",
+    type=STRING,
+)
+model_name = option(
+    "--model-name",
+    "Registered model. Empty: the name of the data set description.",
+    type=Optional(Name()),
+)
+pipeline_id = option(
+    "--pipeline-id",
+    "Cycle that this run belongs to. Empty: a new one where a cycle begins, else the newest.",
+    type=Optional(Name()),
+)
+seed = option("--seed", "Seed of every random choice.", type=click.IntRange(min=0), default=7)
+spark_master = option(
+    "--spark-master",
+    "Spark master URL. Empty: what spark-submit or SPARK_CONF_DIR say, else local[*].",
+    type=STRING,
+)
+register = option(
+    "--register",
+    "Register the model. false: log it on the run only, the registry stays untouched.",
+    type=click.BOOL,
+    default="true",
+)

@@ -1,0 +1,80 @@
+"""Steps as child runs, through `mlflow.projects`: a script never imports a script."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+from mlflow.exceptions import ExecutionException
+
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mlflow.entities import Run
+
+
+def run(uri: str, step: str, parameters: Mapping[str, str], *, env_manager: str = "local") -> Run:
+    """Run an entry point as a child of the active run, and return its finished run.
+
+    Args:
+        uri: Project folder.
+        step: Entry point.
+        parameters: Only what differs from the defaults.
+        env_manager: `local` is this very Python.
+
+    Raises:
+        RetrainingError: If the step failed, with what it said.
+    """
+    client = mlflow.MlflowClient()
+    parent = mlflow.active_run()
+    experiment = parent.info.experiment_id if parent else None
+    before = {child.info.run_id for child in _children(client, parent)}
+    try:
+        with _own_python_first():
+            submitted = mlflow.projects.run(  # type: ignore[no-untyped-call]
+                uri,
+                step,
+                parameters=dict(parameters),
+                experiment_id=experiment,
+                env_manager=env_manager,
+            )
+    except ExecutionException as error:
+        failed = [c for c in _children(client, parent) if c.info.run_id not in before]
+        said = failed[0].data.tags.get("failure", "see its output above") if failed else str(error)
+        raise RetrainingError(f"step {step} failed", said) from error
+    return client.get_run(submitted.run_id)
+
+
+def children(run_id: str) -> list[Run]:
+    """The child runs of a run, oldest first."""
+    client = mlflow.MlflowClient()
+    return _children(client, client.get_run(run_id))
+
+
+def _children(client: mlflow.MlflowClient, parent: Run | None) -> list[Run]:
+    if parent is None:
+        return []
+    return list(
+        client.search_runs(
+            [parent.info.experiment_id],
+            f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'",
+            order_by=["attributes.start_time ASC"],
+        )
+    )
+
+
+@contextmanager
+def _own_python_first() -> Iterator[None]:
+    """Put this Python first on PATH: `local` runs the first `python` there, whichever that is."""
+    path = os.environ.get("PATH", "")
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{path}"
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = path

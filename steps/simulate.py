@@ -1,0 +1,125 @@
+"""Write card transactions in the raw format of the fraud data, one file a day.
+
+The process is that of the fraud-detection handbook, with the defects of real files mixed in and
+drift from month to month. The same seed gives the same bytes, whether the days are written in one
+go or one after the other.
+
+    mlflow run . -e simulate
+    python steps/simulate.py --output /tmp/raw --days 30 --customers 5000 --defects 0
+    mlflow run . -e simulate -P more=14
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import click
+import mlflow
+
+from retraining import inputs, lineage, options
+from retraining.defects import Defects
+from retraining.errors import RetrainingError
+from retraining.simulation import ORIGIN, last_day
+from retraining.simulation import simulate as write_days
+
+_PROCESS = ("seed", "customers", "terminals", "drift", "defects")
+
+
+@click.command(cls=options.StepCommand)
+@options.option(
+    "--output", "Folder for the files. Empty: raw/fraud in the data root.", type=options.STRING
+)
+@options.data_root
+@options.option(
+    "--start",
+    "First day to write. Empty: the day after the newest file, else 2019-08-22.",
+    type=options.Optional(click.DateTime(["%Y-%m-%d"])),
+)
+@options.option(
+    "--days", "Days to write into an empty folder.", type=click.IntRange(min=1), default="77"
+)
+@options.option(
+    "--more", "Days to add to a folder that has some.", type=click.IntRange(min=1), default="7"
+)
+@options.option("--customers", "Customers.", type=click.IntRange(min=1), default="1500")
+@options.option("--terminals", "Terminals.", type=click.IntRange(min=1), default="1000")
+@options.option(
+    "--drift", "Strength of the drift; 0: none.", type=click.FloatRange(min=0), default="1"
+)
+@options.option(
+    "--defects",
+    "Planted defects, as a multiple of their usual rates; 0: none.",
+    type=click.FloatRange(min=0),
+    default="1",
+)
+@options.seed
+@options.pipeline_id
+def simulate(**parameters: object) -> None:
+    """Write simulated transactions with planted defects, day by day."""
+    with lineage.open_step("simulate", parameters, begins_cycle=True) as run:
+        add_days(run, **parameters)  # type: ignore[arg-type]
+        click.echo(f"simulate: {run.summary}")
+
+
+def add_days(
+    run: lineage.StepRun,
+    *,
+    output: str | None,
+    data_root: str | None,
+    start: date | None,
+    days: int,
+    more: int,
+    customers: int,
+    terminals: int,
+    drift: float,
+    defects: float,
+    seed: int,
+    **_: object,
+) -> None:
+    """Write the next days; the result goes to `run.summary`."""
+    if run.reuse({}):
+        return
+    folder = Path(output or inputs.raw_folder(data_root, "fraud")).absolute()
+    _refuse_mixing(run, str(folder))
+    newest = last_day(folder)
+    first = start or (newest + timedelta(days=1) if newest else ORIGIN)
+    first = date(first.year, first.month, first.day)
+    count = more if newest and not start else days
+    run.pin(output=str(folder), start=str(first), days=str(count))
+    made = write_days(
+        folder,
+        start=first,
+        days=count,
+        seed=seed,
+        n_customers=customers,
+        n_terminals=terminals,
+        drift=drift,
+        defects=Defects().scaled(defects),
+        progress=lambda day, rows: options.progress(f"simulate: {day}, {rows:,} rows"),
+    )
+    planted = {f"planted.{kind}": float(count) for kind, count in made.defects.items()}
+    mlflow.log_metrics({"rows": made.n_rows, "frauds": made.n_frauds, **planted})
+    mlflow.set_tags({"output": str(folder), "fingerprint.files": made.digest})
+    last = first + timedelta(days=count - 1)
+    run.summary = (
+        f"{made.n_rows:,} rows of {first} to {last} in {folder}, "
+        f"{made.n_frauds / made.n_rows:.1%} fraud, {sum(made.defects.values()):,} planted defects"
+    )
+
+
+def _refuse_mixing(run: lineage.StepRun, folder: str) -> None:
+    """Days of one folder come from one process: same seed, same sizes, same drift."""
+    earlier = lineage.find("simulate", output=folder)
+    if earlier is None or last_day(Path(folder)) is None:
+        return
+    for name, before in lineage.told_parameters(earlier, _PROCESS).items():
+        if run.parameters[name] != before:
+            raise RetrainingError(
+                f"{folder} was simulated with {name}={before}, not {run.parameters[name]}",
+                f"keep {name}={before}, or name another output=",
+            )
+
+
+if __name__ == "__main__":
+    simulate()

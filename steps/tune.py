@@ -1,0 +1,123 @@
+"""Search for a better model, and let the best one wait as challenger.
+
+Reads the splits `train` and `validation` of a prepared data set; selects on validation only.
+Every trial is a child run. The best is fitted again, logged, registered and gets the alias
+`challenger`. An interrupted search goes on where it stopped when it runs again in its pipeline.
+
+    mlflow run . -e tune
+    python steps/tune.py --trials 20 --parallelism 4 --trials-experiment fraud-trials
+    spark-submit steps/tune.py --time-limit 1800
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import click
+import mlflow
+
+from retraining import code, inputs, lineage, options, registry, search, training
+from retraining.session import open_session
+from retraining.trials import EncodedRows, Trials
+
+if TYPE_CHECKING:
+    from retraining.description import Description
+    from retraining.inputs import PreparedData
+
+_WHOLE = options.Optional(click.IntRange(min=0))
+
+
+@click.command(cls=options.StepCommand)
+@options.data
+@options.description_override
+@options.model_name
+@options.register
+@options.option("--trials", "Number of trials. Empty: as described.", type=_WHOLE)
+@options.option("--parallelism", "Trials at the same time. Empty: as described.", type=_WHOLE)
+@options.option(
+    "--early-stop", "Stop after so many trials without progress; 0: never.", type=_WHOLE
+)
+@options.option("--time-limit", "Stop after so many seconds; 0: never.", type=_WHOLE)
+@options.option(
+    "--trials-experiment", "Experiment for the trials. Empty: that of the run.", type=options.STRING
+)
+@options.seed
+@options.pipeline_id
+@options.spark_master
+def tune(**parameters: object) -> None:
+    """Search hyperparameters and register the best model as challenger."""
+    with lineage.open_step("tune", parameters) as run:
+        find_challenger(run, **parameters)  # type: ignore[arg-type]
+        click.echo(f"tune: {run.summary}")
+
+
+def find_challenger(
+    run: lineage.StepRun,
+    *,
+    data: str | None,
+    dataset: str | None,
+    model_name: str | None,
+    register: bool,
+    trials_experiment: str | None,
+    seed: int,
+    spark_master: str | None,
+    **limits: object,
+) -> None:
+    """Search, fit the best again, log and register it; the result goes to `run.summary`."""
+    prepared = inputs.find_data(run, data)
+    run.pin(register="false")
+    if run.reuse({"data": prepared.uri}):
+        return
+    with open_session("tune", spark_master) as spark:
+        manifest = prepared.read(spark)
+        description = _limited(inputs.describe(dataset, manifest), limits)
+        run.keep_description(description)
+        training.use_data(run, manifest, description, "train", "validation")
+        with training.open_rows(spark, manifest, description) as rows:
+            encoded = EncodedRows(rows, description, description.search.estimators)
+            key = _search_key(description, prepared, seed)
+            trials = Trials(run, encoded, seed, key, trials_experiment)
+            outcomes = search.run(description.search, trials, seed=seed, progress=options.progress)
+            best = search.best(outcomes, description.search.metric)
+            options.progress(f"tune: fitting {best.candidate.estimator} again")
+            model = encoded.fit(best.candidate, seed)
+            encoded.release()
+            uri, metrics = training.finish(model, rows, description, manifest, prepared)
+    failed = sum(bool(outcome.failure) for outcome in outcomes)
+    mlflow.log_metrics({"trials": len(outcomes), "trials_failed": failed})
+    # A limit of time would stop a repetition elsewhere.
+    run.pin(trials=str(len(outcomes)), time_limit="0", early_stop="0")
+    run.summary = (
+        f"{best.candidate.estimator} {best.candidate.parameters}, best of {len(outcomes)} trials "
+        f"({failed} failed), areaUnderROC {metrics['areaUnderROC']:.4f}, "
+        f"areaUnderPR {metrics['areaUnderPR']:.4f} on validation"
+    )
+    if register:
+        name = model_name or description.name
+        version = training.register(name, uri, run, manifest, description)
+        registry.challenge(version)
+        run.summary += f"; {name} version {version.version} is challenger"
+
+
+def _limited(description: Description, limits: dict[str, object]) -> Description:
+    told = {
+        key: value
+        for key, value in limits.items()
+        if value is not None and key in type(description.search).model_fields
+    }
+    mapping = description.to_mapping()
+    mapping["search"] = {**mapping["search"], **told}
+    return type(description).from_mapping(mapping, where="search")
+
+
+def _search_key(description: Description, prepared: PreparedData, seed: int) -> str:
+    # A trial depends on everything but the search that proposed it.
+    rest = {key: value for key, value in description.to_mapping().items() if key != "search"}
+    same = f"{json.dumps(rest)} {prepared.uri} {seed} {code.digest(options.ROOT)}"
+    return hashlib.sha256(same.encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    tune()

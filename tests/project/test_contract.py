@@ -1,0 +1,121 @@
+"""MLproject, the scripts and the README say the same."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from mlflow.projects.utils import load_project
+
+ROOT = Path(__file__).resolve().parents[2]
+ENTRY_POINTS = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+SCRIPTS = sorted(path.stem for path in (ROOT / "steps").glob("*.py"))
+
+
+def script_of(entry_point: str) -> str:
+    return "chain" if entry_point == "main" else entry_point
+
+
+def command_of(entry_point: str) -> click.Command:
+    command = getattr(importlib.import_module(script_of(entry_point)), entry_point)
+    assert isinstance(command, click.Command)
+    return command
+
+
+def test_every_script_is_an_entry_point_and_every_entry_point_a_script() -> None:
+    assert sorted(map(script_of, ENTRY_POINTS)) == SCRIPTS
+
+
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+def test_parameters_and_defaults_equal_those_of_the_command(entry_point: str) -> None:
+    stated = load_project(str(ROOT)).get_entry_point(entry_point).parameters
+    options = {option.name: str(option.default) for option in command_of(entry_point).params}
+    assert {name: parameter.default for name, parameter in stated.items()} == options
+
+
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+def test_the_command_line_hands_over_every_parameter_unquoted(entry_point: str) -> None:
+    words = ENTRY_POINTS[entry_point]["command"].split()
+    options = [(option.opts[0], f"{{{option.name}}}") for option in command_of(entry_point).params]
+    assert words[:2] == ["python", f"steps/{script_of(entry_point)}.py"]
+    assert list(zip(words[2::2], words[3::2], strict=True)) == options
+
+
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+def test_every_option_has_a_flag_that_takes_a_value_and_a_help_text(entry_point: str) -> None:
+    for option in command_of(entry_point).params:
+        assert isinstance(option, click.Option)
+        assert option.help, option.name
+        assert not option.is_flag, f"{option.name}: MLproject cannot leave a flag out"
+        assert option.opts[0] == "--" + str(option.name).replace("_", "-")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_works_from_anywhere_without_warnings_and_without_spark(
+    script: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", ROOT / "steps" / f"{script}.py", "--help"],
+        cwd=tmp_path,
+        env={**os.environ, "JAVA_HOME": "/nowhere"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Usage: ")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "phrase"),
+    [
+        (["train.py", "--sede", "3"], 2, "No such option"),
+        (["train.py", "--seed", "three"], 2, "'three' is not a valid integer"),
+        (["ab_test.py", "--alpha", "1.5"], 2, "1.5 is not in the range"),
+        (["promote.py", "--action", "demote"], 2, "'demote' is not one of"),
+        (["reproduce.py"], 2, "run_id"),
+        (["train.py"], 1, "no finished preprocess run"),
+        (["preprocess.py", "--dataset", "nosuch"], 1, "no data set description 'nosuch'"),
+        (["promote.py", "--verdict-run", "0" * 32], 1, "is no run of"),
+        (["predict.py", "--model", "models:/nosuch/1", "--input", "x"], 1, "has no models:/nosuch"),
+    ],
+)
+def test_misuse_is_told_in_one_line(
+    arguments: list[str], code: int, phrase: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "steps" / arguments[0], *arguments[1:]],
+        cwd=tmp_path,
+        env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(lines) == 1
+    assert phrase in lines[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_readme_names_every_entry_point_and_its_commands_exist() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for entry_point in ENTRY_POINTS:
+        assert f"`{entry_point}`" in readme
+    for named in re.findall(r"mlflow run \S+ (?:--env-manager \w+ )?-e (\w+)", readme):
+        assert named in ENTRY_POINTS
+    for named, parameters in re.findall(r"-e (\w+)((?: -P \w+=\S+)+)", readme):
+        known = ENTRY_POINTS[named]["parameters"]
+        assert set(re.findall(r"-P (\w+)=", parameters)) <= set(known)
+
+
+def test_readme_states_the_two_commands_that_ci_runs() -> None:
+    commands = re.findall(r"^    \$ (.+)$", (ROOT / "README.md").read_text(), re.MULTILINE)[:2]
+    assert "mlflow run . --env-manager uv" in commands[0]
+    assert commands[1] == "tests/run"

@@ -1,0 +1,337 @@
+"""The run of a step: parameters, cycle, note, reuse, and how it ends."""
+
+from __future__ import annotations
+
+import re
+from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import pytest
+import yaml
+from mlflow import MlflowClient
+from mlflow.artifacts import load_text
+
+from retraining import code, lineage
+from retraining.description import Description
+from retraining.errors import RetrainingError
+from retraining.options import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mlflow.entities import Run
+
+pytestmark = pytest.mark.usefixtures("tracking", "committed")
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+CYCLE = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+
+
+@pytest.fixture
+def committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretend that all code is committed, and list no packages, which takes a while."""
+    source = code.Source(COMMIT, False, "https://example.org/team/project.git")
+    monkeypatch.setattr(code, "source", lambda root: source)
+    monkeypatch.setattr(lineage, "_environment", lambda: "mlflow==3\n")
+
+
+def run_step(
+    step: str = "train",
+    parameters: dict[str, object] | None = None,
+    *,
+    inputs: dict[str, str] | None = None,
+    fails: BaseException | None = None,
+    **settings: Any,  # noqa: ANN401 (of open_step)
+) -> Run:
+    """Run a step that reuses what it can, or fails; return its run as it was left."""
+    expected: AbstractContextManager[object] = suppress(type(fails)) if fails else nullcontext()
+    with expected, lineage.open_step(step, parameters or {}, **settings) as run:
+        if fails:
+            raise fails
+        if run.reuse(inputs or {}) is None:
+            mlflow.log_metric("f1", 0.5)
+            run.summary = "made it"
+    return mlflow.get_run(run.run_id)
+
+
+def cycle(run: Run) -> str:
+    return str(run.data.tags["pipeline_id"])
+
+
+def test_open_step_records_what_ran() -> None:
+    run = run_step(parameters={"pipeline_id": "p1"})
+
+    tags = run.data.tags
+    assert run.info.status == "FINISHED"
+    assert (tags["step"], tags["mlflow.runName"]) == ("train", "train")
+    assert tags["mlflow.project.entryPoint"] == "train"
+    assert tags["mlflow.source.git.commit"] == COMMIT
+    assert tags["code.dirty"] == "false"
+    assert tags["code.digest"] == code.digest(ROOT)
+    assert tags["version.mlflow"] == mlflow.__version__
+    assert tags["result.summary"] == "made it"
+    assert load_text(f"runs:/{run.info.run_id}/environment.txt") == "mlflow==3\n"
+
+
+def test_parameters_are_logged_quoted_and_read_back_as_said() -> None:
+    told = {
+        "data": None,
+        "register": True,
+        "seed": 7,
+        "input": "/data/raw files/*.txt",
+        "note": """it's "so\" $HOME \\ and\nmore""",
+        "as_of": datetime(2026, 3, 1),  # noqa: DTZ001 (as click gives it)
+    }
+    run = run_step(parameters=told)
+
+    assert run.data.params["data"] == "''"
+    assert run.data.params["seed"] == "7"
+    assert run.data.params["input"] == "'/data/raw files/*.txt'"
+    assert lineage.told_parameters(run, [*told, "unknown"]) == {
+        "data": "",
+        "register": "true",
+        "seed": "7",
+        "input": "/data/raw files/*.txt",
+        "note": told["note"],
+        "as_of": "2026-03-01",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, ""),
+        ("", ""),
+        (False, "false"),
+        (0.05, "0.05"),
+        (datetime(2026, 3, 1), "2026-03-01"),  # noqa: DTZ001
+        (datetime(2026, 3, 1, 6, 30), "2026-03-01T06:30:00"),  # noqa: DTZ001
+    ],
+)
+def test_as_text_can_be_said_again(value: object, expected: str) -> None:
+    assert lineage.as_text(value) == expected
+
+
+def test_open_step_in_a_run_of_mlflow_run_logs_no_parameters_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = MlflowClient().create_run(mlflow.MlflowClient().search_experiments()[0].experiment_id)
+    MlflowClient().log_param(made.info.run_id, "seed", "'7'")
+    monkeypatch.setenv("MLFLOW_RUN_ID", made.info.run_id)
+
+    run = run_step(parameters={"seed": 7})
+
+    assert run.info.run_id == made.info.run_id
+    assert run.data.params == {"seed": "'7'"}
+    assert run.data.tags["mlflow.runName"] == "train"
+
+
+def test_cycle_that_is_given() -> None:
+    assert cycle(run_step(parameters={"pipeline_id": "mine"})) == "mine"
+
+
+def test_cycle_begins_anew() -> None:
+    first, second = (cycle(run_step("preprocess", begins_cycle=True)) for _ in range(2))
+
+    assert CYCLE.fullmatch(first)
+    assert first != second
+
+
+def test_cycle_is_the_newest_that_preprocess_finished() -> None:
+    newest = [cycle(run_step("preprocess", begins_cycle=True)) for _ in range(2)][-1]
+    run_step("preprocess", begins_cycle=True, fails=RetrainingError("bad", "mend"))
+    run_step("train", {"pipeline_id": "another"})
+    again = f"{lineage.REPRODUCTION}01234567-{newest}"
+    run_step("preprocess", {"pipeline_id": again})
+
+    assert cycle(run_step("ab_test", {"pipeline_id": None})) == newest
+    assert lineage.newest_cycle() == newest
+    assert lineage.find("preprocess", again) is not None
+
+
+def test_cycle_without_any_is_new() -> None:
+    assert CYCLE.fullmatch(cycle(run_step("ab_test")))
+
+
+def test_reuse_of_an_identical_run() -> None:
+    told = {"seed": 7, "data": "", "pipeline_id": "p1", "spark_master": None}
+    first = run_step(parameters=told, inputs={"data": "/d"})
+    MlflowClient().set_tag(first.info.run_id, "model_version", "3")
+
+    again = run_step(parameters=told | {"spark_master": "local[1]"}, inputs={"data": "/d"})
+
+    assert again.data.tags["reused_from"] == first.info.run_id
+    assert again.data.metrics == first.data.metrics == {"f1": 0.5}
+    assert again.data.tags["model_version"] == "3"
+    assert again.data.tags["result.summary"].startswith(f"reused run {first.info.run_id}: same")
+    third = run_step(parameters=told, inputs={"data": "/d"})
+    assert third.data.tags["reused_from"] == first.info.run_id
+
+
+@pytest.mark.parametrize("change", ["parameter", "input", "code", "step", "pipeline", "failure"])
+def test_reuse_of_nothing_else(monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    told: dict[str, object] = {"seed": 7, "pipeline_id": "p1"}
+    fails = RetrainingError("bad", "mend") if change == "failure" else None
+    run_step("train", told, inputs={"data": "/d"}, fails=fails)
+    if change == "parameter":
+        told["seed"] = 8
+    if change == "pipeline":
+        told["pipeline_id"] = "p2"
+    if change == "code":
+        monkeypatch.setattr(code, "digest", lambda root: "another")
+    step = "tune" if change == "step" else "train"
+
+    run = run_step(step, told, inputs={"data": "/other" if change == "input" else "/d"})
+
+    assert "reused_from" not in run.data.tags
+    assert run.data.tags["result.summary"] == "made it"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "failure"),
+    [
+        (KeyboardInterrupt(), "KILLED", None),
+        (RetrainingError("no rows", "add some"), "FAILED", "no rows: add some"),
+        (RetrainingError("x" * 10_000, "shorten"), "FAILED", "x" * 7_990),
+        (ZeroDivisionError("oh"), "FAILED", None),
+        (SystemExit(3), "FAILED", None),
+    ],
+)
+def test_run_ends_as_its_step_ended(error: BaseException, status: str, failure: str | None) -> None:
+    run = run_step(fails=error)
+
+    assert run.info.status == status
+    assert run.data.tags.get("failure", "").startswith(failure or "")
+    assert ("failure" in run.data.tags) is (failure is not None)
+    assert ("mlflow.note.content" in run.data.tags) is (failure is not None)
+    assert mlflow.active_run() is None
+
+
+def test_interruption_before_the_step_begins_leaves_the_run_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lineage, "newest_cycle", interrupt)
+    with pytest.raises(KeyboardInterrupt), lineage.open_step("train", {}):
+        pytest.fail("the step began")
+
+    (run,) = MlflowClient().search_runs([e.experiment_id for e in mlflow.search_experiments()])
+    assert run.info.status == "KILLED"
+
+
+def test_note_shows_inputs_and_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = run_step("preprocess", begins_cycle=True)
+    with lineage.open_step("train", {"seed": 7, "data": None, "note": "a b"}) as run:
+        run.use("data", "/data/v1", made.info.run_id)
+        run.use("files", "3 files")
+        run.pin(data=made.info.run_id)
+        run.pin(register="false")
+        run.summary = "AUC 0.9"
+
+    tags = mlflow.get_run(run.run_id).data.tags
+    note = tags["mlflow.note.content"]
+    link = f"#/experiments/{made.info.experiment_id}/runs/{made.info.run_id}"
+    assert note.startswith("**train**: AUC 0.9\n")
+    assert f"Cycle `{cycle(made)}`" in note
+    assert f"- data: [/data/v1]({link})\n- files: 3 files\n" in note
+    assert f"mlflow run . -e reproduce -P run_id={run.run_id}\n" in note
+    folder = f"{ROOT.name}-0123456"
+    assert f"git clone https://example.org/team/project.git {folder}\n" in note
+    assert f"git -C {folder} checkout {COMMIT}\n" in note
+    flags = f"-P seed=7 -P data={made.info.run_id} -P note='a b' -P register=false\n"
+    assert f"mlflow run {folder} --env-manager uv -e train {flags}" in note
+    assert "not committed" not in note
+    assert tags["input.data"] == "/data/v1"
+    assert tags["pinned"] == f'{{"data": "{made.info.run_id}", "register": "false"}}'
+
+
+def test_note_of_uncommitted_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code, "source", lambda root: code.Source(None, True, str(root)))
+    run = run_step()
+
+    assert "The code was not committed" in run.data.tags["mlflow.note.content"]
+    assert run.data.tags["code.dirty"] == "true"
+
+
+def test_no_credentials_are_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(
+        mlflow, "get_tracking_uri", lambda: "postgresql://robot:s3cr3t@db:5432/mlflow runs"
+    )
+    run = run_step()
+
+    assert "MLFLOW_TRACKING_URI='postgresql://db:5432/mlflow runs'" in run.data.tags[
+        "mlflow.note.content"
+    ]  # fmt: skip
+    assert "s3cr3t" not in str(run.to_dictionary())
+
+
+def test_find_looks_past_pages_of_reused_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run_step(parameters={"pipeline_id": "p1"})
+    for _ in range(4):
+        assert "reused_from" in run_step(parameters={"pipeline_id": "p1"}).data.tags
+    search_runs = MlflowClient.search_runs
+    pages: list[int] = []
+
+    def two_a_page(*arguments: Any, **settings: Any) -> object:  # noqa: ANN401
+        found = search_runs(*arguments, **settings | {"max_results": 2})
+        pages.append(len(found))
+        return found
+
+    monkeypatch.setattr(MlflowClient, "search_runs", two_a_page)
+    found = lineage.find("train", "p1")
+
+    assert found is not None
+    assert found.info.run_id == first.info.run_id
+    assert pages == [2, 2, 1]
+
+
+def test_find_by_tags_with_quotes_and_in_any_experiment() -> None:
+    elsewhere = MlflowClient().create_experiment("elsewhere")
+    with mlflow.start_run(experiment_id=elsewhere, tags={"step": "train", "root": "/o'b/c"}) as run:
+        pass
+
+    found = lineage.find("train", root="/o'b/c")
+    assert found is not None
+    assert found.info.run_id == run.info.run_id
+    assert lineage.find("train", root="/other") is None
+
+
+def test_upstream_that_is_missing() -> None:
+    made = run_step("preprocess", {"pipeline_id": "p1"})
+
+    assert lineage.upstream("preprocess", "p1", "data").info.run_id == made.info.run_id
+    expected = r"no finished preprocess run in pipeline 'p2': run .* -e preprocess.* with data="
+    with pytest.raises(RetrainingError, match=expected):
+        lineage.upstream("preprocess", "p2", "data")
+
+
+@pytest.mark.parametrize("run_id", ["0" * 32, "nonsense", "a/b"])
+def test_run_that_does_not_exist(run_id: str) -> None:
+    with pytest.raises(RetrainingError, match=f"verdict_run='{run_id}' is no run of sqlite"):
+        lineage.get_run(run_id, "verdict_run")
+
+
+def test_description_is_kept_and_pinned(describe: Callable[..., Description]) -> None:
+    description = describe()
+    with lineage.open_step("train", {}) as run:
+        run.keep_description(description)
+
+    uri = f"runs:/{run.run_id}/description.yaml"
+    assert mlflow.get_run(run.run_id).data.tags["pinned"] == f'{{"dataset": "{uri}"}}'
+    assert Description.from_mapping(yaml.safe_load(load_text(uri))).digest == description.digest
+
+
+def test_data_set_is_shown_with_the_fingerprint(describe: Callable[..., Description]) -> None:
+    with lineage.open_step("train", {}) as run:
+        lineage.log_data("people train", "s3a://b/train", "ab12", describe(), context="train")
+
+    (shown,) = mlflow.get_run(run.run_id).inputs.dataset_inputs
+    assert (shown.dataset.name, shown.dataset.digest) == ("people train", "ab12")
+    assert "s3a://b/train" in shown.dataset.source
+    assert '"name": "height"' in shown.dataset.schema
+    assert [(tag.key, tag.value) for tag in shown.tags] == [("mlflow.data.context", "train")]
