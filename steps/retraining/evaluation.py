@@ -51,9 +51,10 @@ def evaluate(scored: DataFrame) -> dict[str, float]:
         )
         .collect()
     )
-    if {cell[LABEL] for cell in cells} != {0.0, 1.0}:
+    labels = sorted({cell[LABEL] for cell in cells})
+    if labels != [0.0, 1.0]:
         raise RetrainingError(
-            f"the scored rows hold only the labels {sorted(cell[LABEL] for cell in cells)}",
+            f"the scored rows hold only the labels {labels}",
             "widen the window so that it holds both classes",
         )
     total = sum(cell["weight"] for cell in cells)

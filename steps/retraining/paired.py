@@ -237,9 +237,8 @@ def _check_options(alternative: str, confidence_level: float) -> None:
 
 
 def _without_rounding(effect: float, error: float, level: float) -> tuple[float, float]:
-    if max(abs(effect), error) <= ROUNDING * max(1.0, abs(level)):
-        return 0.0, 0.0
-    return effect, error
+    least = ROUNDING * max(1.0, abs(level))
+    return 0.0 if abs(effect) <= least else effect, 0.0 if error <= least else error
 
 
 def _resampled_effects(

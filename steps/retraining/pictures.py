@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from retraining.decision import Verdict
     from retraining.rows import Bools, Floats, Rows
+    from retraining.verdict import Verdict
 
 POINTS: Final = 400  # of a thinned curve: finer than a pixel of the picture
 BINS: Final = 40

@@ -87,7 +87,7 @@ def prepare(
         judged = _judge(spark, description, plan, cached)
         n_rejected = sum(judged.rejected.values())
         progress(f"{judged.n_rows_read:,} rows read, {n_rejected:,} rejected")
-        _quarantine(judged, description, f"{staging.uri}/quarantine")
+        _quarantine(judged, f"{staging.uri}/quarantine")
         built = _build(spark, description, plan, judged, staging, cached)
         progress(f"{len(built.new_days)} days computed, {len(built.reused_days)} reused")
         windows, splits = _cut(spark, description, built, staging, as_of, progress)
@@ -161,10 +161,9 @@ def _check_share(rejected: Mapping[str, int], n_rows: int, description: Descript
     )
 
 
-def _quarantine(judged: _Judged, description: Description, folder: str) -> None:
+def _quarantine(judged: _Judged, folder: str) -> None:
     n_files = 1 + sum(judged.rejected.values()) // _REJECTED_PER_FILE
-    rows = quality.quarantined_rows(judged.frame, description)
-    rows.coalesce(n_files).write.parquet(folder)
+    quality.quarantined_rows(judged.frame).coalesce(n_files).write.parquet(folder)
 
 
 def _build(

@@ -93,11 +93,13 @@ def draw_defects(
         rejected: Rejected rows by reason.
         n_rows_read: Of which they are a share.
     """
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    left, right = figure.subplots(1, 2)
     nulls = {name: column["nulls"] for name, column in profiled["columns"].items()}
-    _draw_shares(left, nulls, profiled["rows"], "null, % of prepared rows")
-    _draw_shares(right, rejected, n_rows_read, "rejected, % of rows read")
+    shown = [_largest(nulls), _largest(rejected)]
+    heights = [max(1, len(counts)) for counts in shown]
+    figure = Figure(figsize=(8, 1.5 + 0.35 * sum(heights)), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=heights)
+    _draw_shares(above, shown[0], profiled["rows"], "null, % of prepared rows")
+    _draw_shares(below, shown[1], n_rows_read, "rejected, % of rows read")
     return figure
 
 
@@ -115,13 +117,18 @@ def _summarise(name: str, kind: T.DataType) -> tuple[Column, ...]:
     )
 
 
-def _draw_shares(axes: Axes, counts: Mapping[str, int], total: int, title: str) -> None:
+def _largest(counts: Mapping[str, int]) -> dict[str, int]:
+    """The largest counts, smallest first, as bars are drawn from below."""
     found = sorted((count, name) for name, count in counts.items() if count)[-_BARS:]
-    axes.set_title(title, fontsize="medium")
-    if not found:
-        axes.text(0.5, 0.5, "none", ha="center", va="center", transform=axes.transAxes)
+    return {name: count for count, name in found}
+
+
+def _draw_shares(axes: Axes, counts: Mapping[str, int], total: int, title: str) -> None:
+    axes.set_title(title, fontsize="medium", loc="left")
+    if not counts:
+        axes.text(0, 0.5, "none", va="center", transform=axes.transAxes)
         axes.set_axis_off()
         return
-    bars = axes.barh([name for _, name in found], [100 * n / max(total, 1) for n, _ in found])
-    axes.bar_label(bars, labels=[f"{n:,}" for n, _ in found], padding=3)
-    axes.margins(x=0.2)
+    bars = axes.barh(list(counts), [100 * count / max(total, 1) for count in counts.values()])
+    axes.bar_label(bars, labels=[f"{count:,}" for count in counts.values()], padding=3)
+    axes.margins(x=0.15)

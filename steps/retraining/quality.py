@@ -109,21 +109,18 @@ def valid_rows(frame: DataFrame, description: Description) -> DataFrame:
     return frame.where(F.col(REASON).isNull()).select(*description.columns)
 
 
-def quarantined_rows(frame: DataFrame, description: Description) -> DataFrame:
+def quarantined_rows(frame: DataFrame) -> DataFrame:
     """The rows with a reason: `_reason`, `_file`, `_malformed`, and each column as text.
 
     The text is that of the file; of a duplicate, which is valid by itself, that of its values.
     """
-    rejected = frame.where(F.col(REASON).isNotNull())
-    text = {
-        name: F.when(F.col(RAW).isNotNull(), F.col(f"{RAW}.{name}")).otherwise(
-            F.col(name).cast("string")
-        )
-        for name in description.columns
-    }
-    return rejected.select(
-        REASON, FILE, MALFORMED, *(value.alias(name) for name, value in text.items())
-    )
+    texts = frame.select(f"{RAW}.*").columns
+    is_kept = F.col(RAW).isNotNull()
+    text = [
+        F.when(is_kept, F.col(f"{RAW}.{name}")).otherwise(F.col(name).cast("string")).alias(name)
+        for name in texts
+    ]
+    return frame.where(F.col(REASON).isNotNull()).select(REASON, FILE, MALFORMED, *text)
 
 
 def _is_given(name: str) -> Column:

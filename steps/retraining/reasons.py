@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from retraining.decision import Verdict
+    from retraining.verdict import Verdict
 
 
 def explain_verdict(verdict: Verdict, shortfalls: Sequence[str]) -> tuple[str, ...]:
@@ -56,9 +56,10 @@ def _finding(verdict: Verdict) -> str:
     if verdict.standard_error == 0 and verdict.effect_size == 0:
         return f"{models}: as far as {verdict.metric} can tell, both score every row alike."
     favoured = "challenger" if verdict.effect_size > 0 else "champion"
+    favour = f", in favour of the {favoured}," if verdict.effect_size else ""
     interval = f"{number(verdict.ci_lower)} to {number(verdict.ci_upper)}"
     return (
-        f"{models}: an effect of {number(verdict.effect_size)}, in favour of the {favoured}, "
+        f"{models}: an effect of {number(verdict.effect_size)}{favour} "
         f"with a {percent(verdict.confidence_level)} interval of {interval}."
     )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from retraining.decision import Verdict
+    from retraining.verdict import Verdict
 
 HEADLINES: Final = {
     "promote": "Promote the {challenger}: it is better than the {champion} by more than is "

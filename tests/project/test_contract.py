@@ -35,7 +35,8 @@ def test_every_script_is_an_entry_point_and_every_entry_point_a_script() -> None
 
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS)
 def test_parameters_and_defaults_equal_those_of_the_command(entry_point: str) -> None:
-    stated = load_project(str(ROOT)).get_entry_point(entry_point).parameters
+    project = load_project(str(ROOT))  # type: ignore[no-untyped-call]
+    stated = project.get_entry_point(entry_point).parameters
     options = {option.name: str(option.default) for option in command_of(entry_point).params}
     assert {name: parameter.default for name, parameter in stated.items()} == options
 
@@ -108,7 +109,7 @@ def test_readme_names_every_entry_point_and_its_commands_exist() -> None:
     readme = (ROOT / "README.md").read_text()
     for entry_point in ENTRY_POINTS:
         assert f"`{entry_point}`" in readme
-    for named in re.findall(r"mlflow run \S+ (?:--env-manager \w+ )?-e (\w+)", readme):
+    for named in re.findall(r"mlflow run \S+ (?:--env-manager \w+ )?-e ([a-z_]+)", readme):
         assert named in ENTRY_POINTS
     for named, parameters in re.findall(r"-e (\w+)((?: -P \w+=\S+)+)", readme):
         known = ENTRY_POINTS[named]["parameters"]

@@ -28,15 +28,24 @@ RING_OF_PACKAGE = {
 
 
 def imports_of(path: Path) -> set[str]:
-    """Absolute dotted names that a file imports; for type checkers only ones included."""
+    """Absolute dotted names that a file imports when it runs, functions included."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_WithoutTypeChecking().visit(ast.parse(path.read_text()))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
+
+
+class _WithoutTypeChecking(ast.NodeTransformer):
+    """Drops what only type checkers import: it couples nothing at run time."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return None
+        return self.generic_visit(node)
 
 
 def used_modules(path: Path) -> set[str]:

@@ -134,6 +134,7 @@ def test_rows_still_needed_are_unknown_for_no_effect_to_speak_of() -> None:
     both = np.tile(label, 2), np.r_[champion, challenger], np.r_[challenger, champion]
     verdict = decide(*both, policy=Policy())
     assert verdict.verdict == "inconclusive"
+    assert verdict.effect_size == 0
     assert verdict.rows_still_needed is None
     assert "too close" in verdict.reasons[-1]
 

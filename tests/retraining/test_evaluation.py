@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -124,13 +124,14 @@ def test_metrics_where_every_prediction_is_wrong(spark: SparkSession) -> None:
     assert found["brier"] == 1.0
 
 
-@pytest.mark.parametrize(("label", "shown"), [(0, r"\[0.0\]"), (1, r"\[1.0\]")])
-def test_rows_of_one_class_are_refused(spark: SparkSession, label: int, shown: str) -> None:
+@pytest.mark.parametrize("label", [0, 1])
+def test_rows_of_one_class_are_refused(spark: SparkSession, label: int) -> None:
+    """Spark's evaluator answers 0 or 1 without a word."""
     rows = scored(spark, (label,) * 3, (0.1, 0.7, 0.9), (1.0,) * 3)
     binary = BinaryClassificationEvaluator(labelCol="_label", rawPredictionCol="score")
+    assert binary.evaluate(rows) == label
 
-    assert binary.evaluate(rows) == 0.0  # without a word
-    with pytest.raises(RetrainingError, match=f"hold only the labels {shown}: widen the window"):
+    with pytest.raises(RetrainingError, match=rf"hold only the labels \[{label}.0\]: widen"):
         evaluation.evaluate(rows)
 
 
@@ -145,7 +146,7 @@ Event = tuple[datetime, str, float, float]
 def make_events(n_days: int, n_units: int, seed: int) -> list[Event]:
     """A few rows a unit and day with coarse scores, so that units tie."""
     rng = np.random.default_rng(seed)
-    start = datetime(2026, 3, 1)  # noqa: DTZ001 (Spark makes local time of it: UTC)
+    start = datetime(2026, 3, 1, tzinfo=UTC)
     return [
         (
             start + timedelta(days=day, hours=float(rng.uniform(0, 24))),
@@ -190,14 +191,30 @@ def test_unit_precision_agrees_with_counting_by_hand(
 
 
 def test_unit_precision_moves_up_as_often_as_there_are_days(spark: SparkSession) -> None:
-    """The same three cards are on top every day; each is caught once, one a day."""
-    start = datetime(2026, 3, 1, 23, 59)  # noqa: DTZ001
+    """The same three cards are on top every day; each is caught once, one a day, but for c."""
+    start = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
     events = [
-        (start + timedelta(days=day), card, score, 1.0)
+        (start + timedelta(days=day), card, score, label)
         for day in range(3)
-        for card, score in (("a", 0.9), ("b", 0.8), ("c", 0.7))
+        for card, score, label in (("a", 0.9, 1.0), ("b", 0.8, 1.0), ("c", 0.7, 0.0))
     ]
     rows = spark.createDataFrame(
         events, "tx_time timestamp, card string, score double, _label double"
     )
-    assert evaluation.unit_precision(rows, "tx_time", Capacity(per_day=1, unit="card")) == 1.0
+    found = evaluation.unit_precision(rows, "tx_time", Capacity(per_day=1, unit="card"))
+
+    assert found == pytest.approx(2 / 3)
+
+
+@pytest.mark.xfail(reason="unit_precision_at wants both classes among the top units", strict=True)
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_unit_precision_of_a_top_of_one_class(spark: SparkSession, label: float) -> None:
+    """One place a day: all that is looked at may well be positive, or nothing of it."""
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    events = [(moment, "a", 0.9, label), (moment, "b", 0.1, 1 - label)]
+    rows = spark.createDataFrame(
+        events, "tx_time timestamp, card string, score double, _label double"
+    )
+
+    found = evaluation.unit_precision(rows, "tx_time", Capacity(per_day=1, unit="card"))
+    assert found == label

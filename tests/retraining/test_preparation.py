@@ -84,10 +84,11 @@ def write_days(folder: Path, days: Sequence[int]) -> None:
 
 def run(spark: SparkSession, folder: Path, version: str, **options: Any) -> Manifest:  # noqa: ANN401
     description = options.pop("description", None) or describe()
+    source = options.pop("source", str(folder / "raw"))
     return prepare(
         spark,
         description,
-        files=list_files(spark, str(folder / "raw")),
+        files=list_files(spark, source),
         root=str(folder / "data"),
         version=version,
         progress=lambda _: None,
@@ -101,6 +102,10 @@ def full(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Manif
     folder = tmp_path_factory.mktemp("full")
     write_days(folder / "raw", range(N_DAYS))
     return run(spark, folder, "full")
+
+
+def raw_folder(manifest: Manifest) -> str:
+    return manifest.files[0].path.rpartition("/")[0]
 
 
 def test_windows_rows_and_columns_of_the_splits(spark: SparkSession, full: Manifest) -> None:
@@ -193,12 +198,13 @@ def test_day_by_day_is_the_same_as_all_at_once(
 
 
 def test_late_and_displacing_rows_are_as_if_read_at_once(
-    spark: SparkSession, tmp_path: Path
+    spark: SparkSession, full: Manifest, tmp_path: Path
 ) -> None:
     """One late row, one that displaces a stored row, one repeated row, one bad row."""
-    description = describe(quarantine={"max_share": 0.8})
-    write_days(tmp_path / "raw", range(N_DAYS))
-    before = run(spark, tmp_path, "v1", description=description)
+    options = {
+        "description": describe(quarantine={"max_share": 0.8}),
+        "source": f"{raw_folder(full)},{tmp_path}/raw",
+    }
     stored = make_day(6)[3].split(",")
     displacing = [stored[0], "2018-04-05 00:00:01", *stored[2:]]
     repeated = make_day(2)[0].split(",")
@@ -206,10 +212,10 @@ def test_late_and_displacing_rows_are_as_if_read_at_once(
     late = make_row(800, FIRST + timedelta(days=4, hours=23), customer=7)
     bad = make_row(801, FIRST, amount="-1")
     write(tmp_path / "raw", "late.txt", [late, ",".join(displacing), ",".join(repeated), bad])
-    found = run(spark, tmp_path, "v2", description=description, previous=before)
-    again = run(spark, tmp_path, "v3", description=description)
+    found = run(spark, tmp_path, "v1", previous=full, **options)
+    again = run(spark, tmp_path, "v2", **options)
     assert fingerprints(found) == fingerprints(again)
-    assert fingerprints(found) != fingerprints(before)
+    assert fingerprints(found) != fingerprints(full)
     assert found.n_rows_read == 4
     assert found.new_days == tuple(date(2018, 4, day) for day in range(5, 11))
     assert found.quarantine.by_reason == {"duplicate transaction_id": 2, "range tx_amount": 1}
@@ -219,17 +225,16 @@ def test_late_and_displacing_rows_are_as_if_read_at_once(
 
 def test_nothing_new_is_only_cut_again(spark: SparkSession, full: Manifest, tmp_path: Path) -> None:
     """As of two days earlier, from the days of a version and from the files."""
-    write_days(tmp_path / "raw", range(N_DAYS))
-    before = run(spark, tmp_path, "v1")
     as_of = FIRST + timedelta(days=N_DAYS - 1)
-    found = run(spark, tmp_path, "v2", previous=before, as_of=as_of)
-    again = run(spark, tmp_path, "v3", as_of=as_of)
+    source = raw_folder(full)
+    found = run(spark, tmp_path, "v1", source=source, previous=full, as_of=as_of)
+    again = run(spark, tmp_path, "v2", source=source, as_of=as_of)
     assert found.n_rows_read == 0
     assert found.new_days == ()
-    assert found.days == before.days
+    assert found.days == full.days
     assert found.quarantine.n_rows == spark.read.parquet(found.quarantine.uri).count() == 0
     assert fingerprints(found) == fingerprints(again)
-    assert fingerprints(before) == fingerprints(full)
+    assert found.splits["holdout"].end == FIRST + timedelta(days=N_DAYS - 2)
 
 
 def test_partitions_change_nothing(spark: SparkSession, full: Manifest, tmp_path: Path) -> None:

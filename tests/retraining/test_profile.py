@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from matplotlib.patches import Rectangle
 
 from retraining.description import Description, load
 from retraining.profile import count_classes, draw_classes, draw_defects, profile
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from pyspark.sql import DataFrame, SparkSession
 
@@ -44,6 +46,10 @@ def frame(spark: SparkSession) -> DataFrame:
     )
 
 
+def bars(axes: Axes) -> list[Rectangle]:
+    return [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+
+
 def draw(figure: Figure) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png")
@@ -55,7 +61,12 @@ def test_profile_tells_counts_bounds_and_means(frame: DataFrame, description: De
     assert found["rows"] == 4
     assert list(found["columns"]) == frame.columns
     assert found["columns"]["tx_fraud_scenario"] == {
-        **{"type": "int", "nulls": 1, "min": 0, "max": 3, "mean": 1.0, "distinct": 2},
+        "type": "int",
+        "nulls": 1,
+        "min": 0,
+        "max": 3,
+        "mean": 1.0,
+        "distinct": 2,
     }
     assert found["columns"]["tx_amount"]["mean"] == 2.4
     assert found["columns"]["tx_datetime"] == {
@@ -86,19 +97,19 @@ def test_classes_are_drawn_by_day_or_split() -> None:
     by_day = {f"2018-04-{day:02}": (100 + day, day) for day in range(1, 31)}
     figure = draw_classes(by_day)
     rows, shares = figure.axes
-    assert [bar.get_height() for bar in rows.patches] == [float(100 + day) for day in range(1, 31)]
-    assert shares.patches[0].get_height() == pytest.approx(100 / 101)
+    assert [bar.get_height() for bar in bars(rows)] == [float(100 + day) for day in range(1, 31)]
+    assert bars(shares)[0].get_height() == pytest.approx(100 / 101)
     assert len(shares.get_xticks()) <= 12
     assert draw(figure).startswith(b"\x89PNG")
     splits = draw_classes({"train": (10, 1), "validation": (5, 0), "holdout": (0, 0)})
-    assert [bar.get_height() for bar in splits.axes[1].patches] == [10.0, 0.0, 0.0]
+    assert [bar.get_height() for bar in bars(splits.axes[1])] == [10.0, 0.0, 0.0]
 
 
 def test_defects_are_drawn_by_column_and_reason(frame: DataFrame, description: Description) -> None:
     rejected = {"null tx_datetime": 1, "range tx_amount": 3}
     figure = draw_defects(profile(frame, description), rejected, 10)
     left, right = figure.axes
-    assert [bar.get_width() for bar in left.patches] == [25.0]
-    assert [bar.get_width() for bar in right.patches] == [10.0, 30.0]
+    assert [bar.get_width() for bar in bars(left)] == [25.0]
+    assert [bar.get_width() for bar in bars(right)] == [10.0, 30.0]
     assert [label.get_text() for label in right.get_yticklabels()] == list(rejected)
     assert draw(figure).startswith(b"\x89PNG")

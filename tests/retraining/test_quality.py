@@ -217,7 +217,7 @@ def test_quarantine_keeps_reason_file_and_text(spark: SparkSession) -> None:
         {"_malformed": "3,x", "customer_id": "x", "tx_amount": None, "_file": "b.csv"},
         {"transaction_id": "1", "tx_datetime": "2018-04-02 00:00:00"},
     ]
-    frame = quarantined_rows(validate(raw(spark, *changes), describe()), describe())
+    frame = quarantined_rows(validate(raw(spark, *changes), describe()))
     assert frame.columns == ["_reason", "_file", "_malformed", *GOOD]
     rows = {row["_reason"]: row.asDict() for row in frame.collect()}
     text = {**GOOD, "_malformed": None, "_file": "a.csv"}

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from retraining.decision import Verdict
 from retraining.reasons import explain_verdict, number, percent
+from retraining.verdict import Verdict
 
 VERDICT = Verdict(
     verdict="inconclusive",
@@ -73,6 +73,11 @@ def test_explain_verdict_names_the_shortfalls_instead_of_the_doubt() -> None:
 def test_explain_verdict_gives_one_reason_for_a_decision(outcome: str, sentence: str) -> None:
     decided = replace(VERDICT, verdict=outcome)  # type: ignore[arg-type]
     assert explain_verdict(decided, []) == (FINDING, sentence)
+
+
+def test_explain_verdict_favours_nobody_without_an_effect() -> None:
+    first = explain_verdict(replace(VERDICT, effect_size=0.0), [])[0]
+    assert "an effect of 0 with a 95% interval" in first
 
 
 def test_number_and_percent() -> None:

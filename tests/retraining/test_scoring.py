@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 
-# By x: 20 rows of which none is positive, 30 of which 20 are, 5 of which all are.
-LEAVES = {0.0: (20, 0), 1.0: (10, 20), 2.0: (0, 5)}
+# Rows by x and label. A tree makes a leaf of each x.
+LEAVES = {0.0: (20, 0), 1.0: (10, 20), 2.0: (32, 28)}
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +42,13 @@ def model(rows: DataFrame) -> PipelineModel:
 def test_score_is_the_probability_not_the_count_of_a_leaf(
     rows: DataFrame, model: PipelineModel
 ) -> None:
-    """The raw prediction of a tree counts rows: 20 in the mixed leaf, 5 in the pure one."""
+    """The raw prediction of a tree counts rows, and so ranks the largest leaf first."""
     scored = scoring.score(rows, model, ["x"]).select("x", "score").distinct().collect()
     by_x = {row["x"]: row["score"] for row in scored}
-    assert by_x == {0.0: 0.0, 1.0: pytest.approx(2 / 3), 2.0: 1.0}
+    assert by_x == {0.0: 0.0, 1.0: pytest.approx(20 / 30), 2.0: pytest.approx(28 / 60)}
 
     raw = model.transform(rows).select("x", "rawPrediction").distinct().collect()
-    assert {row["x"]: row["rawPrediction"][1] for row in raw} == {0.0: 0.0, 1.0: 20.0, 2.0: 5.0}
+    assert {row["x"]: row["rawPrediction"][1] for row in raw} == {0.0: 0.0, 1.0: 20.0, 2.0: 28.0}
 
 
 def test_score_adds_two_columns_and_keeps_every_row(rows: DataFrame, model: PipelineModel) -> None:
@@ -62,7 +62,7 @@ def test_score_adds_two_columns_and_keeps_every_row(rows: DataFrame, model: Pipe
         "score": "double",
         "prediction": "int",
     }
-    assert scored.count() == 55
+    assert scored.count() == 110
     assert {row["prediction"] for row in scored.where("x = 1.0").collect()} == {1}
 
 
@@ -71,7 +71,7 @@ def test_second_model_can_score_the_same_rows(rows: DataFrame, model: PipelineMo
     both = scoring.score(first, model, ["x"], name="challenger")
 
     assert both.columns == ["key", "x", "_label", "champion", "challenger", "prediction"]
-    assert both.where("champion = challenger").count() == 55
+    assert both.where("champion = challenger").count() == 110
 
 
 def test_features_that_the_rows_lack_are_named(rows: DataFrame, model: PipelineModel) -> None:

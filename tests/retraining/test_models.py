@@ -1,0 +1,83 @@
+"""Models as MLflow keeps them: complete, and the same after loading."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from mlflow.artifacts import load_text
+from mlflow.models import get_model_info
+
+from retraining import models, pipelines, registry, scoring
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import DataFrame
+
+    from retraining.description import Description
+
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("tracking")]
+
+
+def test_model_comes_back_with_all_that_travels_with_it(
+    describe: Callable[..., Description], people: Callable[[int], DataFrame]
+) -> None:
+    description = describe(scaler="standard", class_weights="balanced")
+    rows = people(60).cache()
+    prepared = pipelines.prepare(rows, description, pipelines.ClassWeights(1.0, 2.0), 60)
+    classifier = pipelines.estimator("LogisticRegression", {"maxIter": 2}, 7)
+    model = pipelines.fit(prepared, description, classifier)
+    scored = scoring.score(rows, model, description.feature_columns)
+    training = {"data": "/d/v1", "trained_until": "2026-03-01T00:00:00+00:00"}
+
+    with mlflow.start_run() as run:
+        uri = models.log_model(model, description, scored, training)
+    version = registry.register("people", uri, run.info.run_id, {})
+    loaded = models.load("models:/people@champion")
+
+    assert (loaded.version.version, loaded.uri) == (version.version, "models:/people/1")
+    assert loaded.training == training
+    assert loaded.description == description
+    assert list(loaded.description.columns) == list(description.columns)
+    again = scoring.score(rows, loaded.model, loaded.description.feature_columns)
+    columns = ["key", "score", "prediction"]
+    assert again.select(columns).collect() == scored.select(columns).collect()
+
+    info = get_model_info(uri)
+    assert info.signature is not None
+    assert info.signature.inputs.input_names() == ["age", "height", "city"]
+    assert info.signature.outputs.input_names() == ["score"]
+    example = json.loads(load_text(f"{uri}/input_example.json"))
+    assert example["columns"] == ["age", "height", "city"]
+    assert len(example["data"]) == 5
+    requirements = load_text(f"{uri}/requirements.txt").split()
+    assert f"pyspark=={metadata.version('pyspark')}" in requirements
+    assert f"mlflow=={mlflow.__version__}" in requirements
+    rows.unpersist()
+
+
+def test_version_without_a_description_is_refused() -> None:
+    class Nothing(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+        def predict(self, model_input: list[str]) -> list[str]:
+            return model_input
+
+    with mlflow.start_run() as run:
+        info = mlflow.pyfunc.log_model(
+            name="model", python_model=Nothing(), pip_requirements=["mlflow"]
+        )
+    MlflowClient().create_registered_model("foreign")
+    MlflowClient().create_model_version("foreign", info.model_uri, run.info.run_id)
+
+    with pytest.raises(RetrainingError, match="^models:/foreign/1 carries no data set description"):
+        models.load("models:/foreign/1")
+
+
+def test_version_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(RetrainingError, match="the registry has no models:/people@champion"):
+        models.load("models:/people@champion")
