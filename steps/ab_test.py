@@ -75,6 +75,10 @@ _MODEL = "Model URI. Empty: the alias of that name."
 @options.spark_master
 def ab_test(**parameters: object) -> None:
     """Test whether the challenger is better than the champion."""
+    if parameters["scores"] and any(parameters[name] for name in ("data", *comparison.ROLES)):
+        raise click.BadParameter(
+            "is compared by itself: give no data, champion or challenger", param_hint="scores"
+        )
     with lineage.open_step("ab_test", parameters) as run:
         compare(run, **parameters)  # type: ignore[arg-type]
         click.echo(f"ab_test: {run.summary}")
@@ -101,13 +105,13 @@ def compare(
             run.use("scores", scores)
             table = comparison.read_scores(spark, scores)
             chosen = _policy(decision.Policy(), overrides)
-            facts, versions = {"scores": scores}, {}
+            facts: dict[str, str] = {"scores": scores}
+            versions: dict[str, Registered] = {}
         else:
-            found = _score_models(run, spark, data, model_name, champion, challenger)
+            found = _score_models(run, spark, data, model_name, champion, challenger, overrides)
             if found is None:
                 return
-            table, base, facts, versions = found
-            chosen = _policy(base, overrides)
+            table, chosen, facts, versions = found
     verdict = _decide(table, chosen, seed)
     _log(run, table, verdict, facts)
     if register:
@@ -126,10 +130,12 @@ def _score_models(
     model_name: str | None,
     champion: str | None,
     challenger: str | None,
+    overrides: Mapping[str, Any],
 ) -> tuple[Comparison, decision.Policy, dict[str, str], dict[str, Registered]] | None:
     prepared = inputs.find_data(run, data)
     manifest = prepared.read(spark)
     description = manifest.describe()
+    policy = _policy(description.gate, overrides)
     name = model_name or description.name
     uris = {
         "champion": champion or f"models:/{name}@{registry.CHAMPION}",
@@ -163,7 +169,7 @@ def _score_models(
         "rows excluded because a model was trained on them": f"{table.n_excluded:,}",
     }
     mlflow.set_tag("model_name", versions["champion"].version.name)
-    return table, description.gate, facts, versions
+    return table, policy, facts, versions
 
 
 def _policy(base: decision.Policy, overrides: Mapping[str, Any]) -> decision.Policy:

@@ -12,6 +12,8 @@ finished is not repeated.
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import click
@@ -49,7 +51,7 @@ def main(**parameters: object) -> None:
     """Run the whole chain: (simulate,) preprocess, train, tune, ab_test, promote."""
     with lineage.open_step("main", parameters, begins_cycle=True) as run:
         told = {key: value for key, value in run.parameters.items() if value}
-        description = inputs.read_description(told["dataset"])
+        description = inputs.read_description(run.parameters["dataset"])
         told["pipeline_id"] = run.pipeline_id
         runs = {}
         for step, taken in _steps(told, description.name).items():
@@ -65,7 +67,8 @@ def main(**parameters: object) -> None:
 def summarise(pipeline_id: str, runs: dict[str, Run]) -> str:
     """One table of what happened: who was compared, what came out, where to read on."""
     test, moved = runs["ab_test"].data, runs["promote"].data
-    metric = test.metrics
+    # What cannot be estimated, as an interval from one positive, is no metric of the run.
+    metric = defaultdict(lambda: math.nan, test.metrics)
     rows = [("pipeline", pipeline_id)]
     rows += [(role, test.tags[f"input.{role}"]) for role in ("champion", "challenger")]
     rows += [

@@ -128,7 +128,7 @@ def _previous(
     else:
         digest = description.preparation_digest
         found = lineage.find("preprocess", preparation_digest=digest, data_root=root)
-    uri = found.data.tags["dataset_uri"] if found else ""
+    uri = inputs.folder_made_by(found, "previous") if found else ""
     if found is None or not (told or datasets.is_data_set(spark, uri)):
         run.pin(previous="none")
         return None
@@ -139,7 +139,10 @@ def _previous(
 
 def _log(spark: SparkSession, manifest: Manifest, description: Description) -> None:
     mlflow.log_text(manifest.model_dump_json(indent=1), "manifest.json")
-    counts = {"rows_read": manifest.n_rows_read, "quarantined": manifest.quarantine.n_rows}
+    counts: dict[str, float] = {
+        "rows_read": manifest.n_rows_read,
+        "quarantined": manifest.quarantine.n_rows,
+    }
     for reason, count in manifest.quarantine.by_reason.items():
         counts[f"quarantined.{reason.replace(' ', '.')}"] = count
     for name, split in manifest.splits.items():

@@ -76,6 +76,8 @@ def follow_verdict(
         if verdict_run
         else lineage.upstream("ab_test", run.pipeline_id, "verdict_run")
     )
+    if "reused_from" in tested.data.tags:
+        tested = lineage.get_run(tested.data.tags["reused_from"], "reused_from")
     run.pin(verdict_run=tested.info.run_id, dry_run="true", max_age_days="1e9")
     verdict = tested.data.tags.get("verdict", "")
     run.use("verdict", verdict, tested.info.run_id)
@@ -83,6 +85,11 @@ def follow_verdict(
         raise RetrainingError(
             f"verdict_run={tested.info.run_id!r} compared no registered models",
             "give the run of an ab_test between versions of the registry",
+        )
+    if tested.info.status != "FINISHED" or not verdict:
+        raise RetrainingError(
+            f"verdict_run={tested.info.run_id!r} is {tested.info.status} and gave no verdict",
+            "run ab_test again",
         )
     champion, challenger = (
         registry.version_at(tested.data.tags[f"input.{role}"])
@@ -99,7 +106,7 @@ def follow_verdict(
         _end(run, "kept", f"{name} version {champion.version} stays champion: {against}")
         return
     _refuse_stale(tested, max_age_days)
-    registry.compare(name, champion.version)
+    registry.compare(name, champion.version, challenger.version)
     _try_scoring(challenger, tested, spark_master)
     if not dry_run:
         record = _record(run, why)
@@ -142,7 +149,7 @@ def _reason_against(verdict: str, champion: ModelVersion, challenger: ModelVersi
 
 def _refuse_stale(tested: Run, max_age_days: float) -> None:
     age = (time.time() - tested.info.end_time / 1000) / 86_400
-    if age > max_age_days:
+    if not age <= max_age_days:  # nan is no limit that is met
         raise RetrainingError(
             f"the verdict of run {tested.info.run_id} is {age:.1f} days old, "
             f"more than max_age_days={max_age_days:g}",

@@ -46,7 +46,9 @@ def repeat(run: lineage.StepRun, run_id: str) -> str:
         A table of what differs; empty if nothing does.
     """
     given = lineage.get_run(run_id, "run_id")
-    originals = projects.children(run_id) if given.data.tags.get("step") == "main" else [given]
+    _check_finished(given)
+    steps = projects.children(run_id) if given.data.tags["step"] == "main" else [given]
+    originals = [_original(step) for step in steps]
     differences: list[replay.Difference] = []
     for original in originals:
         again = _again(original)
@@ -63,22 +65,32 @@ def repeat(run: lineage.StepRun, run_id: str) -> str:
     return replay.table(differences)
 
 
-def _again(original: Run) -> Run:
-    tags = original.data.tags
-    if "reused_from" in tags:
-        original = lineage.get_run(tags["reused_from"], "reused_from")
-        tags = original.data.tags
-    step, commit = tags.get("step"), tags.get("mlflow.source.git.commit")
-    run_id = original.info.run_id
-    if step is None or original.info.status != "FINISHED":
+def _check_finished(run: Run) -> None:
+    # The trials of a search have no entry point: their search is what can be repeated.
+    if lineage.ENTRY_POINT not in run.data.tags or run.info.status != "FINISHED":
         raise RetrainingError(
-            f"run {run_id} is no finished step (status {original.info.status})",
+            f"run {run.info.run_id} is no finished step (status {run.info.status})",
             "give the id of a run that a step of this project finished",
         )
-    if commit is None or tags.get("code.dirty") != "false":
+
+
+def _original(run: Run) -> Run:
+    """The run itself or, if it reused another one, that one."""
+    _check_finished(run)
+    tags = run.data.tags
+    if "reused_from" in tags:
+        return _original(lineage.get_run(tags["reused_from"], "reused_from"))
+    if "mlflow.source.git.commit" not in tags or tags.get("code.dirty") != "false":
         raise RetrainingError(
-            f"run {run_id} was made from uncommitted code", "commit, run the step, reproduce that"
+            f"run {run.info.run_id} was made from uncommitted code",
+            "commit, run the step, reproduce that",
         )
+    return run
+
+
+def _again(original: Run) -> Run:
+    run_id, tags = original.info.run_id, original.data.tags
+    step, commit = tags["step"], tags["mlflow.source.git.commit"]
     pipeline_id = lineage.new_pipeline_id(f"{lineage.REPRODUCTION}{run_id[:8]}-")
     with tempfile.TemporaryDirectory() as folder:
         _check_out(commit, folder)

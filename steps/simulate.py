@@ -80,7 +80,7 @@ def add_days(
     """Write the next days; the result goes to `run.summary`."""
     if run.reuse({}):
         return
-    folder = Path(output or inputs.raw_folder(data_root, "fraud")).absolute()
+    folder = _path_of(output or inputs.raw_folder(data_root, "fraud"))
     _refuse_mixing(run, str(folder))
     newest = last_day(folder)
     first = start or (newest + timedelta(days=1) if newest else ORIGIN)
@@ -108,13 +108,19 @@ def add_days(
     )
 
 
+def _path_of(folder: str) -> Path:
+    """One name for a folder, however it was reached; another storage is refused by its address."""
+    return Path(folder) if "://" in folder else Path(folder).resolve()
+
+
 def _refuse_mixing(run: lineage.StepRun, folder: str) -> None:
     """Days of one folder come from one process: same seed, same sizes, same drift."""
     earlier = lineage.find("simulate", output=folder)
     if earlier is None or last_day(Path(folder)) is None:
         return
     for name, before in lineage.told_parameters(earlier, _PROCESS).items():
-        if run.parameters[name] != before:
+        # As numbers: `mlflow run` logs them as they were typed, 1.0 or 1.
+        if float(run.parameters[name]) != float(before):
             raise RetrainingError(
                 f"{folder} was simulated with {name}={before}, not {run.parameters[name]}",
                 f"keep {name}={before}, or name another output=",

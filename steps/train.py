@@ -46,7 +46,7 @@ def fit_baseline(
     """Fit, evaluate, log and register; the result line goes to `run.summary`."""
     prepared = inputs.find_data(run, data)
     run.pin(register="false")
-    if run.reuse({"data": prepared.uri}):
+    if run.reuse({"data": prepared.uri, "description": inputs.digest_told(dataset)}):
         return
     with open_session("train", spark_master) as spark:
         manifest = prepared.read(spark)

@@ -68,7 +68,7 @@ def find_challenger(
     """Search, fit the best again, log and register it; the result goes to `run.summary`."""
     prepared = inputs.find_data(run, data)
     run.pin(register="false")
-    if run.reuse({"data": prepared.uri}):
+    if run.reuse({"data": prepared.uri, "description": inputs.digest_told(dataset)}):
         return
     with open_session("tune", spark_master) as spark:
         manifest = prepared.read(spark)

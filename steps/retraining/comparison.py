@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from retraining import dataset, evaluation, metrics, pipelines, scoring, storage
@@ -69,7 +71,7 @@ def score_holdout(
         features = registered.description.feature_columns
         scored = scoring.score(both, registered.model, features, name=role)
         both = scored.drop(scoring.PREDICTION)
-    columns = [F.col(description.row_key).alias("key"), "label", *ROLES]
+    columns = [F.col(description.row_key).alias("key"), *map(F.col, ("label", *ROLES))]
     if description.unit:
         columns.append(F.col(description.unit).alias("unit"))
     if description.event_time:
@@ -94,7 +96,10 @@ def read_scores(spark: SparkSession, uri: str) -> Comparison:
     """
     if not storage.exists(spark, uri):
         raise RetrainingError(f"scores={uri!r} does not exist", "give a parquet file or folder")
-    frame = spark.read.parquet(uri)
+    try:
+        frame = spark.read.parquet(uri)
+    except (Py4JJavaError, PySparkException) as error:
+        raise RetrainingError(f"scores={uri!r} is no parquet", "write it as parquet") from error
     missing = [column for column in ("label", *ROLES) if column not in frame.columns]
     if missing:
         raise RetrainingError(
@@ -105,18 +110,26 @@ def read_scores(spark: SparkSession, uri: str) -> Comparison:
     if not 0 < n_rows <= MAX_ROWS:
         raise RetrainingError(f"scores={uri!r} has {n_rows:,} rows", f"give 1 to {MAX_ROWS:,} rows")
     optional = [c for c in ("key", "unit", "day", "weight") if c in frame.columns]
-    table = frame.select("label", *ROLES, *optional).toPandas()
+    columns = ["label", *ROLES, *optional]
+    # Files come in any order, and a bootstrap draws rows by their position.
+    table = frame.select(columns).sort(columns).toPandas()
     return Comparison(table, n_rows, 0, {})
 
 
 def metric_values(table: pd.DataFrame) -> dict[str, float]:
-    """Every metric of both models, by names such as `champion_auroc`."""
+    """Every metric of both models, by names such as `champion_auroc`.
+
+    Of scores outside [0, 1], which are no probabilities, only those that need none.
+    """
     weight = table["weight"].to_numpy(np.float64) if "weight" in table else None
     label = table["label"].to_numpy()
+    scores = {role: table[role].to_numpy(np.float64) for role in ROLES}
+    fit = all(score.min() >= 0 and score.max() <= 1 for score in scores.values())
     return {
-        f"{role}_{name}": metric.function(label, table[role].to_numpy(np.float64), weight)
+        f"{role}_{name}": metric.function(label, score, weight)
         for name, metric in metrics.METRICS.items()
-        for role in ROLES
+        for role, score in scores.items()
+        if fit or not metric.of_probabilities
     }
 
 

@@ -108,32 +108,22 @@ def examine_splits(
     Raises:
         RetrainingError: If a split has no rows, or train has rows of one class only.
     """
-    label = description.label
-    rows = {
-        name: read_folders(spark, [f"{staging.uri}/{name}"], columns)
-        for name in SPLITS
-        if _has_rows(spark, staging, name, windows)
-    }
-    marked = [
-        frame.select(description.row_key, label.column, F.lit(name).alias(SPLIT))
-        for name, frame in rows.items()
-    ]
-    together = reduce(DataFrame.unionByName, marked)
-    splits.check_disjoint(together, description)
-    is_positive = F.col(label.column) == F.lit(label.positive)
-    counts = together.groupBy(SPLIT).agg(F.count_if(is_positive)).collect()
-    n_positives = {row[0]: row[1] for row in counts}
+    for name in SPLITS:
+        _check_written(spark, staging, name, windows)
+    rows = {name: read_folders(spark, [f"{staging.uri}/{name}"], columns) for name in SPLITS}
+    n_positives = _count_positives(rows, description)
     found = {}
     for name, frame in rows.items():
         span = getattr(windows, name, None)
+        start, end = span or (None, None)
         digest, n_rows = fingerprint(frame)
         found[name] = Split(
             uri=f"{staging.final}/{name}",
             n_rows=n_rows,
             n_positives=n_positives[name],
             fingerprint=digest,
-            start=span.start if span else None,
-            end=span.end if span else None,
+            start=start,
+            end=end,
         )
     train = found["train"]
     if train.n_positives in (0, train.n_rows):
@@ -144,9 +134,23 @@ def examine_splits(
     return found
 
 
-def _has_rows(spark: SparkSession, staging: Staging, name: str, windows: Windows | None) -> bool:
-    if storage.exists(spark, f"{staging.uri}/{name}"):
-        return True
-    span = getattr(windows, name, None)
-    days = f" from {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}" if span else ""
-    raise RetrainingError(f"{name}{days} has no rows", "give more files or another as_of")
+def _count_positives(rows: Mapping[str, DataFrame], description: Description) -> dict[str, int]:
+    """Positives by split, once no row key is found in two of them."""
+    label = description.label
+    marked = [
+        frame.select(description.row_key, label.column, F.lit(name).alias(SPLIT))
+        for name, frame in rows.items()
+    ]
+    together = reduce(DataFrame.unionByName, marked)
+    splits.check_disjoint(together, description)
+    positives = F.count_if(F.col(label.column) == F.lit(label.positive))
+    return {row[0]: row[1] for row in together.groupBy(SPLIT).agg(positives).collect()}
+
+
+def _check_written(
+    spark: SparkSession, staging: Staging, name: str, windows: Windows | None
+) -> None:
+    if not storage.exists(spark, f"{staging.uri}/{name}"):
+        span = getattr(windows, name, None)
+        days = f" from {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}" if span else ""
+        raise RetrainingError(f"{name}{days} has no rows", "give more files or another as_of")

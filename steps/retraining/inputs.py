@@ -17,6 +17,7 @@ from retraining.options import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mlflow.entities import Run
     from pyspark.sql import SparkSession
 
     from retraining.dataset import Manifest
@@ -81,14 +82,23 @@ def find_data(run: StepRun, told: str | None) -> PreparedData:
             if told
             else lineage.upstream("preprocess", run.pipeline_id, "data")
         )
-        if "dataset_uri" not in made.data.tags:
-            raise RetrainingError(
-                f"data={made.info.run_id!r} made no data set", "give the id of a preprocess run"
-            )
-        found = PreparedData(made.data.tags["dataset_uri"], made.info.run_id)
+        found = PreparedData(folder_made_by(made, "data"), made.info.run_id)
     run.use("data", found.uri, found.run_id)
     run.pin(data=found.name)
     return found
+
+
+def folder_made_by(run: Run, flag: str) -> str:
+    """Folder of the data set that a preprocess run made.
+
+    Raises:
+        RetrainingError: If the run made none; `flag` names the parameter that said it.
+    """
+    if "dataset_uri" not in run.data.tags:
+        raise RetrainingError(
+            f"{flag}={run.info.run_id!r} made no data set", "give the id of a preprocess run"
+        )
+    return run.data.tags["dataset_uri"]
 
 
 def describe(told: str | None, manifest: Manifest) -> Description:
@@ -109,6 +119,11 @@ def describe(told: str | None, manifest: Manifest) -> Description:
     return other
 
 
+def digest_told(told: str | None) -> str:
+    """Digest of the description that a caller named, since its file may change; "" without one."""
+    return read_description(told).digest if told else ""
+
+
 def data_root(told: str | None) -> str:
     """Where data sets live: as told, else beside the SQLite store, else in the project."""
     if told:
@@ -124,14 +139,15 @@ def raw_folder(told: str | None, name: str) -> str:
 
 
 def newest_model_name() -> str:
-    """Name of the model of the newest cycle.
+    """Name of the model that was registered last.
 
     Raises:
         RetrainingError: If there is none.
     """
-    run = lineage.find("train") or lineage.find("tune")
-    if run is None or "model_name" not in run.data.tags:
-        raise RetrainingError("no model was trained yet", "name one with model_name=")
+    registered = {"registered": "true"}
+    run = lineage.find("train", **registered) or lineage.find("tune", **registered)
+    if run is None:
+        raise RetrainingError("no model was registered yet", "name one with model_name=")
     return run.data.tags["model_name"]
 
 

@@ -19,6 +19,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 import mlflow
+import pyspark
 import yaml
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.spark_dataset_source import SparkDatasetSource
@@ -255,6 +256,8 @@ def get_run(run_id: str, flag: str) -> Run:
     try:
         return mlflow.get_run(run_id)
     except mlflow.MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
         raise RetrainingError(
             f"{flag}={run_id!r} is no run of {mlflow.get_tracking_uri()}",
             "give the id that the MLflow UI shows",
@@ -299,7 +302,7 @@ def _circumstances(run: StepRun) -> dict[str, str]:
         "code.dirty": as_text(source.dirty),
         "version.python": platform.python_version(),
         "version.mlflow": metadata.version("mlflow"),
-        "version.pyspark": metadata.version("pyspark"),
+        "version.pyspark": pyspark.__version__,
         ENTRY_POINT: run.step,
     }
     if source.commit:

@@ -123,7 +123,8 @@ def unit_precision_at(
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise RetrainingError(f"k is {k!r}", "give the number of units a day, 1 or more")
-    rows = check_rows(label, {"score": score})
+    # The top of all days may well be of one class.
+    rows = check_rows(label, {"score": score}, both_classes=False)
     codes = encode("unit", unit, rows.label.size)
     days = encode("day", day, rows.label.size)
     order = np.lexsort((codes, days))

@@ -77,8 +77,9 @@ class StepCommand(click.Command):
         """Run the step; `RetrainingError` becomes exit code 1 and one line."""
         for name in ("mlflow", "alembic", "py4j", "hyperopt"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        # MLflow's bars, one a file of a model, would drown the lines that steps print.
+        # MLflow's bars, one a file of a model, and links would drown the lines that steps print.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         previous = signal.signal(signal.SIGTERM, _terminate)
         try:
             return super().invoke(ctx)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
@@ -61,41 +62,61 @@ def predict(
         folder: Folder to make; it must not exist.
         run_id: Written on every row.
     """
-    description, version = registered.description, registered.version
     target = storage.make_absolute(spark, folder)
     if storage.exists(spark, target):
         raise RetrainingError(f"output={target} exists", "name a folder that does not")
     draft = f"{target.rpartition('/')[0]}/_staging/{run_id}"
     storage.remove(spark, draft)
-    ready = _with_features(spark, files, description)
-    flagged = None if ready is not None else _checked(spark, files, history, description).cache()
-    built = _featured(flagged, description) if flagged is not None else None
-    rows = ready if built is None else built.where(_WANTED)
-    scored = scoring.score(rows, registered.model, description.feature_columns).select(
-        F.col(description.row_key).alias("key"),
-        scoring.SCORE,
-        scoring.PREDICTION,
-        F.lit(version.name).alias("model_name"),
-        F.lit(int(version.version)).alias("model_version"),
-        F.lit(run_id).alias("run_id"),
-    )
-    scored.write.parquet(draft)
-    n_wanted, n_quarantined = rows.count(), 0
-    if flagged is not None:
-        rejected = quality.quarantined_rows(flagged.where(_WANTED))
-        rejected.write.parquet(f"{draft}/{QUARANTINE}")
-        n_quarantined = rejected.count()
-        n_wanted = flagged.where(_WANTED).count() - n_quarantined
-        flagged.unpersist()
-    if built is not None:
-        built.unpersist()
+    description, version = registered.description, registered.version
+    with ExitStack() as cached:
+        rows = _rows_to_score(spark, files, history, description, cached)
+        scoring.score(rows.valid, registered.model, description.feature_columns).select(
+            F.col(description.row_key).alias("key"),
+            scoring.SCORE,
+            scoring.PREDICTION,
+            F.lit(version.name).alias("model_name"),
+            F.lit(int(version.version)).alias("model_version"),
+            F.lit(run_id).alias("run_id"),
+        ).write.parquet(draft)
+        if rows.rejected is not None:
+            rows.rejected.write.parquet(f"{draft}/{QUARANTINE}")
     written = spark.read.parquet(draft)
     content = fingerprint(written.select("key", scoring.SCORE, scoring.PREDICTION))
-    if content.n_rows != n_wanted:
-        raise RuntimeError(f"{content.n_rows} rows were scored of {n_wanted} valid ones")
+    if content.n_rows != rows.n_valid:
+        raise RuntimeError(f"{content.n_rows} rows were scored of {rows.n_valid} valid ones")
     n_positives = written.where(F.col(scoring.PREDICTION) == 1).count()
     storage.move(spark, draft, target)
-    return Prediction(target, content.n_rows, n_positives, n_quarantined, content.digest)
+    return Prediction(target, content.n_rows, n_positives, rows.n_rejected, content.digest)
+
+
+class _Rows(NamedTuple):
+    """Rows with features; those rejected before, None where none were looked at."""
+
+    valid: DataFrame
+    n_valid: int
+    rejected: DataFrame | None
+    n_rejected: int
+
+
+def _rows_to_score(
+    spark: SparkSession,
+    files: Sequence[RawFile],
+    history: Sequence[RawFile],
+    description: Description,
+    cached: ExitStack,
+) -> _Rows:
+    ready = _with_features(spark, files, description)
+    if ready is not None:
+        return _Rows(ready, ready.count(), None, 0)
+    checked = _checked(spark, files, history, description).cache()
+    cached.callback(checked.unpersist)
+    valid = checked.where(F.col(quality.REASON).isNull())
+    built = features.build(valid.select(*description.columns, _WANTED), description)
+    cached.callback(built.unpersist)
+    rejected = quality.quarantined_rows(checked.where(_WANTED))
+    # Counted before features are built: a row lost on the way must not go unnoticed.
+    n_valid, n_rejected = valid.where(_WANTED).count(), rejected.count()
+    return _Rows(built.where(_WANTED), n_valid, rejected, n_rejected)
 
 
 def _with_features(
@@ -125,8 +146,3 @@ def _checked(
     if history:
         rows = rows.unionByName(check(history, wanted=False))
     return quality.flag_duplicates(rows, description)
-
-
-def _featured(flagged: DataFrame, description: Description) -> DataFrame:
-    valid = flagged.where(F.col(quality.REASON).isNull())
-    return features.build(valid.select(*description.columns, _WANTED), description)

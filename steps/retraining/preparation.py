@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyspark import StorageLevel
 from pyspark.sql import types as T
@@ -85,15 +85,13 @@ def prepare(
     progress(plan.why)
     with stage(spark, root, description.name, version) as staging, ExitStack() as cached:
         judged = _judge(spark, description, plan, cached)
-        n_rejected = sum(judged.rejected.values())
-        progress(f"{judged.n_rows_read:,} rows read, {n_rejected:,} rejected")
+        progress(f"{judged.n_rows_read:,} rows read, {sum(judged.rejected.values()):,} rejected")
         _quarantine(judged, f"{staging.uri}/quarantine")
         built = _build(spark, description, plan, judged, staging, cached)
         progress(f"{len(built.new_days)} days computed, {len(built.reused_days)} reused")
         windows, splits = _cut(spark, description, built, staging, as_of, progress)
         for name, split in splits.items():
             progress(f"{name}: {split.n_rows:,} rows, {split.n_positives:,} positive")
-        days = {day: cut.day_folder(f"{staging.final}/rows", day) for day in built.new_days}
         manifest = Manifest(
             name=description.name,
             version=version,
@@ -102,21 +100,30 @@ def prepare(
             description_digest=description.digest,
             preparation_digest=description.preparation_digest,
             files=tuple(sorted(files)),
-            columns=built.columns,
-            days=dict(sorted((built.reused_days | days).items())),
             splits=splits,
-            quarantine=Quarantine(
-                uri=f"{staging.final}/quarantine", n_rows=n_rejected, by_reason=judged.rejected
-            ),
-            n_rows_read=judged.n_rows_read,
             fingerprint=_combine(splits),
             as_of=windows.as_of if windows else as_of,
-            new_days=built.new_days,
-            reused_days=tuple(sorted(built.reused_days)),
             why=plan.why,
+            **_account(judged, built, staging.final),
         )
         publish(spark, staging, manifest)
     return manifest
+
+
+def _account(judged: _Judged, built: _Built, final: str) -> dict[str, Any]:
+    """What the manifest tells of the rows that were read, rejected, computed and reused."""
+    new = {day: cut.day_folder(f"{final}/rows", day) for day in built.new_days}
+    rejected = judged.rejected
+    return {
+        "columns": built.columns,
+        "days": dict(sorted((built.reused_days | new).items())),
+        "new_days": built.new_days,
+        "reused_days": tuple(sorted(built.reused_days)),
+        "n_rows_read": judged.n_rows_read,
+        "quarantine": Quarantine(
+            uri=f"{final}/quarantine", n_rows=sum(rejected.values()), by_reason=rejected
+        ),
+    }
 
 
 def _judge(spark: SparkSession, description: Description, plan: Plan, cached: ExitStack) -> _Judged:

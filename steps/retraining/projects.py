@@ -34,7 +34,7 @@ def run(uri: str, step: str, parameters: Mapping[str, str], *, env_manager: str 
     client = mlflow.MlflowClient()
     parent = mlflow.active_run()
     experiment = parent.info.experiment_id if parent else None
-    before = {child.info.run_id for child in _children(client, parent)}
+    before = len(_children(client, parent))
     try:
         with _own_python_first():
             submitted = mlflow.projects.run(  # type: ignore[no-untyped-call]
@@ -45,9 +45,14 @@ def run(uri: str, step: str, parameters: Mapping[str, str], *, env_manager: str 
                 env_manager=env_manager,
             )
     except ExecutionException as error:
-        failed = [c for c in _children(client, parent) if c.info.run_id not in before]
+        failed = _children(client, parent)[before:]
         said = failed[0].data.tags.get("failure", "see its output above") if failed else str(error)
         raise RetrainingError(f"step {step} failed", said) from error
+    except KeyboardInterrupt:
+        # MLflow has stopped the step, and then called its run failed.
+        for child in _children(client, parent)[before:]:
+            client.set_terminated(child.info.run_id, "KILLED")
+        raise
     return client.get_run(submitted.run_id)
 
 

@@ -119,7 +119,7 @@ def promote(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> None
     Raises:
         RetrainingError: If `champion` stands elsewhere than it was seen.
     """
-    compare(name, seen)
+    compare(name, seen, to)
     _set(name, PREVIOUS, seen)
     _move(name, to, seen, record)
     waiting = holder(name, CHALLENGER)
@@ -138,19 +138,28 @@ def roll_back(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> No
     MlflowClient().delete_registered_model_alias(name, PREVIOUS)
 
 
-def compare(name: str, seen: str) -> None:
+def compare(name: str, seen: str, to: str | None = None) -> None:
     """Refuse to go on if another version than the one seen is champion by now.
+
+    With `to`, a move from `seen` to `to` that was interrupted before its record is let through.
 
     Raises:
         RetrainingError: If it is.
     """
     now = holder(name, CHAMPION)
+    if to is not None and _moved(name, to, seen):
+        return
     if now is None or str(now.version) != str(seen):
         stands = f"version {now.version}" if now else "no version"
         raise RetrainingError(
             f"champion of {name} is {stands}, not version {seen} as it was seen",
             "run ab_test again against the current champion",
         )
+
+
+def _moved(name: str, to: str, seen: str) -> bool:
+    standing = [holder(name, alias) for alias in (CHAMPION, PREVIOUS)]
+    return [str(v.version) if v else "" for v in standing] == [str(to), str(seen)]
 
 
 def _move(name: str, to: str, seen: str, record: Mapping[str, str]) -> None:

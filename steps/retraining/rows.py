@@ -40,6 +40,7 @@ def check_rows(
     weight: npt.ArrayLike | None = None,
     unit: npt.ArrayLike | None = None,
     of_probabilities: bool = False,
+    both_classes: bool = True,
 ) -> Rows:
     """The rows as arrays, once every condition that the statistics rest on holds.
 
@@ -49,13 +50,15 @@ def check_rows(
         weight: Finite and non-negative, shape (n,).
         unit: Sortable and without missing values, shape (n,).
         of_probabilities: Refuse scores outside [0, 1].
+        both_classes: Refuse labels of one class only.
 
     Raises:
         RetrainingError: Naming the first argument that is wrong, its value and the remedy.
     """
     labels = _numbers("label", label, None)
-    if labels.size < 2:
-        raise RetrainingError(f"label has {labels.size} rows", "give at least 2 rows")
+    least = 2 if both_classes else 1
+    if labels.size < least:
+        raise RetrainingError(f"label has {labels.size} rows", f"give at least {least} rows")
     _refuse("label", labels, ~np.isin(labels, (0.0, 1.0)), "neither 0 nor 1", "code class 1 as 1")
     arrays = [_numbers(name, score, labels.size) for name, score in scores.items()]
     for name, array in zip(scores, arrays, strict=True):
@@ -69,7 +72,7 @@ def check_rows(
     units = None if unit is None else encode("unit", unit, labels.size)
     kept = weights > 0
     for value in (0, 1):
-        if not np.any(kept & (labels == value)):
+        if both_classes and not np.any(kept & (labels == value)):
             raise RetrainingError(
                 f"label holds no row of class {value} with a weight above 0",
                 "give rows of both classes, for example of a longer period",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from retraining.sections import Search, Space
 
+# hyperopt's default of 20 would make a search of a dozen trials a random one.
+_SUGGEST = partial(tpe.suggest, n_startup_jobs=5)
 LOWER_IS_BETTER = {"log_loss", "brier"}
 
 
@@ -124,7 +127,7 @@ class _Proposals:
         for number in self._trials.new_trial_ids(size):
             # TPE proposes one point a call, so every number has a seed of its own.
             seed = int(np.random.default_rng([self._seed, number]).integers(2**31 - 1))
-            (document,) = tpe.suggest([number], self._domain, self._trials, seed)
+            (document,) = _SUGGEST([number], self._domain, self._trials, seed)
             self._trials.insert_trial_docs([document])
             point = {key: value[0] for key, value in document["misc"]["vals"].items() if value}
             values = dict(evaluate_space(self._space, point))

@@ -99,5 +99,6 @@ def register(
         **{f"fingerprint.{k}": manifest.splits[k].fingerprint for k in ("train", "validation")},
     }
     version = registry.register(name, model_uri, run.run_id, tags)
-    mlflow.set_tags({"model_name": name, "model_version": version.version})
+    made = {"registered": "true", "model_name": name, "model_version": version.version}
+    mlflow.set_tags(made)
     return version

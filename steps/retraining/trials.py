@@ -53,6 +53,9 @@ class EncodedRows:
     def evaluate(self, candidate: Candidate, seed: int) -> dict[str, float]:
         """Fit a candidate on train and return its metrics on validation."""
         kind = self._kind(candidate.estimator)
+        # A pool of its own, or the fair scheduler would serve the trials of a batch in turn.
+        context = self._frames[kind][0].sparkSession.sparkContext
+        context.setLocalProperty("spark.scheduler.pool", f"trial-{candidate.number}")
         classifier = self.fit(candidate, seed).stages[-1]
         validation = self._frames[kind][1]
         scored = scoring.score(validation, classifier, [pipelines.FEATURES]).cache()

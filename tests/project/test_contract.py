@@ -111,7 +111,7 @@ def test_readme_names_every_entry_point_and_its_commands_exist() -> None:
         assert f"`{entry_point}`" in readme
     for named in re.findall(r"mlflow run \S+ (?:--env-manager \w+ )?-e ([a-z_]+)", readme):
         assert named in ENTRY_POINTS
-    for named, parameters in re.findall(r"-e (\w+)((?: -P \w+=\S+)+)", readme):
+    for named, parameters in re.findall(r"-e ([a-z_]+)((?: -P \w+=\S+)+)", readme):
         known = ENTRY_POINTS[named]["parameters"]
         assert set(re.findall(r"-P (\w+)=", parameters)) <= set(known)
 

@@ -37,8 +37,15 @@ def forget() -> None:
     code.digest.cache_clear()
 
 
+def unknown(root: Path) -> code.Source:
+    """What is said of code that nobody can look up."""
+    return code.Source(commit=None, dirty=True, url=str(root))
+
+
 def test_source_of_a_clean_checkout(checkout: git.Repo, tmp_path: Path) -> None:
-    assert code.source(tmp_path) == code.Source(checkout.head.commit.hexsha, False, str(tmp_path))
+    assert code.source(tmp_path) == code.Source(
+        commit=checkout.head.commit.hexsha, dirty=False, url=str(tmp_path)
+    )
 
 
 @pytest.mark.parametrize("name", ["steps/train.py", "conda.yaml", "constraints.txt", "MLproject"])
@@ -64,12 +71,11 @@ def test_source_with_other_inputs_is_clean(checkout: git.Repo, tmp_path: Path) -
 
 
 def test_source_without_a_commit(tmp_path: Path) -> None:
-    unknown = code.Source(None, True, str(tmp_path))
-    assert code.source(tmp_path) == unknown
+    assert code.source(tmp_path) == unknown(tmp_path)
     code.source.cache_clear()
 
     git.Repo.init(tmp_path)
-    assert code.source(tmp_path) == unknown
+    assert code.source(tmp_path) == unknown(tmp_path)
 
 
 def test_source_in_a_folder_of_another_checkout(checkout: git.Repo, tmp_path: Path) -> None:
@@ -82,7 +88,7 @@ def test_source_that_git_refuses_to_read(
     """As in a container that mounts the checkout of another user."""
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
 
-    assert code.source(tmp_path) == code.Source(None, True, str(tmp_path))
+    assert code.source(tmp_path) == unknown(tmp_path)
 
 
 def test_source_where_there_is_no_git(
@@ -90,7 +96,7 @@ def test_source_where_there_is_no_git(
 ) -> None:
     monkeypatch.setitem(sys.modules, "git", None)
 
-    assert code.source(tmp_path) == code.Source(None, True, str(tmp_path))
+    assert code.source(tmp_path) == unknown(tmp_path)
 
 
 def test_source_names_the_remote_without_its_token(checkout: git.Repo, tmp_path: Path) -> None:
@@ -121,7 +127,7 @@ def test_digest_changes_with_content_and_name_of_a_file(checkout: git.Repo, tmp_
     for change in (
         lambda: module.write_text("changed\n"),
         lambda: module.rename(tmp_path / "steps" / "fit.py"),
-        lambda: (tmp_path / "steps" / "report.html.j2").touch(),
+        (tmp_path / "steps" / "report.html.j2").touch,
         lambda: (tmp_path / "constraints.txt").write_text("mlflow==0\n"),
     ):
         change()

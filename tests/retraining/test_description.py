@@ -123,6 +123,7 @@ def test_digest_sees_the_order_of_columns(fraud: dict[str, Any]) -> None:
     assert Description.from_mapping(fraud).preparation_digest != before.preparation_digest
 
 
+KNOWN = {"key": "customer_id", "delay": "8 days"}
 REFUSED = [
     ("name", "Fraud", r"name: 'Fraud' string should match pattern"),
     ("label", None, r"label: is missing"),
@@ -179,8 +180,8 @@ REFUSED = [
     ("split.train", {"start": "2018-01-01"}, r"split.train.end: is missing"),
     ("split.train", {"start": "2018-01-02", "end": "2018-01-02"}, r"start 2018-01-02 is not befo"),
     ("split.train", {"start": "2018-01-02", "end": "2018-01-03"}, r"allowed: all three or none"),
-    ("split.known_positives.key", "card", r"split.known_positives.key: card is no column"),
-    ("split.known_positives.delay", "6 days", r"known_positives.delay: 6 days would use labels"),
+    ("split.known_positives", KNOWN | {"key": "card"}, r"known_positives.key: card is no column"),
+    ("split.known_positives", KNOWN | {"delay": "6 days"}, r"6 days would use labels before they"),
     ("class_weights", "auto", r"class_weights: 'auto' is unknown, allowed: 'none' or 'balanced'"),
     ("estimator.name", "XGBoost", r"estimator.name: 'XGBoost' is unknown, allowed: 'RandomForest"),
     ("search.trials", 0, r"search.trials: 0 input should be greater than or equal to 1"),

@@ -206,7 +206,6 @@ def test_unit_precision_moves_up_as_often_as_there_are_days(spark: SparkSession)
     assert found == pytest.approx(2 / 3)
 
 
-@pytest.mark.xfail(reason="unit_precision_at wants both classes among the top units", strict=True)
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_unit_precision_of_a_top_of_one_class(spark: SparkSession, label: float) -> None:
     """One place a day: all that is looked at may well be positive, or nothing of it."""

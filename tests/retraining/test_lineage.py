@@ -33,7 +33,7 @@ CYCLE = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 @pytest.fixture
 def committed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that all code is committed, and list no packages, which takes a while."""
-    source = code.Source(COMMIT, False, "https://example.org/team/project.git")
+    source = code.Source(COMMIT, dirty=False, url="https://example.org/team/project.git")
     monkeypatch.setattr(code, "source", lambda root: source)
     monkeypatch.setattr(lineage, "_environment", lambda: "mlflow==3\n")
 
@@ -77,13 +77,13 @@ def test_open_step_records_what_ran() -> None:
 
 
 def test_parameters_are_logged_quoted_and_read_back_as_said() -> None:
-    told = {
+    told: dict[str, object] = {
         "data": None,
         "register": True,
         "seed": 7,
         "input": "/data/raw files/*.txt",
         "note": """it's "so\" $HOME \\ and\nmore""",
-        "as_of": datetime(2026, 3, 1),  # noqa: DTZ001 (as click gives it)
+        "as_of": datetime(2026, 3, 1),
     }
     run = run_step(parameters=told)
 
@@ -107,8 +107,8 @@ def test_parameters_are_logged_quoted_and_read_back_as_said() -> None:
         ("", ""),
         (False, "false"),
         (0.05, "0.05"),
-        (datetime(2026, 3, 1), "2026-03-01"),  # noqa: DTZ001
-        (datetime(2026, 3, 1, 6, 30), "2026-03-01T06:30:00"),  # noqa: DTZ001
+        (datetime(2026, 3, 1), "2026-03-01"),
+        (datetime(2026, 3, 1, 6, 30), "2026-03-01T06:30:00"),
     ],
 )
 def test_as_text_can_be_said_again(value: object, expected: str) -> None:
@@ -251,7 +251,7 @@ def test_note_shows_inputs_and_commands(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_note_of_uncommitted_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code, "source", lambda root: code.Source(None, True, str(root)))
+    monkeypatch.setattr(code, "source", lambda root: code.Source(None, dirty=True, url=str(root)))
     run = run_step()
 
     assert "The code was not committed" in run.data.tags["mlflow.note.content"]
@@ -330,8 +330,10 @@ def test_data_set_is_shown_with_the_fingerprint(describe: Callable[..., Descript
     with lineage.open_step("train", {}) as run:
         lineage.log_data("people train", "s3a://b/train", "ab12", describe(), context="train")
 
-    (shown,) = mlflow.get_run(run.run_id).inputs.dataset_inputs
+    inputs = mlflow.get_run(run.run_id).inputs
+    assert inputs is not None
+    (shown,) = inputs.dataset_inputs
     assert (shown.dataset.name, shown.dataset.digest) == ("people train", "ab12")
     assert "s3a://b/train" in shown.dataset.source
-    assert '"name": "height"' in shown.dataset.schema
+    assert '"name": "height"' in (shown.dataset.schema or "")
     assert [(tag.key, tag.value) for tag in shown.tags] == [("mlflow.data.context", "train")]

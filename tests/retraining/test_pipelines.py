@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     from retraining.description import Description
 
+    Describe = Callable[..., Description]
+    People = Callable[[int], DataFrame]
+
 pytestmark = pytest.mark.spark
 
-Describe = "Callable[..., Description]"
-People = "Callable[[int], DataFrame]"
 EQUAL = ClassWeights(1.0, 1.0)
 N_ROWS = 400
 QUICK: dict[str, dict[str, object]] = {
@@ -60,7 +61,7 @@ def test_class_weights_balance_the_classes(describe: Describe) -> None:
     """1,000 rows, 50 positive: 1,000 / (2 * 950) and 1,000 / (2 * 50)."""
     weights = pipelines.class_weights(describe(class_weights="balanced"), 1000, 50)
 
-    assert weights == ClassWeights(pytest.approx(0.5263157894736842), 10.0)
+    assert weights == pytest.approx((0.5263157894736842, 10.0))
     assert 950 * weights.negative == pytest.approx(50 * weights.positive)
     assert pipelines.class_weights(describe(), 1000, 50) == EQUAL
 
@@ -135,16 +136,18 @@ def test_fit_follows_the_seed(describe: Describe, people: People) -> None:
 
 
 def test_stages_of_the_earlier_driver_system(describe: Describe, people: People) -> None:
-    description = describe(features={"plain": ["age"], "categorical": ["city", "ill_before"]}, columns={
-        "key": {"type": "bigint"}, "city": {"type": "string"}, "ill_before": {"type": "string"},
-        "age": {"type": "int"}, "ill": {"type": "int"}})  # fmt: skip
-    rows = people(60).withColumn("ill_before", F.lit("no"))
+    types = {"key": "bigint", "city": "string", "before": "string", "age": "int", "ill": "int"}
+    description = describe(
+        features={"plain": ["age"], "categorical": ["city", "before"]},
+        columns={name: {"type": kind} for name, kind in types.items()},
+    )
+    rows = people(60).withColumn("before", F.lit("no"))
     model = fit(rows, description, "GBTClassifier", maxBins=16)
 
     assert pipelines.fitted_parameters(model, description) == {
-        "input_columns": "['key', 'city', 'ill_before', 'age', 'ill']",
+        "input_columns": "['key', 'city', 'before', 'age', 'ill']",
         "target": "ill",
-        "features": "['age', 'city', 'ill_before']",
+        "features": "['age', 'city', 'before']",
         "featureSubsetStrategy": "all",
         "impurity": "variance",
         "maxBins": "16",
@@ -163,20 +166,22 @@ def test_stages_of_the_earlier_driver_system(describe: Describe, people: People)
 @pytest.mark.parametrize(
     ("name", "scaler", "expected"),
     [
-        ("LogisticRegression", "none", ["StringIndexerModel", "OneHotEncoderModel", "VectorAssembler"]),
-        ("LogisticRegression", "standard", ["StringIndexerModel", "OneHotEncoderModel",
-                                            "VectorAssembler", "StandardScalerModel"]),
-        ("DecisionTreeClassifier", "minmax", ["StringIndexerModel", "VectorAssembler",
-                                              "MinMaxScalerModel"]),
+        ("LogisticRegression", "none", ["StringIndexer", "OneHotEncoder", "VectorAssembler"]),
+        (
+            "LogisticRegression",
+            "standard",
+            ["StringIndexer", "OneHotEncoder", "VectorAssembler", "StandardScaler"],
+        ),
+        ("DecisionTreeClassifier", "minmax", ["StringIndexer", "VectorAssembler", "MinMaxScaler"]),
     ],
-)  # fmt: skip
+)
 def test_categories_are_one_hot_for_linear_models_only(
     describe: Describe, people: People, name: str, scaler: str, expected: list[str]
 ) -> None:
     model = fit(people(60), describe(scaler=scaler), name)
 
-    assert stage_names(model)[:-1] == expected
-    assert stage_names(model)[-1].startswith(name.removesuffix("Classifier"))
+    made = [stage.removesuffix("Model") for stage in stage_names(model)]
+    assert made == [*expected, name.replace("Classifier", "Classification")]
 
 
 @pytest.mark.parametrize("name", ["LogisticRegression", "DecisionTreeClassifier"])
@@ -227,7 +232,7 @@ def test_fit_tells_what_spark_refuses_only_then(
     describe: Describe, people: People, parameters: dict[str, object], expected: str
 ) -> None:
     with pytest.raises(RetrainingError, match=expected) as caught:
-        fit(people(60), describe(), "DecisionTreeClassifier", **parameters)
+        fit(people(60), describe(), "DecisionTreeClassifier", 7, **parameters)
     assert "\n" not in str(caught.value)
 
 

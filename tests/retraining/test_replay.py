@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 import pytest
-from mlflow.entities import Metric, Param, Run, RunData, RunInfo, RunStatus, RunTag
+from mlflow.entities import Metric, Param, Run, RunData, RunInfo, RunTag
 
 from retraining import replay
 from retraining.replay import Difference
@@ -23,7 +23,7 @@ def make_run(
     tags: Mapping[str, str] | None = None,
 ) -> Run:
     """A finished run of `train`."""
-    info = RunInfo("0" * 32, "1", "user", RunStatus.FINISHED, 0, 1, "active")
+    info = RunInfo("0" * 32, "1", "user", "FINISHED", 0, 1, "active")
     data = RunData(
         metrics=[Metric(key, value, 0, 0) for key, value in (metrics or {}).items()],
         params=[Param(key, value) for key, value in (params or {}).items()],
@@ -83,7 +83,7 @@ def test_compare_ignores_pins_durations_and_other_tags() -> None:
 
 
 def test_compare_takes_a_metric_of_a_pinned_name_for_a_metric() -> None:
-    """tune pins the number of trials; its metric `trials` must still agree."""
+    """The step tune pins the number of trials; its metric `trials` must still agree."""
     pins = {"pinned": json.dumps({"trials": "8"})}
     original, again = make_run({"trials": "12"}, {"trials": 8}, pins), make_run({}, {"trials": 7})
 

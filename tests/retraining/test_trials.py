@@ -39,6 +39,7 @@ SEARCH = Search.model_validate(
         },
     }
 )
+ALONE = SEARCH.model_copy(update={"parallelism": 1})
 
 
 class CountedRows(EncodedRows):
@@ -48,6 +49,7 @@ class CountedRows(EncodedRows):
         self.fitted: list[int] = []
 
     def evaluate(self, candidate: Candidate, seed: int) -> dict[str, float]:
+        """Take the penalty for the metric."""
         self.fitted.append(candidate.number)
         penalty = float(candidate.parameters["regParam"])
         if penalty < 0:
@@ -68,6 +70,18 @@ def rows(describe: Callable[..., Description], people: Callable[[int], DataFrame
     weights = pipelines.ClassWeights(1.0, 2.0)
     prepared = pipelines.prepare(people(150), describe(), weights, 150)
     return Rows(*(prepared.where(part) for part in (F.col("key") < 90, F.col("key") >= 90)))
+
+
+def ignore(_line: str) -> None:
+    """Show no progress."""
+
+
+def comparable(outcomes: list[search.Outcome]) -> list[tuple[Candidate, dict[str, float]]]:
+    """What must be the same in every repetition: all but how long it took."""
+    return [
+        (o.candidate, {k: v for k, v in o.metrics.items() if k != "duration_seconds"})
+        for o in outcomes
+    ]
 
 
 def trial_runs(run: lineage.StepRun, experiment: str = "tests") -> list[Run]:
@@ -155,49 +169,45 @@ def test_deleted_experiment_is_refused(run: lineage.StepRun) -> None:
         Trials(run, CountedRows(), 7, "key", "gone")
 
 
-def test_stopped_search_goes_on_where_it_stopped(
-    run: lineage.StepRun,
-    rows: Rows,
-    describe: Callable[..., Description],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_stopped_search_goes_on_where_it_stopped(run: lineage.StepRun) -> None:
     """Two of four trials have finished when the search is interrupted."""
-    encoded = EncodedRows(rows, describe(), SEARCH.estimators)
-    fitted = []
-    evaluate = EncodedRows.evaluate
-
-    def count(self: EncodedRows, candidate: Candidate, seed: int) -> dict[str, float]:
-        fitted.append(candidate.number)
-        return evaluate(self, candidate, seed)
+    rows = CountedRows()
 
     def interrupt(line: str) -> None:
         if line.startswith("trial 2/4"):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(EncodedRows, "evaluate", count)
-    alone = SEARCH.model_copy(update={"parallelism": 1})
+    def go_on(key: str, progress: Callable[[str], None]) -> list[search.Outcome]:
+        trials = Trials(run, rows, 7, key, None)
+        return search.run(ALONE, trials, seed=7, progress=progress)
+
     with pytest.raises(KeyboardInterrupt):
-        search.run(alone, Trials(run, encoded, 7, "key", None), seed=7, progress=interrupt)
-    assert fitted == [0, 1]
+        go_on("key", interrupt)
+    assert rows.fitted == [0, 1]
 
-    def go_on(settings: Search, key: str) -> list[search.Outcome]:
-        trials = Trials(run, encoded, 7, key, None)
-        return search.run(settings, trials, seed=7, progress=lambda line: None)
-
-    resumed = go_on(alone, "key")
-    assert fitted == [0, 1, 2, 3]
-
-    def comparable(outcomes: list[search.Outcome]) -> list[tuple[Candidate, dict[str, float]]]:
-        return [
-            (o.candidate, {k: v for k, v in o.metrics.items() if k != "duration_seconds"})
-            for o in outcomes
-        ]
-
-    uninterrupted = go_on(SEARCH, "another")
-    assert sorted(fitted[4:]) == [0, 1, 2, 3]
-    assert comparable(resumed) == comparable(uninterrupted)
+    resumed = go_on("key", ignore)
+    assert rows.fitted == [0, 1, 2, 3]
+    assert comparable(resumed) == comparable(go_on("another", ignore))
     assert {child.info.status for child in trial_runs(run)} == {"FINISHED"}
+
+
+def test_trials_at_the_same_time_find_what_one_after_the_other_find(
+    run: lineage.StepRun, rows: Rows, describe: Callable[..., Description]
+) -> None:
+    encoded = EncodedRows(rows, describe(), SEARCH.estimators)
+    together, alone = (
+        search.run(
+            settings.model_copy(update={"trials": 2}),
+            Trials(run, encoded, 7, f"parallelism {settings.parallelism}", None),
+            seed=7,
+            progress=ignore,
+        )
+        for settings in (SEARCH, ALONE)
+    )
     encoded.release()
+
+    assert comparable(together) == comparable(alone)
+    assert len(trial_runs(run)) == 4
 
 
 def test_spark_failure_of_a_trial_is_recorded(
@@ -208,8 +218,8 @@ def test_spark_failure_of_a_trial_is_recorded(
     encoded = EncodedRows(rows, describe(), settings.estimators)
     trials = Trials(run, encoded, 7, "key", None)
 
-    with pytest.raises(RetrainingError, match="all 1 trials failed, .*regParam given invalid"):
-        search.run(settings, trials, seed=7, progress=lambda line: None)
+    with pytest.raises(RetrainingError, match=r"all 1 trials failed, .*regParam given invalid"):
+        search.run(settings, trials, seed=7, progress=ignore)
     encoded.release()
 
     (child,) = trial_runs(run)

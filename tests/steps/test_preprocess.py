@@ -1,0 +1,214 @@
+"""From raw files to a data set: what is counted, what is logged, what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+import yaml
+from mlflow.artifacts import list_artifacts, load_dict, load_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.steps.conftest import Call, Called, Cycle
+
+pytestmark = pytest.mark.spark
+
+REASONS = {
+    "null_time": ["null.tx_datetime"],
+    "unparseable_time": ["unparseable.tx_datetime"],
+    "null_terminal": ["null.terminal_id"],
+    "zero_amount": ["range.tx_amount"],
+    "negative_amount": ["range.tx_amount"],
+    "duplicate_id": ["duplicate.transaction_id"],
+    "unknown_customer": ["range.customer_id"],
+    "letters_in_number": ["unparseable.customer_id", "unparseable.tx_amount"],
+    "torn_line": ["malformed"],
+}
+
+
+def prepared_and_simulated(cycle: Cycle) -> list[tuple[Called, Called]]:
+    return [(cycle.first_prepared, cycle.first_simulated), (cycle.prepared, cycle.simulated)]
+
+
+def is_empty(root: Path) -> bool:
+    """Whether a folder holds no file that somebody could read."""
+    return not [path for path in root.rglob("*") if path.is_file()]
+
+
+def test_counts_in_quarantine_are_exactly_the_planted_ones(cycle: Cycle) -> None:
+    for prepared, simulated in prepared_and_simulated(cycle):
+        found = {
+            name.removeprefix("quarantined."): count
+            for name, count in prepared.metrics.items()
+            if name.startswith("quarantined.")
+        }
+        for kind, reasons in REASONS.items():
+            kinds = [k for k, others in REASONS.items() if others == reasons]
+            planted = sum(simulated.metrics[f"planted.{k}"] for k in kinds)
+            assert sum(found.get(reason, 0) for reason in reasons) == planted, kind
+        assert set(found) <= {reason for reasons in REASONS.values() for reason in reasons}
+        assert prepared.metrics["quarantined"] == sum(found.values())
+        assert prepared.metrics["rows_read"] == simulated.metrics["rows"]
+
+
+def test_every_rejected_row_is_kept_with_its_reason(cycle: Cycle) -> None:
+    for prepared, simulated in prepared_and_simulated(cycle):
+        rows = pd.read_parquet(f"{prepared.tags['dataset_uri'].removeprefix('file:')}/quarantine")
+        counts = rows["_reason"].value_counts()
+        for reason, count in counts.items():
+            assert prepared.metrics[f"quarantined.{str(reason).replace(' ', '.')}"] == count
+        assert len(rows) == prepared.metrics["quarantined"]
+        assert rows["_file"].str.startswith(f"file:{simulated.tags['output']}/2019-").all()
+
+
+def test_all_kinds_of_defects_were_planted(cycle: Cycle) -> None:
+    assert all(cycle.first_simulated.metrics[f"planted.{kind}"] > 0 for kind in REASONS)
+
+
+def test_grown_input_is_read_as_far_as_it_is_new(cycle: Cycle) -> None:
+    first = cycle.first_prepared.run_id
+
+    assert "all 20 files are read: there is no earlier version" in cycle.first_prepared.out
+    assert f"6 of 26 files are read: {first} holds the others" in cycle.prepared.out
+    assert "preprocess: 6 days computed, 20 reused" in cycle.prepared.err
+    assert cycle.prepared.metrics["rows_read"] == cycle.simulated.metrics["rows"]
+    assert cycle.prepared.tags["input.previous"] == cycle.first_prepared.tags["dataset_uri"]
+    assert json.loads(cycle.prepared.tags["pinned"])["previous"] == first
+
+
+def test_splits_are_logged_with_their_fingerprints(cycle: Cycle) -> None:
+    tags, logged = cycle.prepared.tags, cycle.prepared.logged_data
+    names = ("train", "validation", "holdout")
+
+    assert logged == {f"fraud {name}": tags[f"fingerprint.{name}"] for name in names}
+    assert len(set(logged.values())) == 3
+    for name in names:
+        rows = pd.read_parquet(f"{tags['dataset_uri'].removeprefix('file:')}/{name}")
+        assert len(rows) == cycle.prepared.metrics[f"{name}_rows"]
+        assert rows["tx_fraud"].sum() == cycle.prepared.metrics[f"{name}_positives"]
+        assert f"{name} {len(rows):,} ({rows['tx_fraud'].sum():,} positives)" in cycle.prepared.out
+
+
+@pytest.mark.usefixtures("store")
+def test_artifacts_say_what_was_prepared(cycle: Cycle) -> None:
+    uri = f"runs:/{cycle.prepared.run_id}"
+
+    names = {file.path for file in list_artifacts(run_id=cycle.prepared.run_id)}
+    assert names >= {"manifest.json", "profile.json", "classes.png", "defects.png"}
+    described = yaml.safe_load(load_text(f"{uri}/description.yaml"))
+    assert described["label"]["delay"] == "2 days"
+    assert list(described["columns"])[:2] == ["transaction_id", "tx_datetime"]
+    files = json.loads(load_text(f"{uri}/inputs.json"))
+    assert files == [path.as_uri().replace("///", "/") for path in sorted(cycle.raw.iterdir())]
+    manifest = load_dict(f"{uri}/manifest.json")
+    assert manifest["uri"] == cycle.data_uri
+    assert len(manifest["days"]) == 26
+    profile = load_dict(f"{uri}/profile.json")
+    assert profile["rows"] == cycle.prepared.metrics["train_rows"]
+
+
+@pytest.mark.usefixtures("store")
+def test_repeated_in_its_pipeline_it_is_reused(call: Call, cycle: Cycle) -> None:
+    again = call("preprocess", dataset=cycle.description, pipeline_id=cycle.pipeline_id)
+
+    assert again.tags["reused_from"] == cycle.prepared.run_id
+    assert again.tags["dataset_uri"] == cycle.data_uri
+    assert again.metrics == cycle.prepared.metrics
+    assert "preprocess: reused run" in again.out
+
+
+@pytest.mark.usefixtures("store")
+def test_too_many_rejected_rows_fail_and_leave_nothing(
+    call: Call, cycle: Cycle, description: Callable[..., Path], tmp_path: Path
+) -> None:
+    refused = call(
+        "preprocess",
+        input=cycle.raw / "2019-08-2?.txt",
+        dataset=description(quarantine={"max_share": 0.001}),
+        data_root=tmp_path / "data",
+    ).refusal
+
+    assert "rows were rejected (" in refused
+    assert "raise quarantine.max_share above 0.10%" in refused
+    assert is_empty(tmp_path / "data")
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("told", "phrase"),
+    [
+        ({"input": "/nowhere/raw"}, "/nowhere/raw holds no files"),
+        ({"input": "{cycle}/*.pdf"}, "*.pdf holds no files"),
+        ({"input": ","}, "names no files"),
+        ({"input": "{cycle}/small.yaml"}, "small.yaml is neither text nor parquet"),
+        ({"input": "{here}/nothing.txt"}, "all 1 files are empty"),
+        ({"input": "{here}/header.txt"}, "1 files hold no valid row"),
+        ({"input": "{here}/other.parquet"}, "has no column transaction_id or tranaction_id"),
+        ({"input": "{here}/text.parquet"}, "text.parquet is no parquet file"),
+        ({"input": "{here}/other.txt"}, "100.00% of 2 rows were rejected (malformed: 2)"),
+        ({"input": "{here}/list.json"}, "list.json is no JSON"),
+        ({"input": "runs:/0/inputs.json"}, "runs:/0/inputs.json cannot be read"),
+        ({"input": "s4://bucket/raw"}, "s4://bucket/raw cannot be reached"),
+        ({"dataset": "frauds"}, "no data set description 'frauds': name one of drivers, fraud"),
+        ({"dataset": ""}, "there is no data set description ''"),
+        ({"dataset": "{here}/missing.yaml"}, "missing.yaml: No such file"),
+        ({"dataset": "{here}/invalid.yaml"}, "write valid YAML"),
+        ({"dataset": "{here}/empty.yaml"}, "holds no mapping"),
+        ({"dataset": "{here}/leaking.yaml"}, "tx_fraud_scenario must not be a feature"),
+        ({"previous": "0" * 32}, "is no run of sqlite"),
+        ({"previous": "{train}"}, "made no data set"),
+        ({"as_of": "2019-08-24"}, "has no rows: give more files or another as_of"),
+    ],
+)
+def test_what_cannot_be_prepared_is_refused_in_one_line(
+    call: Call,
+    cycle: Cycle,
+    tmp_path: Path,
+    description: Callable[..., Path],
+    told: dict[str, str],
+    phrase: str,
+) -> None:
+    (tmp_path / "nothing.txt").touch()
+    (tmp_path / "header.txt").write_text("# tranaction_id,tx_datetime\n")
+    (tmp_path / "other.txt").write_text("1,2\n3,4\n")
+    (tmp_path / "text.parquet").write_text("no parquet")
+    (tmp_path / "list.json").write_text("[")
+    pd.DataFrame({"key": [1], "value": [2.0]}).to_parquet(tmp_path / "other.parquet")
+    (tmp_path / "invalid.yaml").write_text("name: [")
+    (tmp_path / "empty.yaml").touch()
+    leaking = description(features={"plain": ["tx_fraud_scenario"]}, slices=[])
+    leaking.rename(tmp_path / "leaking.yaml")
+    days = f"{cycle.raw}/2019-08-2[23].txt"
+    standard = {"input": days, "dataset": str(cycle.description)}
+    places = {"cycle": cycle.folder, "here": tmp_path, "train": cycle.trained.run_id}
+    told = {name: value.format_map(places) for name, value in told.items()}
+
+    refused = call("preprocess", data_root=tmp_path / "data", **standard | told).refusal
+
+    assert phrase in refused
+    assert is_empty(tmp_path / "data")
+
+
+@pytest.mark.usefixtures("tracking")
+@pytest.mark.parametrize("told", [{"as_of": "soon"}, {"inputs": "/data"}, {"pipeline_id": "a'b"}])
+def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
+    call: Call, told: dict[str, object]
+) -> None:
+    called = call("preprocess", **told)
+
+    assert (called.code, called.run, called.out) == (2, None, "")
+
+
+def test_the_note_tells_how_to_prepare_the_same_again(cycle: Cycle) -> None:
+    run_id = cycle.prepared.run_id
+    note = cycle.prepared.tags["mlflow.note.content"]
+
+    assert f"mlflow run . -e reproduce -P run_id={run_id}" in note
+    assert f"-P input=runs:/{run_id}/inputs.json" in note
+    assert f"-P dataset=runs:/{run_id}/description.yaml" in note
+    assert f"-P data_root={cycle.folder}/data" in note

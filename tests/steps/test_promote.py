@@ -1,0 +1,344 @@
+"""Moves of the champion: compared before, recorded, repeatable, and never without a champion."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import promote
+import pytest
+from mlflow import MlflowClient, MlflowException
+
+from retraining import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.steps.conftest import Call, Cycle
+
+    Aliases = Callable[[], dict[str, str]]
+    MakeVerdict = Callable[..., str]
+
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("store")]
+
+BEFORE = {"champion": "1", "challenger": "2"}
+AFTER = {"champion": "2", "previous_champion": "1"}
+
+
+@pytest.fixture
+def make_verdict(cycle: Cycle) -> MakeVerdict:
+    """Write the run of an ab_test by hand and return its id."""
+
+    def make(verdict: str = "promote", *, age_days: float = 0, status: str = "FINISHED") -> str:
+        client = MlflowClient()
+        experiment = client.get_experiment_by_name("tests")
+        assert experiment is not None
+        told = {
+            "step": "ab_test",
+            "pipeline_id": cycle.pipeline_id,
+            "input.champion": "models:/fraud/1",
+            "input.challenger": "models:/fraud/2",
+            "input.data": cycle.data_uri,
+            "verdict": verdict,
+        }
+        run = client.create_run(experiment.experiment_id, tags={k: v for k, v in told.items() if v})
+        ended = int((time.time() - 86_400 * age_days) * 1000)
+        if status != "RUNNING":
+            client.set_terminated(run.info.run_id, status, end_time=ended)
+        return str(run.info.run_id)
+
+    return make
+
+
+@pytest.fixture
+def untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no model score: what is looked at comes before or after."""
+    monkeypatch.setattr(promote, "_try_scoring", lambda *_: None)
+
+
+def register_third(cycle: Cycle) -> str:
+    """One more version, of the same model."""
+    client = MlflowClient()
+    source = client.get_model_version("fraud", "2").source
+    assert source is not None
+    return str(client.create_model_version("fraud", source).version)
+
+
+def test_verdict_that_says_so_moves_the_champion(
+    call: Call, cycle: Cycle, make_verdict: MakeVerdict, aliases: Aliases
+) -> None:
+    verdict_run = make_verdict()
+    assert aliases() == BEFORE
+
+    made = call("promote", verdict_run=verdict_run)
+
+    assert aliases() == AFTER
+    assert made.out == "promote: fraud champion moved from version 1 to 2\n"
+    assert made.tags["result.outcome"] == "promoted"
+    assert (made.tags["verdict"], made.tags["model_name"]) == ("promote", "fraud")
+    assert made.tags["input.verdict"] == "promote"
+    tags = MlflowClient().get_model_version("fraud", "2").tags
+    assert tags["champion.run_id"] == made.run_id
+    assert tags["champion.why"] == f"verdict of run {verdict_run}"
+    assert tags["champion.moved_by"]
+    assert tags["champion.moved_at"].endswith("+00:00")
+    assert (tags["champion.moved_from"], tags["champion.moved_to"]) == ("1", "2")
+    note = made.tags["mlflow.note.content"]
+    assert f"mlflow run . -e reproduce -P run_id={made.run_id}" in note
+    assert f"-P verdict_run={verdict_run}" in note
+    assert "-P dry_run=true" in note
+
+
+@pytest.mark.usefixtures("untried")
+def test_repeating_it_changes_nothing(
+    call: Call, make_verdict: MakeVerdict, aliases: Aliases
+) -> None:
+    verdict_run = make_verdict()
+    call("promote", verdict_run=verdict_run)
+    tags = MlflowClient().get_model_version("fraud", "2").tags
+
+    for told in ({}, {"dry_run": "true"}):
+        again = call("promote", verdict_run=verdict_run, **told)
+        assert "fraud version 2 was promoted on this verdict" in again.out
+        assert again.tags["result.outcome"] == "promoted"
+    assert aliases() == AFTER
+    assert MlflowClient().get_model_version("fraud", "2").tags == tags
+
+
+@pytest.mark.parametrize("verdict", ["keep_champion", "inconclusive"])
+def test_verdict_that_says_no_ends_well(
+    call: Call, make_verdict: MakeVerdict, aliases: Aliases, verdict: str
+) -> None:
+    made = call("promote", verdict_run=make_verdict(verdict))
+
+    assert made.out == f"promote: fraud version 1 stays champion: verdict {verdict}\n"
+    assert made.tags["result.outcome"] == "kept"
+    assert made.tags["verdict"] == verdict
+    assert aliases() == BEFORE
+
+
+def test_verdict_of_the_pipeline_is_taken_by_default(call: Call, cycle: Cycle) -> None:
+    made = call("promote", dry_run="true")
+
+    assert made.tags["verdict"] == cycle.tested.tags["verdict"]
+    assert f"/runs/{cycle.tested.run_id})" in made.tags["mlflow.note.content"]
+
+
+@pytest.mark.usefixtures("untried")
+def test_run_that_reused_a_verdict_stands_for_the_original(
+    call: Call, make_verdict: MakeVerdict, aliases: Aliases
+) -> None:
+    verdict_run, shadow = make_verdict(), make_verdict()
+    MlflowClient().set_tag(shadow, "reused_from", verdict_run)
+    call("promote", verdict_run=verdict_run)
+
+    assert "was promoted on this verdict" in call("promote", verdict_run=shadow).out
+    assert aliases() == AFTER
+
+
+def test_dry_run_tries_the_model_and_moves_nothing(
+    call: Call, make_verdict: MakeVerdict, aliases: Aliases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+    monkeypatch.setattr(promote, "_try_scoring", lambda *told: tried.append(told))
+
+    made = call("promote", verdict_run=make_verdict(), dry_run="true")
+
+    assert made.out == "promote: fraud champion would move from version 1 to 2\n"
+    assert len(tried) == 1
+    assert aliases() == BEFORE
+    assert "champion.why" not in MlflowClient().get_model_version("fraud", "2").tags
+
+
+def test_model_that_gives_no_probability_is_refused(
+    call: Call, make_verdict: MakeVerdict, aliases: Aliases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def score(frame, *_):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return frame.selectExpr("*", "CAST('NaN' AS DOUBLE) AS score")
+
+    monkeypatch.setattr(promote.scoring, "score", score)
+
+    refused = call("promote", verdict_run=make_verdict()).refusal
+
+    assert "models:/fraud/2 gives 100 of 100 rows no probability" in refused
+    assert aliases() == BEFORE
+
+
+@pytest.mark.usefixtures("untried")
+def test_champion_that_moved_meanwhile_is_left_alone(
+    call: Call, cycle: Cycle, make_verdict: MakeVerdict, aliases: Aliases
+) -> None:
+    verdict_run = make_verdict()
+    third = register_third(cycle)
+    MlflowClient().set_registered_model_alias("fraud", "champion", third)
+    before = aliases()
+
+    refused = call("promote", verdict_run=verdict_run).refusal
+
+    assert "champion of fraud is version 3, not version 1 as it was seen: run ab_test" in refused
+    assert aliases() == before
+    assert "champion.why" not in MlflowClient().get_model_version("fraud", "2").tags
+
+
+@pytest.mark.usefixtures("untried")
+def test_champion_trained_on_later_data_stays(
+    call: Call, make_verdict: MakeVerdict, aliases: Aliases
+) -> None:
+    later = "2019-12-01T00:00:00+00:00"
+    MlflowClient().set_model_version_tag("fraud", "1", "trained_until", later)
+
+    made = call("promote", verdict_run=make_verdict())
+
+    assert f"stays champion: it was trained on data until {later}, later than" in made.out
+    assert made.tags["result.outcome"] == "kept"
+    assert aliases() == BEFORE
+
+
+@pytest.mark.usefixtures("untried")
+@pytest.mark.parametrize(("age", "limit"), [(31, "30"), (1, "0.5"), (1, "0"), (0, "nan")])
+def test_stale_verdict_is_refused(
+    call: Call, make_verdict: MakeVerdict, aliases: Aliases, age: float, limit: str
+) -> None:
+    told = {"verdict_run": make_verdict(age_days=age), "max_age_days": limit}
+
+    assert f"more than max_age_days={limit}: run ab_test again" in call("promote", **told).refusal
+    assert aliases() == BEFORE
+
+
+@pytest.mark.usefixtures("untried")
+@pytest.mark.parametrize("broken", ["previous_champion", "champion"])
+def test_killed_on_the_way_there_is_a_champion_and_it_can_be_repeated(
+    call: Call,
+    make_verdict: MakeVerdict,
+    aliases: Aliases,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+) -> None:
+    verdict_run = make_verdict()
+    set_alias, seen = MlflowClient.set_registered_model_alias, []
+
+    def fail(self: MlflowClient, name: str, alias: str, version: str) -> None:
+        seen.append(aliases()["champion"])
+        if alias == broken:
+            raise MlflowException("the connection is gone")
+        set_alias(self, name, alias, version)
+        seen.append(aliases()["champion"])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_registered_model_alias", fail)
+        with pytest.raises(MlflowException, match="connection is gone"):
+            call("promote", verdict_run=verdict_run)
+    assert set(seen) == {"1"}
+    assert aliases()["champion"] == "1"
+
+    assert call("promote", verdict_run=verdict_run).tags["result.outcome"] == "promoted"
+    assert aliases() == AFTER
+
+
+@pytest.mark.usefixtures("untried")
+def test_rollback_gives_the_champion_back_once(
+    call: Call, make_verdict: MakeVerdict, aliases: Aliases
+) -> None:
+    verdict_run = make_verdict()
+    call("promote", verdict_run=verdict_run)
+    tried = call("promote", action="rollback", dry_run="true")
+    assert tried.out == "promote: fraud version 1 would become champion\n"
+    assert aliases() == AFTER
+
+    made = call("promote", action="rollback")
+
+    assert made.out == "promote: fraud champion: version 2 -> 1\n"
+    assert made.tags["result.outcome"] == "rolled_back"
+    assert aliases() == {"champion": "1"}
+    tags = MlflowClient().get_model_version("fraud", "1").tags
+    assert (tags["champion.why"], tags["champion.run_id"]) == ("rollback", made.run_id)
+    assert (tags["champion.moved_from"], tags["champion.moved_to"]) == ("2", "1")
+    assert f"-P run_id={made.run_id}" in made.tags["mlflow.note.content"]
+
+    again = call("promote", action="rollback")
+    assert again.out == "promote: fraud version 1 is champion already\n"
+    assert aliases() == {"champion": "1"}
+    late = call("promote", verdict_run=verdict_run)
+    assert "was promoted on this verdict" in late.out
+    assert aliases() == {"champion": "1"}, "a retry must not undo a rollback"
+
+
+@pytest.mark.parametrize(
+    ("told", "phrase"),
+    [
+        ({}, "fraud has no previous_champion: there is no move to take back"),
+        ({"model_name": "other"}, "other has no champion: check model_name"),
+    ],
+)
+def test_rollback_of_nothing_is_refused(
+    call: Call, aliases: Aliases, told: dict[str, str], phrase: str
+) -> None:
+    assert phrase in call("promote", action="rollback", **told).refusal
+    assert aliases() == BEFORE
+
+
+def test_rollback_finds_the_model_though_the_newest_was_not_registered(
+    call: Call, cycle: Cycle, make_verdict: MakeVerdict
+) -> None:
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name("tests")
+    assert experiment is not None
+    run = client.create_run(experiment.experiment_id, tags={"step": "train", "pipeline_id": "p9"})
+    client.set_terminated(run.info.run_id)
+
+    assert "fraud has no previous_champion" in call("promote", action="rollback").refusal
+
+
+@pytest.mark.parametrize(
+    ("told", "phrase"),
+    [
+        ({"verdict_run": "0" * 32}, "is no run of sqlite"),
+        ({"verdict_run": "{prepared}"}, "compared no registered models: give the run of an ab_te"),
+        ({"verdict_run": "{running}"}, "is RUNNING and gave no verdict"),
+        ({"verdict_run": "{failed}"}, "is FAILED and gave no verdict: run ab_test again"),
+        ({"pipeline_id": "p0"}, "no finished ab_test run in pipeline 'p0'"),
+    ],
+)
+def test_what_is_no_verdict_is_refused_in_one_line(
+    call: Call,
+    cycle: Cycle,
+    make_verdict: MakeVerdict,
+    aliases: Aliases,
+    told: dict[str, str],
+    phrase: str,
+) -> None:
+    runs = {
+        "prepared": cycle.prepared.run_id,
+        "running": make_verdict("", status="RUNNING"),
+        "failed": make_verdict("promote", status="FAILED"),
+    }
+    told = {name: value.format_map(runs) for name, value in told.items()}
+
+    assert phrase in call("promote", **told).refusal
+    assert aliases() == BEFORE
+
+
+def test_version_that_is_gone_is_refused(
+    call: Call, make_verdict: MakeVerdict, store: Path
+) -> None:
+    verdict_run = make_verdict()
+    MlflowClient().delete_model_version("fraud", "2")
+
+    refused = call("promote", verdict_run=verdict_run).refusal
+
+    assert "the registry has no models:/fraud/2" in refused
+    champion = registry.holder("fraud", "champion")
+    assert champion is not None
+    assert str(champion.version) == "1"
+
+
+@pytest.mark.parametrize(
+    "told", [{"action": "demote"}, {"max_age_days": -1}, {"dry_run": "perhaps"}]
+)
+def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
+    call: Call, told: dict[str, object]
+) -> None:
+    called = call("promote", **told)
+
+    assert (called.code, called.run, called.out) == (2, None, "")
