@@ -65,6 +65,7 @@ def follow_verdict(
     run: lineage.StepRun,
     *,
     verdict_run: str | None,
+    model_name: str | None,
     max_age_days: float,
     dry_run: bool,
     spark_master: str | None,
@@ -96,6 +97,11 @@ def follow_verdict(
         for role in ("champion", "challenger")
     )
     name = challenger.name
+    if model_name not in (None, name):
+        raise RetrainingError(
+            f"the verdict of run {tested.info.run_id} is on {name}, not on {model_name}",
+            "run ab_test with that model_name, or name its run with verdict_run=",
+        )
     mlflow.set_tags({"verdict": verdict, "model_name": name})
     why = f"verdict of run {tested.info.run_id}"
     if challenger.tags.get("champion.why") == why:

@@ -15,7 +15,6 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import click
-import git
 import mlflow
 
 from retraining import lineage, options, projects, replay
@@ -103,6 +102,10 @@ def _again(original: Run) -> Run:
 
 
 def _check_out(commit: str, folder: str) -> None:
+    try:
+        import git
+    except ImportError as error:
+        raise RetrainingError("there is no git on this machine", "install it") from error
     try:
         clone = git.Repo.clone_from(str(options.ROOT), folder, no_checkout=True)
         clone.git.checkout(commit)

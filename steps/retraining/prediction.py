@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from retraining import features, quality, scoring, sources, storage
 from retraining.errors import RetrainingError
 from retraining.fingerprint import fingerprint
+from retraining.rolling import present
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +108,7 @@ def _rows_to_score(
 ) -> _Rows:
     ready = _with_features(spark, files, description)
     if ready is not None:
-        return _Rows(ready, ready.count(), None, 0)
+        return _Rows(ready, _count_complete(ready, description), None, 0)
     checked = _checked(spark, files, history, description).cache()
     cached.callback(checked.unpersist)
     valid = checked.where(F.col(quality.REASON).isNull())
@@ -129,6 +130,25 @@ def _with_features(
         return None
     frame = spark.read.parquet(*paths)
     return frame if built.issubset(frame.columns) else None
+
+
+def _count_complete(ready: DataFrame, description: Description) -> int:
+    """The number of rows that hold every feature already, once none of them is null."""
+    if description.row_key not in ready.columns:
+        raise RetrainingError(
+            f"the rows have no column {description.row_key}",
+            f"they have {', '.join(ready.columns)}; add the row key",
+        )
+    names = [name for name in description.feature_columns if name in ready.columns]
+    absent = [F.count_if(present(ready, name).isNull()).alias(name) for name in names]
+    counts = ready.agg(F.count(F.lit(1)).alias("_rows"), *absent).collect()[0].asDict()
+    n_rows = int(counts.pop("_rows"))
+    incomplete = [f"{name} in {count} rows" for name, count in counts.items() if count]
+    if incomplete:
+        raise RetrainingError(
+            f"features without a value: {', '.join(incomplete)}", "fill them or leave the rows out"
+        )
+    return n_rows
 
 
 def _checked(

@@ -148,7 +148,8 @@ def small_description() -> dict[str, Any]:
     mapping["features"]["fill"] = {f"terminal_id_tx_fraud_mean_{w}": 0.0 for w in ("1d", "3d")}
     mapping["split"] = {"by": "time", "train": "6 days", "gap": "2 days", "validation": "3 days"}
     mapping["split"]["holdout"] = "4 days"
-    mapping["estimator"]["parameters"] = {"numTrees": 5, "maxDepth": 4, "maxBins": 32}
+    forest = {"numTrees": 5, "maxDepth": 4, "maxBins": 32}
+    mapping["estimator"] = {"name": "RandomForestClassifier", "parameters": forest}
     mapping["search"]["trials"] = 2
     mapping["search"]["estimators"] = {
         "RandomForestClassifier": {"numTrees": {"choice": [5]}, "maxDepth": {"choice": [3, 5]}},
@@ -170,20 +171,9 @@ def use_store(patch: pytest.MonkeyPatch, database: Path) -> None:
 @pytest.fixture(scope="session")
 def cycle(
     spark: SparkSession, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Cycle]:
+) -> Cycle:
     """One cycle, read only: a test that runs a step asks for `store` too."""
-    if "DEV" in os.environ:
-        import pickle
-        from pathlib import Path
-
-        kept = Path("/tmp/w/steps/cycle.pickle")
-        if kept.exists():
-            return pickle.loads(kept.read_bytes())
-        folder = Path("/tmp/w/steps/cycle")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-    else:
-        folder = tmp_path_factory.mktemp("cycle")
+    folder = tmp_path_factory.mktemp("cycle")
     database = folder / "mlflow.db"
     shutil.copy(empty_store, database)
     client = MlflowClient(f"sqlite:///{database}", f"sqlite:///{database}")
@@ -206,8 +196,6 @@ def cycle(
     for called in made[2:]:
         assert isinstance(called, Called)
         assert called.tags
-    if "DEV" in os.environ:
-        kept.write_bytes(pickle.dumps(made))
     return made
 
 

@@ -242,8 +242,7 @@ def test_bad_tables_of_scores_are_refused_in_one_line(
     elif value == "high":
         table[name] = "high"
     else:
-        table[name] = table[name].astype(object if name == "unit" else float)
-        table.loc[0, name] = value
+        table[name] = [value, *table[name][1:]]
     table.to_parquet(tmp_path / "scores.parquet")
 
     assert phrase in call("ab_test", scores=tmp_path / "scores.parquet").refusal

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import promote
 import pytest
 from mlflow import MlflowClient, MlflowException
 
-from retraining import registry
+import promote
+from retraining import registry, scoring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from pyspark.sql import DataFrame
 
     from tests.steps.conftest import Call, Cycle
 
@@ -154,10 +156,10 @@ def test_dry_run_tries_the_model_and_moves_nothing(
 def test_model_that_gives_no_probability_is_refused(
     call: Call, make_verdict: MakeVerdict, aliases: Aliases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def score(frame, *_):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def score(frame: DataFrame, *_: object) -> DataFrame:
         return frame.selectExpr("*", "CAST('NaN' AS DOUBLE) AS score")
 
-    monkeypatch.setattr(promote.scoring, "score", score)
+    monkeypatch.setattr(scoring, "score", score)
 
     refused = call("promote", verdict_run=make_verdict()).refusal
 
@@ -237,6 +239,29 @@ def test_killed_on_the_way_there_is_a_champion_and_it_can_be_repeated(
 
 
 @pytest.mark.usefixtures("untried")
+def test_killed_before_the_record_it_completes_it_when_repeated(
+    call: Call, make_verdict: MakeVerdict, aliases: Aliases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict_run = make_verdict()
+
+    def fail(*_: object) -> None:
+        raise MlflowException("the connection is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_model_version_tag", fail)
+        with pytest.raises(MlflowException, match="connection is gone"):
+            call("promote", verdict_run=verdict_run)
+    assert aliases()["champion"] == "2"
+
+    again = call("promote", verdict_run=verdict_run)
+
+    assert again.tags["result.outcome"] == "promoted"
+    assert aliases() == AFTER
+    tags = MlflowClient().get_model_version("fraud", "2").tags
+    assert (tags["champion.run_id"], tags["champion.moved_from"]) == (again.run_id, "1")
+
+
+@pytest.mark.usefixtures("untried")
 def test_rollback_gives_the_champion_back_once(
     call: Call, make_verdict: MakeVerdict, aliases: Aliases
 ) -> None:
@@ -297,6 +322,7 @@ def test_rollback_finds_the_model_though_the_newest_was_not_registered(
         ({"verdict_run": "{prepared}"}, "compared no registered models: give the run of an ab_te"),
         ({"verdict_run": "{running}"}, "is RUNNING and gave no verdict"),
         ({"verdict_run": "{failed}"}, "is FAILED and gave no verdict: run ab_test again"),
+        ({"verdict_run": "{fine}", "model_name": "other"}, "is on fraud, not on other"),
         ({"pipeline_id": "p0"}, "no finished ab_test run in pipeline 'p0'"),
     ],
 )
@@ -312,6 +338,7 @@ def test_what_is_no_verdict_is_refused_in_one_line(
         "prepared": cycle.prepared.run_id,
         "running": make_verdict("", status="RUNNING"),
         "failed": make_verdict("promote", status="FAILED"),
+        "fine": make_verdict("promote"),
     }
     told = {name: value.format_map(runs) for name, value in told.items()}
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlflow.entities import Run
+
     from retraining.search import Candidate
     from tests.steps.conftest import Call, Cycle
 

@@ -1,0 +1,207 @@
+"""The chain: which steps it runs with which parameters, and the table that it ends with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from mlflow.artifacts import load_text
+
+from retraining import projects
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlflow.entities import Run
+
+    from tests.steps.conftest import Call
+
+    Runs = list[tuple[str, dict[str, str]]]
+
+pytestmark = pytest.mark.usefixtures("tracking")
+
+COMPARED = {
+    "champion": 0.85,
+    "challenger": 0.87,
+    "effect_size": 0.02,
+    "pvalue": 0.0123,
+    "ci_lower": 0.002,
+    "ci_upper": 0.038,
+    "n_rows": 12345,
+    "n_positives": 678,
+}
+TESTED = {
+    "input.champion": "models:/fraud/1",
+    "input.challenger": "models:/fraud/2",
+    "verdict": "promote",
+    "verdict.reasons": "It is better.",
+}
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """Let every step finish at once, and note what it was told."""
+    return fake_steps(monkeypatch, COMPARED)
+
+
+def fake_steps(
+    monkeypatch: pytest.MonkeyPatch, metrics: Mapping[str, float], failing: str = ""
+) -> Runs:
+    told: Runs = []
+
+    def run(_uri: str, step: str, parameters: Mapping[str, str]) -> Run:
+        told.append((step, dict(parameters)))
+        if step == failing:
+            raise RetrainingError(f"step {step} failed", "the files are gone: give others")
+        with mlflow.start_run(nested=True) as child:
+            mlflow.log_metrics(dict(metrics) if step == "ab_test" else {})
+            mlflow.set_tags(TESTED if step == "ab_test" else {"result.summary": f"{step} done"})
+        return MlflowClient().get_run(child.info.run_id)
+
+    monkeypatch.setattr(projects, "run", run)
+    return told
+
+
+def test_steps_follow_each_other_in_one_pipeline(call: Call, ran: Runs) -> None:
+    made = call("main", input="/data/raw", dataset="drivers", seed=3, trials=4, alpha="0.01")
+
+    assert [step for step, _ in ran] == ["preprocess", "train", "tune", "ab_test", "promote"]
+    pipeline = {"pipeline_id": made.tags["pipeline_id"]}
+    seeded = {"seed": "3", **pipeline}
+    assert dict(ran) == {
+        "preprocess": {"input": "/data/raw", "dataset": "drivers", **pipeline},
+        "train": seeded,
+        "tune": {"trials": "4", **seeded},
+        "ab_test": {"alpha": "0.01", **seeded},
+        "promote": pipeline,
+    }
+    assert [line for line in made.err.splitlines() if line.startswith("== ")] == [
+        f"== {step}" for step, _ in ran
+    ]
+
+
+def test_every_parameter_reaches_the_steps_that_take_it(call: Call, ran: Runs) -> None:
+    told = {
+        "input": "/data",
+        "data_root": "/prepared",
+        "as_of": "2026-03-01",
+        "model_name": "cards",
+        "pipeline_id": "p7",
+        "spark_master": "local[1]",
+    }
+    call("main", **told)
+
+    takers = {name: [step for step, got in ran if name in got] for name in told}
+    fits = ["train", "tune", "ab_test"]
+    every = ["preprocess", *fits, "promote"]
+    assert takers == {
+        "input": ["preprocess"],
+        "data_root": ["preprocess"],
+        "as_of": ["preprocess"],
+        "model_name": fits,
+        "pipeline_id": every,
+        "spark_master": every,
+    }
+    for _, got in ran:
+        assert {name: told[name] for name in told if name in got}.items() <= got.items()
+
+
+def test_without_input_days_are_simulated_first(call: Call, ran: Runs) -> None:
+    made = call("main", data_root="/prepared")
+
+    told = {"data_root": "/prepared", "seed": "7", "pipeline_id": made.tags["pipeline_id"]}
+    assert ran[0] == ("simulate", told)
+    assert [step for step, _ in ran][1:] == ["preprocess", "train", "tune", "ab_test", "promote"]
+    assert ran[1][1] == {
+        "dataset": "fraud",
+        "data_root": "/prepared",
+        "pipeline_id": made.tags["pipeline_id"],
+    }
+
+
+def test_it_ends_with_one_table(call: Call, ran: Runs) -> None:
+    made = call("main", input="/data")
+
+    assert ran
+    lines = [line.split("  ", 1) for line in made.out.strip().splitlines()]
+    table = {name.strip(): value.strip() for name, value in lines}
+    assert table["pipeline"] == made.tags["pipeline_id"]
+    assert (table["champion"], table["challenger"]) == ("models:/fraud/1", "models:/fraud/2")
+    assert table["scores"] == "0.8500 -> 0.8700"
+    assert table["effect"] == "+0.0200, p 0.0123"
+    assert table["interval"] == "[+0.0020, +0.0380]"
+    assert table["holdout"] == "12,345 rows, 678 positives"
+    assert (table["verdict"], table["because"]) == ("promote", "It is better.")
+    assert table["outcome"] == "promote done"
+    assert table["report"].endswith("/report.html")
+    assert {name for name in table if name.startswith("run ")} == {f"run {s}" for s, _ in ran}
+    assert load_text(f"runs:/{made.run_id}/chain.txt") == made.out.strip()
+    assert made.tags["verdict"] == "promote"
+    note = made.tags["mlflow.note.content"]
+    assert f"mlflow run . -e reproduce -P run_id={made.run_id}" in note
+    assert "because" in note
+
+
+def test_what_cannot_be_estimated_is_no_obstacle(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {name: value for name, value in COMPARED.items() if name not in ("pvalue", "ci_upper")}
+    fake_steps(monkeypatch, known)
+
+    assert "[+0.0020, +nan]" in call("main", input="/data").out
+
+
+def test_failed_step_tells_how_to_go_on(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = fake_steps(monkeypatch, COMPARED, failing="train")
+    called = call("main", input="/data", pipeline_id="p7")
+
+    assert called.refusal == (
+        "step train failed: the files are gone: give others: "
+        "mend it, then go on with `mlflow run . -P pipeline_id=p7`"
+    )
+    assert [step for step, _ in ran] == ["preprocess", "train"]
+    assert called.run is not None
+    assert called.run.data.tags["failure"] == called.refusal
+
+
+@pytest.mark.parametrize(
+    ("told", "phrase"),
+    [
+        ({"dataset": "drivers"}, "only the data set fraud can be simulated, not drivers: say wh"),
+        ({"dataset": "frauds"}, "there is no data set description 'frauds'"),
+        ({"dataset": ""}, "there is no data set description ''"),
+        ({"dataset": "/nowhere.yaml"}, "/nowhere.yaml: No such file"),
+    ],
+)
+def test_nothing_is_run_for_what_cannot_be_prepared(
+    call: Call, ran: Runs, told: dict[str, str], phrase: str
+) -> None:
+    assert phrase in call("main", **told).refusal
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    "told", [{"trials": 0}, {"alpha": 1}, {"seed": "x"}, {"model_name": "a:b"}, {"datset": "fraud"}]
+)
+def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
+    call: Call, ran: Runs, told: dict[str, object]
+) -> None:
+    called = call("main", **told)
+
+    assert (called.code, called.run, called.out) == (2, None, "")
+    assert ran == []
+
+
+def test_pipeline_of_the_chain_can_be_named(
+    call: Call, ran: Runs, tracking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two chains without a name are two cycles."""
+    pipelines = [call("main", input="/data").tags["pipeline_id"] for _ in range(2)]
+    named = call("main", input="/data", pipeline_id="2026 March")
+
+    assert len(set(pipelines)) == 2
+    assert named.tags["pipeline_id"] == "2026 March"
+    assert ran[-1] == ("promote", {"pipeline_id": "2026 March"})
