@@ -18,7 +18,7 @@ import click
 import mlflow
 
 from retraining import dataset as datasets
-from retraining import inputs, lineage, options, preparation, profile, sources
+from retraining import inputs, lineage, options, preparation, profile, runs, sources
 from retraining.session import open_session
 
 if TYPE_CHECKING:
@@ -124,10 +124,10 @@ def _previous(
     if told == "none":
         found = None
     elif told:
-        found = lineage.get_run(told, "previous")
+        found = runs.get_run(told, "previous")
     else:
         digest = description.preparation_digest
-        found = lineage.find("preprocess", preparation_digest=digest, data_root=root)
+        found = runs.find("preprocess", preparation_digest=digest, data_root=root)
     uri = inputs.folder_made_by(found, "previous") if found else ""
     if found is None or not (told or datasets.is_data_set(spark, uri)):
         run.pin(previous="none")

@@ -18,7 +18,7 @@ import click
 import mlflow
 from pyspark.sql import functions as F
 
-from retraining import dataset, inputs, lineage, models, options, registry, scoring
+from retraining import dataset, inputs, lineage, models, options, registry, runs, scoring
 from retraining.errors import RetrainingError
 from retraining.session import open_session
 
@@ -73,12 +73,12 @@ def follow_verdict(
 ) -> None:
     """Promote the challenger of a verdict if it says so; the result goes to `run.summary`."""
     tested = (
-        lineage.get_run(verdict_run, "verdict_run")
+        runs.get_run(verdict_run, "verdict_run")
         if verdict_run
-        else lineage.upstream("ab_test", run.pipeline_id, "verdict_run")
+        else runs.upstream("ab_test", run.pipeline_id, "verdict_run")
     )
     if "reused_from" in tested.data.tags:
-        tested = lineage.get_run(tested.data.tags["reused_from"], "reused_from")
+        tested = runs.get_run(tested.data.tags["reused_from"], "reused_from")
     run.pin(verdict_run=tested.info.run_id, dry_run="true", max_age_days="1e9")
     verdict = tested.data.tags.get("verdict", "")
     run.use("verdict", verdict, tested.info.run_id)

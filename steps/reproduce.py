@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 import mlflow
 
-from retraining import lineage, options, projects, replay
+from retraining import lineage, options, projects, replay, runs
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def repeat(run: lineage.StepRun, run_id: str) -> str:
     Returns:
         A table of what differs; empty if nothing does.
     """
-    given = lineage.get_run(run_id, "run_id")
+    given = runs.get_run(run_id, "run_id")
     _check_finished(given)
     steps = projects.children(run_id) if given.data.tags["step"] == "main" else [given]
     originals = [_original(step) for step in steps]
@@ -78,7 +78,7 @@ def _original(run: Run) -> Run:
     _check_finished(run)
     tags = run.data.tags
     if "reused_from" in tags:
-        return _original(lineage.get_run(tags["reused_from"], "reused_from"))
+        return _original(runs.get_run(tags["reused_from"], "reused_from"))
     if "mlflow.source.git.commit" not in tags or tags.get("code.dirty") != "false":
         raise RetrainingError(
             f"run {run.info.run_id} was made from uncommitted code",
@@ -90,7 +90,7 @@ def _original(run: Run) -> Run:
 def _again(original: Run) -> Run:
     run_id, tags = original.info.run_id, original.data.tags
     step, commit = tags["step"], tags["mlflow.source.git.commit"]
-    pipeline_id = lineage.new_pipeline_id(f"{lineage.REPRODUCTION}{run_id[:8]}-")
+    pipeline_id = runs.new_pipeline_id(f"{runs.REPRODUCTION}{run_id[:8]}-")
     with tempfile.TemporaryDirectory() as folder:
         _check_out(commit, folder)
         parameters = replay.parameters(original, folder) | {"pipeline_id": pipeline_id}

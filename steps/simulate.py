@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import mlflow
 
-from retraining import inputs, lineage, options
+from retraining import inputs, lineage, options, runs
 from retraining.defects import Defects
 from retraining.errors import RetrainingError
 from retraining.simulation import ORIGIN, last_day
@@ -115,10 +115,10 @@ def _path_of(folder: str) -> Path:
 
 def _refuse_mixing(run: lineage.StepRun, folder: str) -> None:
     """Days of one folder come from one process: same seed, same sizes, same drift."""
-    earlier = lineage.find("simulate", output=folder)
+    earlier = runs.find("simulate", output=folder)
     if earlier is None or last_day(Path(folder)) is None:
         return
-    for name, before in lineage.told_parameters(earlier, _PROCESS).items():
+    for name, before in runs.told_parameters(earlier, _PROCESS).items():
         # As numbers: `mlflow run` logs them as they were typed, 1.0 or 1.
         if float(run.parameters[name]) != float(before):
             raise RetrainingError(

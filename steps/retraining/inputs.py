@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 import mlflow
 from mlflow.artifacts import download_artifacts
 
-from retraining import dataset, description, lineage
+from retraining import dataset, description, runs
 from retraining.errors import RetrainingError
 from retraining.options import ROOT
 
@@ -78,9 +78,9 @@ def find_data(run: StepRun, told: str | None) -> PreparedData:
         found = PreparedData(told, None)
     else:
         made = (
-            lineage.get_run(told, "data")
+            runs.get_run(told, "data")
             if told
-            else lineage.upstream("preprocess", run.pipeline_id, "data")
+            else runs.upstream("preprocess", run.pipeline_id, "data")
         )
         found = PreparedData(folder_made_by(made, "data"), made.info.run_id)
     run.use("data", found.uri, found.run_id)
@@ -145,7 +145,7 @@ def newest_model_name() -> str:
         RetrainingError: If there is none.
     """
     registered = {"registered": "true"}
-    run = lineage.find("train", **registered) or lineage.find("tune", **registered)
+    run = runs.find("train", **registered) or runs.find("tune", **registered)
     if run is None:
         raise RetrainingError("no model was registered yet", "name one with model_name=")
     return run.data.tags["model_name"]

@@ -1,8 +1,7 @@
 """The run of a step: what it was told, what it used, what it made, and how to repeat it.
 
 Parameters are what the caller said, as `mlflow run` logs them: shell-quoted. All that is resolved
-from them goes into tags and artifacts. A run is found by its `pipeline_id`, its step and the
-status FINISHED, never by being the latest of its kind.
+from them goes into tags and artifacts.
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ import hashlib
 import json
 import os
 import platform
-import secrets
 import shlex
 from contextlib import contextmanager
-from datetime import UTC, datetime, time
+from datetime import datetime, time
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -23,22 +21,21 @@ import pyspark
 import yaml
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.spark_dataset_source import SparkDatasetSource
-from mlflow.entities import RunStatus, ViewType
+from mlflow.entities import RunStatus
 from mlflow.types import ColSpec, Schema
 
-from retraining import code
+from retraining import code, runs
 from retraining.errors import RetrainingError
 from retraining.options import ROOT, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from mlflow.entities import Run
 
     from retraining.description import Description
 
 ENTRY_POINT = "mlflow.project.entryPoint"
-REPRODUCTION = "reproduce-"
 _MLFLOW_TYPES = {
     "string": "string",
     "int": "integer",
@@ -104,7 +101,7 @@ class StepRun:
         same = [self.step, sorted(told.items()), sorted(inputs.items()), code.digest(ROOT)]
         identity = hashlib.sha256(json.dumps(same).encode()).hexdigest()[:16]
         mlflow.set_tag("identity", identity)
-        original = find(self.step, self.pipeline_id, identity=identity)
+        original = runs.find(self.step, self.pipeline_id, identity=identity)
         if original is None:
             progress(f"{self.step}: no finished run {identity} in {self.pipeline_id}, so it runs")
             return None
@@ -180,8 +177,8 @@ def open_step(
         try:
             if not resumed:
                 mlflow.log_params({key: shlex.quote(value) for key, value in told.items()})
-            chosen = told.get("pipeline_id") or (None if begins_cycle else newest_cycle())
-            run = StepRun(active.info.run_id, step, told, chosen or new_pipeline_id())
+            chosen = told.get("pipeline_id") or (None if begins_cycle else runs.newest_cycle())
+            run = StepRun(active.info.run_id, step, told, chosen or runs.new_pipeline_id())
             mlflow.set_tags({"mlflow.runName": step, "step": step, **_circumstances(run)})
             mlflow.log_text(_environment(), "environment.txt")
             yield run
@@ -192,93 +189,6 @@ def open_step(
             mlflow.set_tags({"failure": str(error), "mlflow.note.content": f"Failed: {error}"})
             raise
         mlflow.set_tags({"mlflow.note.content": run.note(), "result.summary": run.summary})
-
-
-def find(
-    step: str,
-    pipeline_id: str | None = None,
-    **tags: str,
-) -> Run | None:
-    """The newest FINISHED original run of a step, in one pipeline or in any but reproductions.
-
-    Args:
-        step: Entry point.
-        pipeline_id: None looks in all pipelines.
-        tags: Further tags that the run must have.
-    """
-    conditions = [f"tags.step = '{step}'", "attributes.status = 'FINISHED'"]
-    if pipeline_id:
-        tags["pipeline_id"] = pipeline_id
-    for key, value in tags.items():
-        quote = '"' if "'" in value else "'"
-        conditions.append(f"tags.{key} = {quote}{value}{quote}")
-    client = mlflow.MlflowClient()
-    experiments = [e.experiment_id for e in client.search_experiments(ViewType.ACTIVE_ONLY)]
-    token = None
-    while True:
-        page = client.search_runs(
-            experiments,
-            " and ".join(conditions),
-            order_by=["attributes.start_time DESC"],
-            max_results=100,
-            page_token=token,
-        )
-        for run in page:
-            reproduction = run.data.tags.get("pipeline_id", "").startswith(REPRODUCTION)
-            if "reused_from" not in run.data.tags and (pipeline_id or not reproduction):
-                return run
-        token = page.token
-        if not token:
-            return None
-
-
-def upstream(step: str, pipeline_id: str, flag: str) -> Run:
-    """The FINISHED run of a step in this pipeline.
-
-    Raises:
-        RetrainingError: If there is none; `flag` names the parameter that could say which.
-    """
-    found = find(step, pipeline_id)
-    if found is None:
-        raise RetrainingError(
-            f"no finished {step} run in pipeline {pipeline_id!r}",
-            f"run `mlflow run . -e {step}` first, or name one with {flag}=",
-        )
-    return found
-
-
-def get_run(run_id: str, flag: str) -> Run:
-    """The run of that id.
-
-    Raises:
-        RetrainingError: If the tracking store has none; `flag` names the parameter that said it.
-    """
-    try:
-        return mlflow.get_run(run_id)
-    except mlflow.MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise
-        raise RetrainingError(
-            f"{flag}={run_id!r} is no run of {mlflow.get_tracking_uri()}",
-            "give the id that the MLflow UI shows",
-        ) from error
-
-
-def newest_cycle() -> str | None:
-    """Pipeline id of the newest finished preprocess run; reproductions are no cycles."""
-    run = find("preprocess")
-    return run.data.tags["pipeline_id"] if run else None
-
-
-def new_pipeline_id(prefix: str = "") -> str:
-    """A new id that sorts by time: `20260131-235959-1a2b3c`."""
-    return f"{prefix}{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-
-
-def told_parameters(run: Run, names: Iterable[str]) -> dict[str, str]:
-    """Parameters of a run by name, without the shell quotes that `mlflow run` logs."""
-    logged = run.data.params
-    return {name: "".join(shlex.split(logged[name])) for name in names if name in logged}
 
 
 def as_text(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlflow.projects.utils import load_project
 
-from retraining import lineage
+from retraining import runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def parameters(original: Run, folder: str) -> dict[str, str]:
     step = original.data.tags["step"]
     project = load_project(folder)  # type: ignore[no-untyped-call]
     accepted = project.get_entry_point(step).parameters
-    told = {k: v for k, v in lineage.told_parameters(original, accepted).items() if v}
+    told = {k: v for k, v in runs.told_parameters(original, accepted).items() if v}
     pinned: dict[str, str] = json.loads(original.data.tags.get("pinned", "{}"))
     return told | pinned
 

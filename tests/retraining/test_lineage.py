@@ -13,7 +13,7 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 
-from retraining import code, lineage
+from retraining import code, lineage, runs
 from retraining.description import Description
 from retraining.errors import RetrainingError
 from retraining.options import ROOT
@@ -90,7 +90,7 @@ def test_parameters_are_logged_quoted_and_read_back_as_said() -> None:
     assert run.data.params["data"] == "''"
     assert run.data.params["seed"] == "7"
     assert run.data.params["input"] == "'/data/raw files/*.txt'"
-    assert lineage.told_parameters(run, [*told, "unknown"]) == {
+    assert runs.told_parameters(run, [*told, "unknown"]) == {
         "data": "",
         "register": "true",
         "seed": "7",
@@ -144,12 +144,12 @@ def test_cycle_is_the_newest_that_preprocess_finished() -> None:
     newest = [cycle(run_step("preprocess", begins_cycle=True)) for _ in range(2)][-1]
     run_step("preprocess", begins_cycle=True, fails=RetrainingError("bad", "mend"))
     run_step("train", {"pipeline_id": "another"})
-    again = f"{lineage.REPRODUCTION}01234567-{newest}"
+    again = f"{runs.REPRODUCTION}01234567-{newest}"
     run_step("preprocess", {"pipeline_id": again})
 
     assert cycle(run_step("ab_test", {"pipeline_id": None})) == newest
-    assert lineage.newest_cycle() == newest
-    assert lineage.find("preprocess", again) is not None
+    assert runs.newest_cycle() == newest
+    assert runs.find("preprocess", again) is not None
 
 
 def test_cycle_without_any_is_new() -> None:
@@ -216,7 +216,7 @@ def test_interruption_before_the_step_begins_leaves_the_run_killed(
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lineage, "newest_cycle", interrupt)
+    monkeypatch.setattr(runs, "newest_cycle", interrupt)
     with pytest.raises(KeyboardInterrupt), lineage.open_step("train", {}):
         pytest.fail("the step began")
 
@@ -268,52 +268,6 @@ def test_no_credentials_are_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         "mlflow.note.content"
     ]  # fmt: skip
     assert "s3cr3t" not in str(run.to_dictionary())
-
-
-def test_find_looks_past_pages_of_reused_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = run_step(parameters={"pipeline_id": "p1"})
-    for _ in range(4):
-        assert "reused_from" in run_step(parameters={"pipeline_id": "p1"}).data.tags
-    search_runs = MlflowClient.search_runs
-    pages: list[int] = []
-
-    def two_a_page(*arguments: Any, **settings: Any) -> object:  # noqa: ANN401
-        found = search_runs(*arguments, **settings | {"max_results": 2})
-        pages.append(len(found))
-        return found
-
-    monkeypatch.setattr(MlflowClient, "search_runs", two_a_page)
-    found = lineage.find("train", "p1")
-
-    assert found is not None
-    assert found.info.run_id == first.info.run_id
-    assert pages == [2, 2, 1]
-
-
-def test_find_by_tags_with_quotes_and_in_any_experiment() -> None:
-    elsewhere = MlflowClient().create_experiment("elsewhere")
-    with mlflow.start_run(experiment_id=elsewhere, tags={"step": "train", "root": "/o'b/c"}) as run:
-        pass
-
-    found = lineage.find("train", root="/o'b/c")
-    assert found is not None
-    assert found.info.run_id == run.info.run_id
-    assert lineage.find("train", root="/other") is None
-
-
-def test_upstream_that_is_missing() -> None:
-    made = run_step("preprocess", {"pipeline_id": "p1"})
-
-    assert lineage.upstream("preprocess", "p1", "data").info.run_id == made.info.run_id
-    expected = r"no finished preprocess run in pipeline 'p2': run .* -e preprocess.* with data="
-    with pytest.raises(RetrainingError, match=expected):
-        lineage.upstream("preprocess", "p2", "data")
-
-
-@pytest.mark.parametrize("run_id", ["0" * 32, "nonsense", "a/b"])
-def test_run_that_does_not_exist(run_id: str) -> None:
-    with pytest.raises(RetrainingError, match=f"verdict_run='{run_id}' is no run of sqlite"):
-        lineage.get_run(run_id, "verdict_run")
 
 
 def test_description_is_kept_and_pinned(describe: Callable[..., Description]) -> None:
