@@ -13,6 +13,7 @@ finished is not repeated.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -82,8 +83,13 @@ def summarise(pipeline_id: str, runs: dict[str, Run]) -> str:
         ("report", f"{runs['ab_test'].info.artifact_uri}/report.html"),
     ]
     rows += [(f"run {step}", _link(run)) for step, run in runs.items()]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+    width = max(len(name) for name, _ in rows) + 2
+    lines = []
+    for name, value in rows:
+        # A path is not broken: it is there to be clicked.
+        text = textwrap.wrap(value, 100 - width, break_long_words=False, break_on_hyphens=False)
+        lines += [f"{name:<{width}}{text[0]}", *(" " * width + more for more in text[1:])]
+    return "\n".join(lines)
 
 
 def _steps(told: dict[str, str], name: str) -> dict[str, list[str]]:

@@ -37,7 +37,7 @@ _PROCESS = ("seed", "customers", "terminals", "drift", "defects")
     type=options.Optional(click.DateTime(["%Y-%m-%d"])),
 )
 @options.option(
-    "--days", "Days to write into an empty folder.", type=click.IntRange(min=1), default="77"
+    "--days", "Days to write into an empty folder.", type=click.IntRange(min=1), default="91"
 )
 @options.option(
     "--more", "Days to add to a folder that has some.", type=click.IntRange(min=1), default="7"

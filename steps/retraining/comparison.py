@@ -99,7 +99,10 @@ def read_scores(spark: SparkSession, uri: str) -> Comparison:
     try:
         frame = spark.read.parquet(uri)
     except (Py4JJavaError, PySparkException) as error:
-        raise RetrainingError(f"scores={uri!r} is no parquet", "write it as parquet") from error
+        reason = str(error).strip().splitlines()[0]
+        raise RetrainingError(
+            f"scores={uri!r} cannot be read ({reason})", "write one table of numbers as parquet"
+        ) from error
     missing = [column for column in ("label", *ROLES) if column not in frame.columns]
     if missing:
         raise RetrainingError(

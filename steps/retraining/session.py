@@ -6,7 +6,11 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
+
+from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +32,9 @@ def open_session(app_name: str, master: str | None = None) -> Iterator[SparkSess
         app_name: Name shown by Spark's own pages.
         master: A Spark master URL. None leaves the choice to `spark-submit` or `SPARK_CONF_DIR`
             and, where neither is there, takes `local[*]` with settings for a laptop.
+
+    Raises:
+        RetrainingError: If Spark does not start.
     """
     borrowed = SparkSession.getActiveSession()
     builder = SparkSession.builder.appName(app_name)
@@ -36,7 +43,15 @@ def open_session(app_name: str, master: str | None = None) -> Iterator[SparkSess
             builder = builder.config(key, value)
     for key, value in _SEMANTICS.items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
+    try:
+        session = builder.getOrCreate()
+    except (PySparkRuntimeError, Py4JJavaError) as error:
+        told = error.java_exception if isinstance(error, Py4JJavaError) else error
+        raise RetrainingError(
+            f"Spark does not start with master {master or 'as configured'!r} "
+            f"({str(told).splitlines()[0]})",
+            "install Java 17 or set JAVA_HOME, and check spark_master",
+        ) from error
     session.sparkContext.setLogLevel("ERROR")
     try:
         yield session

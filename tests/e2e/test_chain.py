@@ -83,7 +83,7 @@ def test_the_second_cycle_processes_only_the_new_days(
     project: Path, cycles: list[dict[str, str]]
 ) -> None:
     run = client_of(project).get_run(cycles[1]["run preprocess"])
-    assert "7 of 84 files are read" in run.data.tags["result.summary"]
+    assert "7 of 98 files are read" in run.data.tags["result.summary"]
 
 
 def test_a_chain_that_goes_on_repeats_nothing(

@@ -105,6 +105,28 @@ def test_misuse_is_told_in_one_line(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("environment", "arguments"),
+    [({"JAVA_HOME": "/nowhere"}, []), ({}, ["--spark-master", "locl[2]"])],
+)
+def test_spark_that_does_not_start_is_told_in_one_line(
+    environment: dict[str, str], arguments: list[str], tmp_path: Path
+) -> None:
+    raw = tmp_path / "raw.parquet"
+    done = subprocess.run(
+        [sys.executable, ROOT / "steps" / "preprocess.py", "--input", raw, *arguments],
+        cwd=tmp_path,
+        env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: Spark does not start with master")
+    assert "Traceback" not in done.stderr
+
+
 def test_readme_names_every_entry_point_and_its_commands_exist() -> None:
     readme = (ROOT / "README.md").read_text()
     for entry_point in ENTRY_POINTS:
