@@ -88,7 +88,8 @@ def summarise(pipeline_id: str, runs: dict[str, Run]) -> str:
     for name, value in rows:
         # A path is not broken: it is there to be clicked.
         text = textwrap.wrap(value, 100 - width, break_long_words=False, break_on_hyphens=False)
-        lines += [f"{name:<{width}}{text[0]}", *(" " * width + more for more in text[1:])]
+        first, *more = text or [""]
+        lines += [f"{name:<{width}}{first}", *(" " * width + line for line in more)]
     return "\n".join(lines)
 
 

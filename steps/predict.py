@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 import mlflow
 
-from retraining import inputs, lineage, models, options, prediction, registry, sources
+from retraining import inputs, lineage, models, options, prediction, registry, sources, storage
 from retraining.session import open_session
 
 if TYPE_CHECKING:
@@ -81,8 +81,13 @@ def score_rows(
             earlier = tuple(file for file in listed if file not in files)
             _keep_files(run, "history", history, earlier)
         digest = inputs.digest_of((*files, *earlier))
-        if run.reuse({"files": digest, "model": exact}):
+        if run.reuse(
+            {"files": digest, "model": exact},
+            is_there=lambda made: storage.exists(spark, made.data.tags["predictions_uri"]),
+        ):
             return
+        if registered.description.features.rolling and not history:
+            options.progress("predict: without history= rolling features see these rows alone")
         options.progress(f"predict: {exact} scores the rows of {len(files)} files")
         root = inputs.data_root(data_root)
         run.pin(output="", data_root=root)

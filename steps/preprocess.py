@@ -78,7 +78,10 @@ def prepare(
     with open_session("preprocess", spark_master) as spark:
         files = sources.list_files(spark, inputs.local_copy(source))
         _keep_files(run, source, files)
-        if run.reuse({"files": inputs.digest_of(files), "description": description.digest}):
+        if run.reuse(
+            {"files": inputs.digest_of(files), "description": description.digest},
+            is_there=lambda made: datasets.is_data_set(spark, made.data.tags["dataset_uri"]),
+        ):
             return
         manifest = preparation.prepare(
             spark,

@@ -78,7 +78,7 @@ def add_days(
     **_: object,
 ) -> None:
     """Write the next days; the result goes to `run.summary`."""
-    if run.reuse({}):
+    if run.reuse({}, is_there=lambda made: last_day(Path(made.data.tags["output"])) is not None):
         return
     folder = _path_of(output or inputs.raw_folder(data_root, "fraud"))
     _refuse_mixing(run, str(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from retraining.description import Description
+
+_NANOSECONDS = re.compile(r"int64 (\S+) \(TIMESTAMP\(NANOS")
 
 
 def late_columns(description: Description) -> frozenset[str]:
@@ -67,8 +70,14 @@ def group_text(
     return groups.items()
 
 
-def group_parquet(spark: SparkSession, paths: Iterable[str]) -> Iterable[list[str]]:
-    """Group parquet files by schema, from their footers: Spark takes one file's for all."""
+def group_parquet(
+    spark: SparkSession, paths: Iterable[str]
+) -> Iterable[tuple[frozenset[str], list[str]]]:
+    """Group parquet files by schema, from their footers: Spark takes one file's for all.
+
+    With each group come the columns that hold times in nanoseconds, as pandas writes them: Spark
+    reads these as whole numbers if it is told to, else not at all.
+    """
     jvm, hadoop = spark._jvm, spark._jsc.hadoopConfiguration()
     groups: dict[str, list[str]] = defaultdict(list)
     for path in paths:
@@ -81,7 +90,7 @@ def group_parquet(spark: SparkSession, paths: Iterable[str]) -> Iterable[list[st
         except (Py4JJavaError, PySparkException) as error:
             raise RetrainingError(f"{path} is no parquet file", "write it again") from error
         groups[schema].append(path)
-    return groups.values()
+    return [(frozenset(_NANOSECONDS.findall(schema)), paths) for schema, paths in groups.items()]
 
 
 def _first_fields(spark: SparkSession, path: str, description: Description) -> list[str]:

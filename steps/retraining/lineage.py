@@ -29,7 +29,7 @@ from retraining.errors import RetrainingError
 from retraining.options import ROOT, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from mlflow.entities import Run
 
@@ -91,10 +91,13 @@ class StepRun:
         mlflow.log_text(text, "description.yaml")
         self.pin(dataset=f"runs:/{self.run_id}/description.yaml")
 
-    def reuse(self, inputs: Mapping[str, str]) -> Run | None:
+    def reuse(
+        self, inputs: Mapping[str, str], *, is_there: Callable[[Run], bool] = lambda _: True
+    ) -> Run | None:
         """Return the run of this pipeline that did the same already, and become its shadow.
 
-        Same means: entry point, parameters, inputs and code. The shadow carries the tags and
+        Same means: entry point, parameters, inputs and code. `is_there` says whether what that run
+        made still exists; if not, it is made again. The shadow carries the tags and
         metrics of the original and the tag `reused_from`; the step has nothing left to do.
         """
         told = {k: v for k, v in self.parameters.items() if k not in _NOT_IDENTIFYING}
@@ -104,6 +107,9 @@ class StepRun:
         original = runs.find(self.step, self.pipeline_id, identity=identity)
         if original is None:
             progress(f"{self.step}: no finished run {identity} in {self.pipeline_id}, so it runs")
+            return None
+        if not is_there(original):
+            progress(f"{self.step}: what run {original.info.run_id} made is gone, so it runs again")
             return None
         mine = {"identity", "pipeline_id"}
         kept = {

@@ -59,10 +59,9 @@ class Name(click.ParamType[str]):
         ctx: click.Context | None,
     ) -> str:
         """The name itself; others are refused before a step has worked for hours."""
-        if not re.fullmatch(r"[\w .@+-]+", value):
-            self.fail(
-                f"{value!r} is no name: use letters, digits, spaces and . _ - + @", param, ctx
-            )
+        if not re.fullmatch(r"\w[\w .+-]*", value):
+            allowed = "letters, digits, spaces and . _ - +, the first a letter or digit"
+            self.fail(f"{value!r} is no name: use {allowed}", param, ctx)
         return str(value)
 
 
@@ -77,6 +76,8 @@ class StepCommand(click.Command):
         """Run the step; `RetrainingError` becomes exit code 1 and one line."""
         for name in ("mlflow", "alembic", "py4j", "hyperopt"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        # It warns, with every model, where there is no pip to be found: uv makes such environments.
+        logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
         # MLflow's bars, one a file of a model, and links would drown the lines that steps print.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -143,7 +144,9 @@ pipeline_id = option(
     "Cycle that this run belongs to. Empty: a new one where a cycle begins, else the newest.",
     type=Optional(Name()),
 )
-seed = option("--seed", "Seed of every random choice.", type=click.IntRange(min=0), default=7)
+seed = option(
+    "--seed", "Seed of every random choice.", type=click.IntRange(0, 2**31 - 1), default=7
+)
 spark_master = option(
     "--spark-master",
     "Spark master URL. Empty: what spark-submit or SPARK_CONF_DIR say, else local[*].",

@@ -128,7 +128,7 @@ def _with_features(
     paths = [file.path for file in files]
     if not built or not all(path.endswith(".parquet") for path in paths):
         return None
-    frame = spark.read.parquet(*paths)
+    frame = sources.open_parquet(spark, paths)
     return frame if built.issubset(frame.columns) else None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -100,8 +101,8 @@ def read_raw(
         for fields, paths in layout.group_text(spark, text, description, optional)
     ]
     frames += [
-        _read_parquet(spark, paths, description, optional)
-        for paths in layout.group_parquet(spark, parquet)
+        _read_parquet(spark, paths, description, optional, nanoseconds)
+        for nanoseconds, paths in layout.group_parquet(spark, parquet)
     ]
     return reduce(DataFrame.unionByName, frames)
 
@@ -173,15 +174,35 @@ def _read_text(
 
 
 def _read_parquet(
-    spark: SparkSession, paths: list[str], description: Description, optional: frozenset[str]
+    spark: SparkSession,
+    paths: list[str],
+    description: Description,
+    optional: frozenset[str],
+    nanoseconds: frozenset[str],
 ) -> DataFrame:
-    frame = spark.read.parquet(*map(_escape_glob, paths))
+    frame = open_parquet(spark, paths)
+    for name in nanoseconds:
+        frame = frame.withColumn(name, F.expr(f"timestamp_micros(`{name}` div 1000)"))
     found = layout.match(paths[0], frame.columns, description, optional)
     given = {
         column: _as_text(frame, name, whole=description.columns[column].type in ("int", "bigint"))
         for column, name in found.items()
     }
     return _select(frame, description, given, F.lit(None).cast("string"))
+
+
+def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+    """Read parquet files by their exact paths; times in nanoseconds come as whole numbers.
+
+    Raises:
+        RetrainingError: If Spark cannot read them.
+    """
+    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+    try:
+        return spark.read.parquet(*map(_escape_glob, paths))
+    except PySparkException as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RetrainingError(f"{paths[0]} cannot be read ({reason})", "write it again") from error
 
 
 def _as_text(frame: DataFrame, name: str, *, whole: bool) -> Column:

@@ -131,6 +131,7 @@ class Trials:
             "mlflow.parentRunId": self._run.run_id,
             "mlflow.runName": f"trial-{candidate.number + 1:03d}",
             "step": "trial",
+            "mlflow.note.content": self._note(candidate),
             "pipeline_id": self._run.pipeline_id,
             "search_key": self._key,
             "candidate": _name(candidate),
@@ -139,6 +140,13 @@ class Trials:
         told = {"estimator": candidate.estimator, **candidate.parameters}
         self._client.log_batch(run_id, params=[Param(k, str(v)) for k, v in told.items()])
         return run_id
+
+    def _note(self, candidate: Candidate) -> str:
+        run_id = self._run.run_id
+        return (
+            f"Trial {candidate.number + 1} of search {run_id}. To repeat the search:\n\n"
+            f"```\nmlflow run . -e reproduce -P run_id={run_id}\n```\n"
+        )
 
     def _find_finished(self) -> dict[str, dict[str, float]]:
         found = self._client.search_runs(

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 from retraining.description import Description, load
@@ -160,6 +161,19 @@ def test_parquet_files_of_different_types_are_read_by_name(
         spark.sql(f"SELECT 'x' AS extra, {row}").write.parquet(f"{tmp_path}/{number}.parquet")
     rows = read(spark, tmp_path).select(*describe().columns).collect()
     assert [tuple(row) for row in rows] == [wanted] * 3
+
+
+def test_parquet_with_times_in_nanoseconds_is_read(spark: SparkSession, tmp_path: Path) -> None:
+    """As pandas writes them by default."""
+    header = [*describe().columns]
+    row = dict(zip(header, ROW.split(","), strict=True))
+    table = pd.DataFrame(
+        [row | {"tx_datetime": pd.Timestamp("2018-04-01 00:00:31.5").as_unit("ns")}]
+    )
+    table.to_parquet(tmp_path / "day.parquet", version="2.6")
+
+    (found,) = read(spark, tmp_path).collect()
+    assert found["tx_datetime"] == "2018-04-01 00:00:31.5"
 
 
 def test_parquet_without_a_column_is_refused_by_name(spark: SparkSession, tmp_path: Path) -> None:
