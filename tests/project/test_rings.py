@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,14 @@ def ring_of(module: str, seen: tuple[str, ...] = ()) -> int:
 )
 def test_modules_stay_in_their_ring(ring: int, modules: list[str]) -> None:
     assert {module: ring_of(module) for module in modules} == dict.fromkeys(modules, ring)
+
+
+def test_readme_names_every_module_in_its_ring() -> None:
+    readme = (STEPS.parent / "README.md").read_text()
+    named: dict[str, int] = {}
+    for ring, modules in re.findall(r"^\| ([123]), .*\| `([^`]+)` \|$", readme, re.MULTILINE):
+        named |= dict.fromkeys(modules.split(), int(ring))
+    assert named == {module: ring_of(module) for module in MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES)
