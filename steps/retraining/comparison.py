@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from retraining import dataset, evaluation, metrics, pipelines, scoring, storage
+from retraining import dataset, evaluation, metrics, pipelines, scoring, sources, storage
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -96,13 +94,7 @@ def read_scores(spark: SparkSession, uri: str) -> Comparison:
     """
     if not storage.exists(spark, uri):
         raise RetrainingError(f"scores={uri!r} does not exist", "give a parquet file or folder")
-    try:
-        frame = spark.read.parquet(uri)
-    except (Py4JJavaError, PySparkException) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise RetrainingError(
-            f"scores={uri!r} cannot be read ({reason})", "write one table of numbers as parquet"
-        ) from error
+    frame = sources.open_parquet(spark, [uri])
     missing = [column for column in ("label", *ROLES) if column not in frame.columns]
     if missing:
         raise RetrainingError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -200,7 +201,7 @@ def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     try:
         return spark.read.parquet(*map(_escape_glob, paths))
-    except PySparkException as error:
+    except (Py4JJavaError, PySparkException) as error:
         reason = str(error).strip().splitlines()[0]
         raise RetrainingError(f"{paths[0]} cannot be read ({reason})", "write it again") from error
 

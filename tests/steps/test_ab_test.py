@@ -254,7 +254,6 @@ def test_bad_tables_of_scores_are_refused_in_one_line(
         ({"scores": "/nowhere.parquet"}, "scores='/nowhere.parquet' does not exist"),
         ({"scores": "{here}/text.parquet"}, "cannot be read ("),
         ({"scores": "{here}"}, "cannot be read ("),
-        ({"scores": "{here}/times.parquet"}, "TIMESTAMP(NANOS,true)"),
         ({"champion": "models:/fraud/2"}, "champion and challenger are both models:/fraud/2"),
         ({"challenger": "models:/fraud@champion"}, "are both models:/fraud/1: run tune"),
         ({"model_name": "other"}, "the registry has no models:/other@champion: run train"),
@@ -272,8 +271,6 @@ def test_what_cannot_be_compared_is_refused_in_one_line(
     call: Call, tmp_path: Path, told: dict[str, object], phrase: str
 ) -> None:
     (tmp_path / "text.parquet").write_text("no parquet")
-    times = rows(200).assign(unit=pd.to_datetime(range(200), utc=True))
-    times.to_parquet(tmp_path / "times.parquet")
     told = {name: str(value).format(here=tmp_path) for name, value in told.items()}
 
     called = call("ab_test", **told)
