@@ -19,7 +19,6 @@ import tune
 from retraining import description, options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import click
@@ -32,19 +31,11 @@ DESCRIPTIONS = options.ROOT / "steps" / "datasets"
 
 
 @pytest.fixture
-def store(tmp_path: Path, spark: SparkSession) -> Iterator[Path]:
-    """An MLflow store of its own; the steps borrow the session of the tests."""
+def store(tracking: str, tmp_path: Path, spark: SparkSession) -> Path:
+    """Folder of an MLflow store of its own; the steps borrow the session of the tests."""
+    assert tracking.endswith(f"{tmp_path}/mlflow.db")
     assert spark.getActiveSession() is not None
-    before = mlflow.get_tracking_uri()
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    mlflow.set_experiment(
-        experiment_id=mlflow.create_experiment("reference", str(tmp_path / "artifacts"))
-    )
-    yield tmp_path
-    mlflow.set_tracking_uri(before)
-    mlflow.set_registry_uri(before)
+    return tmp_path
 
 
 def call(command: click.Command, **parameters: object) -> Run:
