@@ -1,18 +1,40 @@
 """How much every row moves the difference of two models' metrics on the same rows.
 
 With these paired influence values the variance of the difference is a sum of squares: rows of one
-unit are summed before they are squared, row weights are already inside.
+unit are summed before they are squared, row weights are already inside. What is taken of them
+here serves cells of identical rows too.
 """
 
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from retraining.metrics import METRICS
+
 if TYPE_CHECKING:
+    from retraining.metrics import Metric
     from retraining.rows import Bools, Codes, Floats, Rows
+
+
+def paired_influence(rows: Rows, metric: Metric) -> tuple[float, float, Floats]:
+    """The metric of two models and the influence of every row on second less first.
+
+    Args:
+        rows: With the scores of two models.
+        metric: The influence of a row is its weight times the derivative of the metric by it.
+
+    Returns:
+        Both metrics, and values of shape (n,) that sum to zero.
+    """
+    with ThreadPoolExecutor(2) as pool:  # numpy sorts without the interpreter's lock
+        (first, old), (second, new) = pool.map(
+            lambda score: metric.influence(rows.label, score, rows.weight), rows.scores
+        )
+    return first, second, rows.weight * (new - old)
 
 
 def auroc_influence(rows: Rows) -> tuple[float, float, Floats]:
@@ -28,53 +50,84 @@ def auroc_influence(rows: Rows) -> tuple[float, float, Floats]:
     Returns:
         Both areas, and values of shape (n,) that sum to zero in each class.
     """
-    label, weight = rows.label, rows.weight
-    share = weight / np.where(label, np.sum(weight[label]), np.sum(weight[~label]))
-    first, second = (_placements(label, score, weight) for score in rows.scores)
-    areas = [float(share[label] @ placements[label]) for placements in (first, second)]
-    influence = share * (second - first - (share[label] @ (second - first)[label]))
-    return areas[0], areas[1], influence
+    return paired_influence(rows, METRICS["auroc"])
 
 
-def variance_of_sum(influence: Floats, label: Bools, unit: Codes | None) -> float:
-    """Variance of the difference whose influence values these are, shape (n,).
+def variance_of_difference(rows: Rows, metric: Metric, influence: Floats) -> float:
+    """Variance of the difference whose paired influence values these are, shape (n,).
 
-    Every class has its own correction m / (m - 1), which for single rows makes it DeLong's
-    variance. With units it is that of Obuchowski (1997): the two parts of a unit are correlated,
-    and the three corrections count the units with class 1, with class 0, and all.
-    NaN where a class is seen in one row or one unit only.
+    The rows of a cell have one influence value each, in proportion to their weights.
     """
-    if unit is None:
-        ones, zeros = influence[label], influence[~label]
-        return _corrected(ones, ones, ones.size) + _corrected(zeros, zeros, zeros.size)
-    n_units = int(np.max(unit)) + 1
-    ones = np.zeros(n_units)
-    zeros = np.zeros(n_units)
-    np.add.at(ones, unit[label], influence[label])
-    np.add.at(zeros, unit[~label], influence[~label])
-    return (
-        _corrected(ones, ones, np.unique(unit[label]).size)
-        + _corrected(zeros, zeros, np.unique(unit[~label]).size)
-        + 2 * _corrected(ones, zeros, n_units)
+    return variance_of_sum(
+        influence,
+        rows.label,
+        rows.unit,
+        by_class=metric.by_class,
+        spread=None if rows.square is None else rows.square / rows.weight**2,
+        size=rows.size,
     )
 
 
-def _corrected(left: Floats, right: Floats, count: int) -> float:
-    return float(left @ right) * count / (count - 1) if count > 1 else math.nan
+def variance_of_sum(
+    influence: Floats,
+    label: Bools,
+    unit: Codes | None,
+    *,
+    by_class: bool = True,
+    spread: Floats | None = None,
+    size: Floats | None = None,
+) -> float:
+    """Variance of the difference whose influence values these are, shape (n,).
+
+    By class, every class has its own correction m / (m - 1), which for single rows of AUROC makes
+    it DeLong's variance. With units it is that of Obuchowski (1997): the two parts of a unit are
+    correlated, and the three corrections count the units with class 1, with class 0, and all.
+    Otherwise the one correction counts all rows, or all units.
+    NaN where what a correction counts is there only once.
+
+    Args:
+        influence: Shape (n,).
+        label: True for class 1, shape (n,).
+        unit: Codes from 0 without gaps, shape (n,).
+        by_class: Whether the values sum to zero in each class.
+        spread: Of cells, sum of squared weights / squared sum of weights, shape (n,).
+        size: Of cells, number of rows, shape (n,).
+    """
+    if unit is None:
+        square = influence**2 if spread is None else influence**2 * spread
+        total, count = float(np.sum(square)), float(label.size if size is None else np.sum(size))
+        if not by_class:
+            return _corrected(total, count)
+        part = float(np.sum(square[label]))
+        n_ones = float(np.count_nonzero(label) if size is None else np.sum(size[label]))
+        return _corrected(part, n_ones) + _corrected(total - part, count - n_ones)
+    if not by_class:
+        sums = np.bincount(unit, influence)
+        return _corrected(float(sums @ sums), sums.size)
+    n_units = int(np.max(unit)) + 1
+    ones, zeros = (np.bincount(unit[side], influence[side], n_units) for side in (label, ~label))
+    with_ones, with_zeros = (np.unique(unit[side]).size for side in (label, ~label))
+    return (
+        _corrected(float(ones @ ones), with_ones)
+        + _corrected(float(zeros @ zeros), with_zeros)
+        + 2 * _corrected(float(ones @ zeros), n_units)
+    )
 
 
-def _placements(label: Bools, score: Floats, weight: Floats) -> Floats:
-    """Weighted share of the other class that each row is on the right side of, ties half."""
-    order = np.argsort(score, kind="stable")
-    ends = np.flatnonzero(np.diff(score[order]))  # the last row of every tie but the highest
-    tie = np.zeros(order.size, dtype=np.intp)
-    tie[ends + 1] = 1
-    np.cumsum(tie, out=tie)
-    result = np.empty(order.size)
-    for side, above in ((label, 0.0), (~label, 1.0)):
-        others = np.cumsum(np.where(side, 0.0, weight)[order])
-        reached = np.r_[0.0, others[ends], others[-1]]
-        middle = (reached[:-1] + reached[1:]) / (2 * others[-1])
-        ours = order[side[order]]
-        result[ours] = np.abs(above - middle[tie[side[order]]])
-    return result
+def acceleration(rows: Rows, influence: Floats) -> float:
+    """Skewness / 6 of the sum of these influence values: the acceleration of a BCa interval.
+
+    Efron (1987), by units where rows have them.
+    """
+    if rows.unit is not None:
+        values: Floats = np.bincount(rows.unit, influence).astype(np.float64)
+        spread = np.ones(values.size)
+    else:
+        values, spread = influence, rows.squares / rows.weight**2
+    second = float(values**2 @ spread)  # a cell counts as 1 / spread equal rows
+    third = float(values**3 @ spread**2)
+    return third / (6 * second**1.5) if second > 0 else 0.0
+
+
+def _corrected(square: float, count: float) -> float:
+    return float(square * count / (count - 1)) if count > 1 else math.nan

@@ -1,29 +1,48 @@
-"""Metrics of a binary classifier and their values under many weightings of the same rows.
+"""Metrics of a binary classifier, their values under many weightings, and what moves them.
 
-Every metric is written once, as a function of row weights for fixed labels and scores. One vector
-of weights gives its value, a matrix of weights gives its value in many resamples.
+Every metric is written once, as a function of row weights for fixed labels and scores: one vector
+of weights gives its value, a matrix of weights gives its value in many resamples, and its
+derivative by the weight of a row gives the row's influence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import numpy.typing as npt
-
+from retraining import losses, ranking
 from retraining.errors import RetrainingError
-from retraining.rows import Bools, Codes, Floats, check_rows, encode
+from retraining.investigation import unit_precision_at
+from retraining.losses import CLIP, THRESHOLD, Evaluate
+from retraining.rows import Bools, Floats, check_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-Evaluate = Callable[[Floats], Floats]  # weights of shape (..., n) to values of shape (...)
+    import numpy.typing as npt
 
-THRESHOLD: Final = 0.5  # Spark and scikit-learn predict class 1 above it, class 0 at it
-CLIP: Final = float(np.finfo(np.float64).eps)  # log_loss keeps scores in [CLIP, 1 - CLIP]
+__all__ = [
+    "CLIP",
+    "METRICS",
+    "THRESHOLD",
+    "Evaluate",
+    "Metric",
+    "auprc",
+    "auroc",
+    "brier",
+    "choose",
+    "expected_cost",
+    "f1",
+    "log_loss",
+    "recall_at_capacity",
+    "unit_precision_at",
+]
+
+CAPACITY: Final = 0.01
+FALSE_NEGATIVE_COST: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,11 @@ class Metric:
         greater_is_better: False for losses.
         of_probabilities: Whether scores outside [0, 1] are refused.
         prepare: `prepare(label, score)` sorts once and returns the metric as a function of weights.
+        perfect: Its value for a model that is never wrong.
+        influence: `influence(label, score, mass)` returns the metric and, of shape (n,), how much
+            a unit of further weight in a row moves it; weighted by mass these sum to zero.
+        by_class: Whether they sum to zero in each class, as they do where only the order of rows
+            of different classes counts.
     """
 
     name: str
@@ -43,6 +67,9 @@ class Metric:
     greater_is_better: bool
     of_probabilities: bool
     prepare: Callable[[Bools, Floats], Evaluate]
+    perfect: float
+    influence: Callable[[Bools, Floats, Floats], tuple[float, Floats]]
+    by_class: bool = False
 
 
 def auroc(label: npt.ArrayLike, score: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
@@ -96,145 +123,134 @@ def f1(label: npt.ArrayLike, score: npt.ArrayLike, weight: npt.ArrayLike | None 
     return _value(METRICS["f1"], label, score, weight)
 
 
-def unit_precision_at(
+def recall_at_capacity(
     label: npt.ArrayLike,
     score: npt.ArrayLike,
-    unit: npt.ArrayLike,
-    day: npt.ArrayLike,
-    k: int,
+    weight: npt.ArrayLike | None = None,
+    *,
+    capacity: float = CAPACITY,
 ) -> float:
-    """Precision of the k most suspicious units a day, as if k units a day were investigated.
+    """Share of class 1 that is found by looking at the highest-scored `capacity` of all weight.
 
-    "Card precision top-k" of the handbook *Reproducible Machine Learning for Credit Card Fraud
-    Detection*, chapter 4: a unit has the largest score and the largest label of its rows of the
-    day; a unit that was caught (in the top k with label 1) is left out on later days; the mean
-    over days of positives in the top k, divided by k also on days with fewer than k units. Of
-    units with equal scores the one that sorts first is taken first.
+    Rows that tie at the border count by the fraction of them that fits. Arguments and errors as
+    `auroc`; capacity is between 0 and 1.
+    """
+    return _value(_recall_at(capacity), label, score, weight)
+
+
+def expected_cost(
+    label: npt.ArrayLike,
+    score: npt.ArrayLike,
+    weight: npt.ArrayLike | None = None,
+    *,
+    false_negative_cost: float = FALSE_NEGATIVE_COST,
+) -> float:
+    """Mean cost of a row where a false positive costs 1; smaller is better.
+
+    Class 1 is predicted where the probability is above 1 / (1 + false_negative_cost), which costs
+    least if probabilities are right. Arguments and errors as `auroc`; a score is a probability.
+    """
+    return _value(_cost_of(false_negative_cost), label, score, weight)
+
+
+def choose(
+    name: str,
+    *,
+    capacity: float = CAPACITY,
+    false_negative_cost: float = FALSE_NEGATIVE_COST,
+) -> Metric:
+    """The metric of this name.
 
     Args:
-        label: 0 or 1, shape (n,).
-        score: Shape (n,).
-        unit: Whom a row belongs to, sortable, shape (n,).
-        day: When a row was scored, sortable, shape (n,).
-        k: Units that can be investigated a day.
+        name: A key of `METRICS`.
+        capacity: Share of the weight that can be looked at, for recall_at_capacity.
+        false_negative_cost: In false positives, for expected_cost.
 
     Raises:
-        RetrainingError: The rows do not pass `check_rows`, or k is no positive integer.
+        RetrainingError: The name is unknown or a parameter out of range.
     """
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise RetrainingError(f"k is {k!r}", "give the number of units a day, 1 or more")
-    # The top of all days may well be of one class.
-    rows = check_rows(label, {"score": score}, both_classes=False)
-    codes = encode("unit", unit, rows.label.size)
-    days = encode("day", day, rows.label.size)
-    order = np.lexsort((codes, days))
-    days, units = days[order], codes[order]
-    starts = np.flatnonzero(np.r_[True, (np.diff(days) != 0) | (np.diff(units) != 0)])
-    best = np.maximum.reduceat(rows.scores[0][order], starts)
-    positive = np.logical_or.reduceat(rows.label[order], starts)
-    days, units = days[starts], units[starts]
-    caught = np.zeros(int(units.max()) + 1, dtype=np.bool_)
-    shares = []
-    for today in np.split(np.arange(days.size), np.flatnonzero(np.diff(days)) + 1):
-        open_units = today[~caught[units[today]]]
-        top = open_units[np.lexsort((units[open_units], -best[open_units]))[:k]]
-        hits = top[positive[top]]
-        caught[units[hits]] = True
-        shares.append(hits.size / k)
-    return float(np.mean(shares))
+    if name not in METRICS:
+        raise RetrainingError(f"metric is {name!r}", f"choose one of {', '.join(METRICS)}")
+    if name == "recall_at_capacity":
+        return _recall_at(capacity)
+    if name == "expected_cost":
+        return _cost_of(false_negative_cost)
+    return METRICS[name]
 
 
-class _Ranking(NamedTuple):
-    """Rows of each class from the highest score down, and what lies above each positive."""
-
-    positives: Codes
-    negatives: Codes
-    positives_from: Codes  # positives with this score or a higher one
-    negatives_above: Codes
-    negatives_from: Codes
-
-
-def _rank(label: Bools, score: Floats) -> _Ranking:
-    order = np.argsort(-score, kind="stable")
-    positives, negatives = order[label[order]], order[~label[order]]
-    falling, others = -score[positives], -score[negatives]
-    return _Ranking(
-        positives,
-        negatives,
-        np.searchsorted(falling, falling, side="right"),
-        np.searchsorted(others, falling, side="left"),
-        np.searchsorted(others, falling, side="right"),
+def _recall_at(capacity: float) -> Metric:
+    if not 0 < capacity < 1:
+        raise RetrainingError(f"capacity is {capacity!r}", "give a number between 0 and 1")
+    return Metric(
+        name="recall_at_capacity",
+        function=partial(recall_at_capacity, capacity=capacity),
+        greater_is_better=True,
+        of_probabilities=False,
+        prepare=partial(ranking.prepare_recall, capacity=capacity),
+        perfect=1.0,
+        influence=partial(ranking.recall_influence, capacity=capacity),
     )
 
 
-def _totals(weight: Floats, order: Codes) -> Floats:
-    """Running sums of the weights in this order, from 0 to the total: shape (..., m + 1)."""
-    sums = np.zeros((*weight.shape[:-1], order.size + 1))
-    np.cumsum(np.take(weight, order, axis=-1), axis=-1, out=sums[..., 1:])
-    return sums
+def _cost_of(false_negative_cost: float) -> Metric:
+    if not 0 < false_negative_cost < math.inf:
+        remedy = "give a finite number above 0"
+        raise RetrainingError(f"false_negative_cost is {false_negative_cost!r}", remedy)
+    function = partial(expected_cost, false_negative_cost=false_negative_cost)
+    losses_of = partial(losses.costs, false_negative_cost=false_negative_cost)
+    return _mean_of("expected_cost", function, losses_of)
 
 
-def _prepare_auroc(label: Bools, score: Floats) -> Evaluate:
-    ranking = _rank(label, score)
-
-    def evaluate(weight: Floats) -> Floats:
-        positive = np.take(weight, ranking.positives, axis=-1)
-        negative = _totals(weight, ranking.negatives)
-        lost = np.take(negative, ranking.negatives_above, axis=-1)
-        lost += np.take(negative, ranking.negatives_from, axis=-1)
-        share = np.sum(positive * lost, axis=-1) / np.sum(positive, axis=-1) / 2
-        area: Floats = 1 - share / negative[..., -1]
-        return area
-
-    return evaluate
-
-
-def _prepare_auprc(label: Bools, score: Floats) -> Evaluate:
-    ranking = _rank(label, score)
-
-    def evaluate(weight: Floats) -> Floats:
-        positive = np.take(weight, ranking.positives, axis=-1)
-        positives = _totals(weight, ranking.positives)
-        hits = np.take(positives, ranking.positives_from, axis=-1)
-        alarms = np.take(_totals(weight, ranking.negatives), ranking.negatives_from, axis=-1)
-        alarms += hits
-        # A resample may leave out every row from the top down to here: then nothing is summed.
-        precision = np.divide(hits, alarms, out=np.zeros_like(hits), where=alarms > 0)
-        area: Floats = np.sum(positive * precision, axis=-1) / positives[..., -1]
-        return area
-
-    return evaluate
-
-
-def _prepare_log_loss(label: Bools, score: Floats) -> Evaluate:
-    probability = np.clip(score, CLIP, 1 - CLIP)
-    return _mean_of(-np.log(np.where(label, probability, 1 - probability)))
-
-
-def _prepare_brier(label: Bools, score: Floats) -> Evaluate:
-    return _mean_of((score - label) ** 2)
-
-
-def _mean_of(loss: Floats) -> Evaluate:
-    return lambda weight: weight @ loss / np.sum(weight, axis=-1)
-
-
-def _prepare_f1(label: Bools, score: Floats) -> Evaluate:
-    predicted = score > THRESHOLD
-    hit = (label & predicted).astype(np.float64)
-    involved = label.astype(np.float64) + predicted
-    return lambda weight: 2 * (weight @ hit) / (weight @ involved)
+def _mean_of(
+    name: str, function: Callable[..., float], losses_of: Callable[[Bools, Floats], Floats]
+) -> Metric:
+    return Metric(
+        name=name,
+        function=function,
+        greater_is_better=False,
+        of_probabilities=True,
+        prepare=lambda label, score: losses.prepare_mean(losses_of(label, score)),
+        perfect=0.0,
+        influence=lambda label, score, mass: losses.mean_influence(losses_of(label, score), mass),
+    )
 
 
 METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
     {
         metric.name: metric
         for metric in (
-            Metric("auroc", auroc, True, False, _prepare_auroc),  # noqa: FBT003
-            Metric("auprc", auprc, True, False, _prepare_auprc),  # noqa: FBT003
-            Metric("log_loss", log_loss, False, True, _prepare_log_loss),  # noqa: FBT003
-            Metric("brier", brier, False, True, _prepare_brier),  # noqa: FBT003
-            Metric("f1", f1, True, True, _prepare_f1),  # noqa: FBT003
+            Metric(
+                name="auroc",
+                function=auroc,
+                greater_is_better=True,
+                of_probabilities=False,
+                prepare=ranking.prepare_auroc,
+                perfect=1.0,
+                influence=ranking.auroc_influence,
+                by_class=True,
+            ),
+            Metric(
+                name="auprc",
+                function=auprc,
+                greater_is_better=True,
+                of_probabilities=False,
+                prepare=ranking.prepare_auprc,
+                perfect=1.0,
+                influence=ranking.auprc_influence,
+            ),
+            _mean_of("log_loss", log_loss, losses.log_losses),
+            _mean_of("brier", brier, losses.squared_errors),
+            Metric(
+                name="f1",
+                function=f1,
+                greater_is_better=True,
+                of_probabilities=True,
+                prepare=losses.prepare_f1,
+                perfect=1.0,
+                influence=losses.f1_influence,
+            ),
+            _recall_at(CAPACITY),
+            _cost_of(FALSE_NEGATIVE_COST),
         )
     }
 )

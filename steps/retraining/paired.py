@@ -2,7 +2,8 @@
 
 `delong` knows the sampling error of a difference of AUROCs in closed form: every row gets one
 paired influence value, how much it moves the difference, and the variance is a sum of squares.
-`paired_bootstrap` resamples rows and serves every metric.
+`influence` does the same for every metric. `paired_bootstrap` resamples rows. Each takes arrays;
+`compare_rows` and `bootstrap_rows` are the same on rows, or cells, that were checked before.
 
 Shared conventions. The effect is challenger minus champion, oriented so that positive is better.
 Differences that rounding alone can make are taken as zero. Where the standard error is zero, an
@@ -13,58 +14,48 @@ it cannot be estimated (one row or unit of a class) the error, interval and p-va
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 import numpy as np
-from scipy import special
 
+from retraining.bootstrap import Interval, Resample, interval_ends, replicates
 from retraining.errors import RetrainingError
-from retraining.influence import auroc_influence, variance_of_sum
-from retraining.metrics import METRICS
+from retraining.influence import acceleration, paired_influence, variance_of_difference
+from retraining.metrics import METRICS, Metric, choose
 from retraining.rows import check_rows
+from retraining.tails import (
+    Alternative,
+    PairedResult,
+    conclude,
+    degrees_of_freedom,
+    excess_pvalue,
+    half_width,
+    tail_probability,
+    without_rounding,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy.typing as npt
 
-    from retraining.metrics import Evaluate
-    from retraining.rows import Codes, Floats, Rows
+    from retraining.rows import Floats, Rows
 
-Alternative = Literal["greater", "less", "two-sided"]
+__all__ = [
+    "Alternative",
+    "PairedResult",
+    "bootstrap_rows",
+    "check_resamples",
+    "compare_rows",
+    "degrees_of_freedom",
+    "delong",
+    "excess_pvalue",
+    "influence",
+    "of_effects",
+    "paired_bootstrap",
+    "replicates",
+    "tail_probability",
+]
 
 MINIMUM_RESAMPLES: Final = 100  # the ends of a 95 % interval rest on 2.5 resamples each
-BATCH_CELLS: Final = (
-    2**18
-)  # weights held at a time: 2 MB stay in the cache; one resample may exceed it
-ROUNDING: Final = 1e-12  # what the order of summation changes in a metric, relative
-
-
-class PairedResult(NamedTuple):
-    """What a paired comparison found.
-
-    Attributes:
-        effect_size: challenger - champion; champion - challenger for losses (log_loss, brier), so
-            that positive always favours the challenger.
-        champion: The metric of the champion.
-        challenger: The metric of the challenger.
-        standard_error: Of effect_size.
-        ci_lower: Lower end of the two-sided interval of effect_size.
-        ci_upper: Upper end.
-        pvalue: Of the hypothesis that the true effect is zero, against the alternative.
-        n_rows: Rows with a weight above zero.
-        n_positives: Those of class 1.
-    """
-
-    effect_size: float
-    champion: float
-    challenger: float
-    standard_error: float
-    ci_lower: float
-    ci_upper: float
-    pvalue: float
-    n_rows: int
-    n_positives: int
 
 
 def delong(
@@ -97,25 +88,45 @@ def delong(
     Raises:
         RetrainingError: An argument is not what is described here.
     """
-    _check_options(alternative, confidence_level)
-    scores = {"champion": champion, "challenger": challenger}
-    rows = check_rows(label, scores, weight=weight, unit=unit)
-    old, new, influence = auroc_influence(rows)
-    variance = variance_of_sum(influence, rows.label, rows.unit)
-    effect, error = _without_rounding(new - old, math.sqrt(variance), old)
-    degrees = degrees_of_freedom(rows.unit)
-    reach = error * float(special.stdtrit(degrees, (1 + confidence_level) / 2))
-    return PairedResult(
-        effect_size=effect,
-        champion=old,
-        challenger=new,
-        standard_error=error,
-        ci_lower=effect - reach,
-        ci_upper=effect + reach,
-        pvalue=tail_probability(effect, error, alternative=alternative, degrees=degrees),
-        n_rows=rows.label.size,
-        n_positives=int(np.sum(rows.label)),
+    rows = _checked(METRICS["auroc"], label, champion, challenger, weight=weight, unit=unit)
+    return compare_rows(
+        rows, METRICS["auroc"], alternative=alternative, confidence_level=confidence_level
     )
+
+
+def influence(
+    label: npt.ArrayLike,
+    champion: npt.ArrayLike,
+    challenger: npt.ArrayLike,
+    *,
+    metric: str | Metric = "auroc",
+    weight: npt.ArrayLike | None = None,
+    unit: npt.ArrayLike | None = None,
+    alternative: Alternative = "greater",
+    confidence_level: float = 0.95,
+) -> PairedResult:
+    """Paired test on the difference of any metric, linearised: `delong` with other derivatives.
+
+    The variance is the sum of the squared influence values (summed by unit first) times
+    n / (n - 1), or for units C / (C - 1); for auroc it is that of `delong`.
+
+    Args:
+        label: As in `delong`, like champion, challenger, weight, unit, alternative and
+            confidence_level; metrics of probabilities refuse scores outside [0, 1].
+        champion: Shape (n,).
+        challenger: Shape (n,).
+        metric: A name in `retraining.metrics.METRICS`, or what `retraining.metrics.choose` made.
+        weight: Shape (n,).
+        unit: Shape (n,).
+        alternative: "greater", "less" or "two-sided".
+        confidence_level: Of the two-sided interval.
+
+    Raises:
+        RetrainingError: An argument is not what is described here.
+    """
+    chosen = metric if isinstance(metric, Metric) else choose(metric)
+    rows = _checked(chosen, label, champion, challenger, weight=weight, unit=unit)
+    return compare_rows(rows, chosen, alternative=alternative, confidence_level=confidence_level)
 
 
 def paired_bootstrap(
@@ -123,98 +134,136 @@ def paired_bootstrap(
     champion: npt.ArrayLike,
     challenger: npt.ArrayLike,
     *,
-    metric: str = "auroc",
+    metric: str | Metric = "auroc",
     weight: npt.ArrayLike | None = None,
     unit: npt.ArrayLike | None = None,
     alternative: Alternative = "greater",
     confidence_level: float = 0.95,
     n_resamples: int = 1000,
     rng: np.random.Generator | None = None,
+    resample: Resample = "row",
+    interval: Interval = "percentile",
 ) -> PairedResult:
     """Bootstrap of the difference of a metric; both models see the same resamples.
 
-    Rows, or whole units when given, are drawn with replacement, as many as there are. The
-    interval is the percentile interval. The p-value is not a count of resamples, which could
-    never be smaller than 1 / n_resamples: the effect is divided by the standard deviation of
-    its resamples and referred to the normal (with units: Student's t, n_units - 1 degrees).
-    Resamples that hold one class only have no metric and are left out. Memory is bounded by a
-    batch of resamples, or by one resample if that is larger; time grows with n * n_resamples.
+    Every row, or every whole unit when given, comes up a Poisson(1) number of times. The p-value
+    is not a count of resamples, which could never be smaller than 1 / n_resamples: the effect is
+    divided by the standard deviation of its resamples and referred to the normal (with units:
+    Student's t, n_units - 1 degrees). Resamples that hold one class only have no metric and are
+    left out. Memory is bounded by a batch of resamples, or by one resample if that is larger;
+    time grows with n * n_resamples.
 
     Args:
-        label: As in `delong`, like champion, challenger, weight, unit, alternative and
-            confidence_level; scores are probabilities for log_loss, brier and f1.
+        label: As in `influence`, like champion, challenger, metric, weight, unit, alternative and
+            confidence_level.
         champion: Shape (n,).
         challenger: Shape (n,).
-        metric: A name in `retraining.metrics.METRICS`.
+        metric: A name or a metric.
         weight: Shape (n,).
         unit: Shape (n,).
         alternative: "greater", "less" or "two-sided".
         confidence_level: Of the two-sided interval.
         n_resamples: 100 or more.
         rng: None takes a fresh generator, so that no two calls agree to the last digit.
+        resample: "stratified" gives each class its whole weight in every resample, for rows that
+            were sampled by class; units are drawn whole either way.
+        interval: "percentile" or "bca" (Efron 1987; bias and skewness corrected).
 
     Raises:
         RetrainingError: An argument is not what is described here.
     """
-    _check_options(alternative, confidence_level)
-    check_resamples(n_resamples)
-    if metric not in METRICS:
-        raise RetrainingError(f"metric is {metric!r}", f"choose one of {', '.join(METRICS)}")
+    chosen = metric if isinstance(metric, Metric) else choose(metric)
     if rng is not None and not isinstance(rng, np.random.Generator):
         raise RetrainingError(f"rng is {rng!r}", "give numpy.random.default_rng(seed) or None")
-    chosen = METRICS[metric]
-    scores = {"champion": champion, "challenger": challenger}
-    rows = check_rows(
-        label, scores, weight=weight, unit=unit, of_probabilities=chosen.of_probabilities
-    )
-    models = [chosen.prepare(rows.label, score) for score in rows.scores]
-    old, new = (float(model(rows.weight)) for model in models)
-    sign = 1 if chosen.greater_is_better else -1
-    effects = sign * _resampled_effects(models, rows, n_resamples, rng or np.random.default_rng())
-    error = float(np.std(effects, ddof=1)) if effects.size > 1 else math.nan
-    effect, error = _without_rounding(sign * (new - old), error, old)
-    ends = ((1 - confidence_level) / 2, (1 + confidence_level) / 2)
-    lower, upper = np.quantile(effects, ends) if error > 0 else (effect + error, effect + error)
-    degrees = degrees_of_freedom(rows.unit)
-    return PairedResult(
-        effect_size=effect,
-        champion=old,
-        challenger=new,
-        standard_error=error,
-        ci_lower=float(lower),
-        ci_upper=float(upper),
-        pvalue=tail_probability(effect, error, alternative=alternative, degrees=degrees),
-        n_rows=rows.label.size,
-        n_positives=int(np.sum(rows.label)),
+    check_resamples(n_resamples)
+    _check_options(alternative, confidence_level)
+    rows = _checked(chosen, label, champion, challenger, weight=weight, unit=unit)
+    return bootstrap_rows(
+        rows,
+        chosen,
+        alternative=alternative,
+        confidence_level=confidence_level,
+        n_resamples=n_resamples,
+        rng=rng or np.random.default_rng(),
+        resample=resample,
+        interval=interval,
     )
 
 
-def tail_probability(
-    effect: float, standard_error: float, *, alternative: Alternative, degrees: float = math.inf
-) -> float:
-    """Probability of an effect at least this far in the alternative's direction if none exists.
+def compare_rows(
+    rows: Rows,
+    metric: Metric,
+    *,
+    alternative: Alternative = "greater",
+    confidence_level: float = 0.95,
+) -> PairedResult:
+    """`influence` on rows that `check_rows` passed, or on cells of identical rows.
 
-    Args:
-        effect: What was observed, less what the hypothesis says.
-        standard_error: Of the effect; zero and NaN as in the conventions of this module.
-        alternative: "greater", "less" or "two-sided".
-        degrees: Degrees of freedom of Student's t; infinity for the normal.
+    Raises:
+        RetrainingError: An option is not what `influence` describes.
     """
-    if standard_error == 0 and effect == 0:
-        return 1.0
-    ratio = effect / standard_error if standard_error else math.copysign(math.inf, effect)
-    if alternative == "greater":
-        return float(special.stdtr(degrees, -ratio))
-    if alternative == "less":
-        return float(special.stdtr(degrees, ratio))
-    return min(1.0, 2 * float(special.stdtr(degrees, -abs(ratio))))
+    _check_options(alternative, confidence_level)
+    old, new, values = paired_influence(rows, metric)
+    error = math.sqrt(variance_of_difference(rows, metric, values))
+    sign = 1 if metric.greater_is_better else -1
+    effect, error = without_rounding(sign * (new - old), error, old)
+    degrees = degrees_of_freedom(rows.unit)
+    reach = half_width(error, confidence_level, degrees)
+    ends = (effect - reach, effect + reach)
+    return conclude(rows, (old, new), effect, error, ends, alternative=alternative, degrees=degrees)
 
 
-def degrees_of_freedom(unit: Codes | None) -> float:
-    """Units less one; infinity where rows are independent; NaN for a single unit."""
-    if unit is None:
-        return math.inf
-    return float(np.max(unit)) or math.nan
+def bootstrap_rows(
+    rows: Rows,
+    metric: Metric,
+    *,
+    alternative: Alternative = "greater",
+    confidence_level: float = 0.95,
+    n_resamples: int = 1000,
+    rng: np.random.Generator,
+    resample: Resample = "row",
+    interval: Interval = "percentile",
+) -> PairedResult:
+    """`paired_bootstrap` on rows that `check_rows` passed, or on cells of identical rows.
+
+    Raises:
+        RetrainingError: An option is not what `paired_bootstrap` describes.
+    """
+    _check_options(alternative, confidence_level)
+    check_resamples(n_resamples)
+    _check_choice("resample", resample, get_args(Resample))
+    _check_choice("interval", interval, get_args(Interval))
+    effects = replicates(rows, metric, n_resamples=n_resamples, rng=rng, resample=resample)
+    return of_effects(
+        rows,
+        metric,
+        effects,
+        alternative=alternative,
+        confidence_level=confidence_level,
+        interval=interval,
+    )
+
+
+def of_effects(
+    rows: Rows,
+    metric: Metric,
+    effects: Floats,
+    *,
+    alternative: Alternative = "greater",
+    confidence_level: float = 0.95,
+    interval: Interval = "percentile",
+) -> PairedResult:
+    """What the effects in resamples, as `replicates` returns them, say of the rows' effect."""
+    old, new, values = paired_influence(rows, metric)
+    sign = 1 if metric.greater_is_better else -1
+    error = float(np.std(effects, ddof=1)) if effects.size > 1 else math.nan
+    effect, error = without_rounding(sign * (new - old), error, old)
+    ends = (effect + error, effect + error)  # without an error, or of NaN
+    if error > 0:
+        skewness = acceleration(rows, sign * values) if interval == "bca" else None
+        ends = interval_ends(effects, confidence_level, effect=effect, acceleration=skewness)
+    degrees = degrees_of_freedom(rows.unit)
+    return conclude(rows, (old, new), effect, error, ends, alternative=alternative, degrees=degrees)
 
 
 def check_resamples(n_resamples: int) -> None:
@@ -227,38 +276,28 @@ def check_resamples(n_resamples: int) -> None:
 
 
 def _check_options(alternative: str, confidence_level: float) -> None:
-    if alternative not in get_args(Alternative):
-        allowed = ", ".join(get_args(Alternative))
-        raise RetrainingError(f"alternative is {alternative!r}", f"choose one of {allowed}")
+    _check_choice("alternative", alternative, get_args(Alternative))
     if not 0 < confidence_level < 1:
         raise RetrainingError(
             f"confidence_level is {confidence_level!r}", "give a number between 0 and 1"
         )
 
 
-def _without_rounding(effect: float, error: float, level: float) -> tuple[float, float]:
-    least = ROUNDING * max(1.0, abs(level))
-    return 0.0 if abs(effect) <= least else effect, 0.0 if error <= least else error
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise RetrainingError(f"{name} is {value!r}", f"choose one of {', '.join(allowed)}")
 
 
-def _resampled_effects(
-    models: Sequence[Evaluate], rows: Rows, n_resamples: int, rng: np.random.Generator
-) -> Floats:
-    """Challenger less champion in every resample that holds both classes."""
-    drawn = rows.label.size if rows.unit is None else int(np.max(rows.unit)) + 1
-    sides = (rows.label.astype(np.float64), (~rows.label).astype(np.float64))
-    effects = np.full(n_resamples, np.nan)
-    batch = min(n_resamples, max(1, BATCH_CELLS // rows.label.size))
-    weights = np.empty((batch, rows.label.size))
-    for start in range(0, n_resamples, batch):
-        weights = weights[: n_resamples - start]
-        for weight in weights:
-            counts = np.bincount(rng.integers(0, drawn, drawn), minlength=drawn)
-            counts = counts if rows.unit is None else counts[rows.unit]
-            np.multiply(counts, rows.weight, out=weight)
-        whole = (weights @ sides[0] > 0) & (weights @ sides[1] > 0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            old, new = (model(weights) for model in models)
-        effects[start : start + whole.size][whole] = (new - old)[whole]
-    defined: Floats = effects[~np.isnan(effects)]
-    return defined
+def _checked(
+    metric: Metric,
+    label: npt.ArrayLike,
+    champion: npt.ArrayLike,
+    challenger: npt.ArrayLike,
+    *,
+    weight: npt.ArrayLike | None,
+    unit: npt.ArrayLike | None,
+) -> Rows:
+    scores = {"champion": champion, "challenger": challenger}
+    return check_rows(
+        label, scores, weight=weight, unit=unit, of_probabilities=metric.of_probabilities
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.intp]
 
+DENSE: Final = 8  # integers that span at most this many times the rows are coded without a sort
+
 
 class Rows(NamedTuple):
     """Rows that passed every check; rows of weight zero are left out.
@@ -25,12 +27,45 @@ class Rows(NamedTuple):
         scores: One float64 array of shape (n,) a model, in the order given.
         weight: float64, shape (n,); ones where none were given.
         unit: Codes 0 to n_units - 1, shape (n,), or None.
+        square: Of cells, each of which stands for many rows with one label and one score a model
+            and has their summed weight: the sum of their squared weights, shape (n,). None where
+            every element is a single row.
+        size: Of cells: the number of their rows, shape (n,). None for single rows.
     """
 
     label: Bools
     scores: tuple[Floats, ...]
     weight: Floats
     unit: Codes | None
+    square: Floats | None = None
+    size: Floats | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that these are or stand for."""
+        return self.label.size if self.size is None else round(float(np.sum(self.size)))
+
+    @property
+    def n_positives(self) -> int:
+        """Those of class 1."""
+        if self.size is None:
+            return int(np.count_nonzero(self.label))
+        return round(float(np.sum(self.size[self.label])))
+
+    @property
+    def n_units(self) -> int | None:
+        """Units that they belong to; None where rows are taken as independent."""
+        return None if self.unit is None else int(np.max(self.unit)) + 1
+
+    @property
+    def squares(self) -> Floats:
+        """Sum of squared weights of every element, shape (n,)."""
+        return self.weight**2 if self.square is None else self.square
+
+    @property
+    def sizes(self) -> Floats:
+        """Rows of every element, shape (n,)."""
+        return np.ones(self.label.size) if self.size is None else self.size
 
 
 def check_rows(
@@ -59,27 +94,35 @@ def check_rows(
     least = 2 if both_classes else 1
     if labels.size < least:
         raise RetrainingError(f"label has {labels.size} rows", f"give at least {least} rows")
-    _refuse("label", labels, ~np.isin(labels, (0.0, 1.0)), "neither 0 nor 1", "code class 1 as 1")
+    positive = labels == 1
+    _refuse("label", labels, positive | (labels == 0), "neither 0 nor 1", "code class 1 as 1")
     arrays = [_numbers(name, score, labels.size) for name, score in scores.items()]
     for name, array in zip(scores, arrays, strict=True):
-        _refuse(name, array, ~np.isfinite(array), "not finite", "give every row a finite score")
+        _refuse(name, array, np.isfinite(array), "not finite", "give every row a finite score")
         if of_probabilities:
-            outside = (array < 0) | (array > 1)
-            _refuse(name, array, outside, "outside [0, 1]", "give the probability of class 1")
+            inside = (array >= 0) & (array <= 1)
+            _refuse(name, array, inside, "outside [0, 1]", "give the probability of class 1")
     weights = np.ones(labels.size) if weight is None else _numbers("weight", weight, labels.size)
-    bad = ~np.isfinite(weights) | (weights < 0)
-    _refuse("weight", weights, bad, "negative or not finite", "give weights of 0 or more")
+    good = (weights >= 0) & (weights < np.inf)
+    _refuse("weight", weights, good, "negative or not finite", "give weights of 0 or more")
     units = None if unit is None else encode("unit", unit, labels.size)
-    kept = weights > 0
-    for value in (0, 1):
-        if both_classes and not np.any(kept & (labels == value)):
+    rows = _without_weight_zero(Rows(positive, tuple(arrays), weights, units))
+    for value, absent in ((0, np.all(rows.label)), (1, not np.any(rows.label))):
+        if both_classes and absent:
             raise RetrainingError(
                 f"label holds no row of class {value} with a weight above 0",
                 "give rows of both classes, for example of a longer period",
             )
-    if units is not None:
-        units = np.unique(units[kept], return_inverse=True)[1]
-    return Rows(labels[kept] == 1, tuple(array[kept] for array in arrays), weights[kept], units)
+    return rows
+
+
+def _without_weight_zero(rows: Rows) -> Rows:
+    kept = rows.weight > 0
+    if np.all(kept):  # the rule, and a copy of many rows takes longer than all the checks
+        return rows
+    units = None if rows.unit is None else np.unique(rows.unit[kept], return_inverse=True)[1]
+    scores = tuple(score[kept] for score in rows.scores)
+    return Rows(rows.label[kept], scores, rows.weight[kept], units)
 
 
 def _numbers(name: str, values: npt.ArrayLike, size: int | None) -> Floats:
@@ -88,7 +131,7 @@ def _numbers(name: str, values: npt.ArrayLike, size: int | None) -> Floats:
         raise RetrainingError(f"{name} has the type {array.dtype}", "give numbers")
     _check_shape(name, array, size)
     try:
-        return array.astype(np.float64)
+        return array.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise RetrainingError(f"{name} is not numeric ({error})", "give numbers") from error
 
@@ -109,11 +152,30 @@ def encode(name: str, values: npt.ArrayLike, size: int) -> Codes:
             raise RetrainingError(
                 f"{name} is missing in {int(np.sum(missing))} rows", f"give every row a {name}"
             )
-        return np.unique(array, return_inverse=True)[1]
+        return _code(array)
     except (TypeError, ValueError) as error:
         raise RetrainingError(
             f"{name} mixes values that cannot be sorted ({error})", "give one type of value"
         ) from error
+
+
+def _code(array: npt.NDArray[np.generic]) -> Codes:
+    """What `np.unique` returns as inverse, without its sort of all rows where that can be."""
+    if array.dtype.kind == "O":
+        codes = {value: code for code, value in enumerate(sorted(set(array.tolist())))}
+        return np.fromiter((codes[value] for value in array.tolist()), np.intp, array.size)
+    if array.dtype.kind in "iu" and array.size:
+        least = int(np.min(array))
+        span = int(np.max(array)) - least + 1
+        if span <= DENSE * array.size:
+            seen = np.zeros(span, dtype=np.bool_)
+            wide = array.astype(np.int64 if array.dtype.kind == "i" else np.uint64)
+            shifted = (wide - wide.dtype.type(least)).astype(np.intp)
+            seen[shifted] = True
+            found: Codes = (np.cumsum(seen) - 1)[shifted]
+            return found
+    codes_of_sorted: Codes = np.unique(array, return_inverse=True)[1]
+    return codes_of_sorted
 
 
 def _check_shape(name: str, array: npt.NDArray[np.generic], size: int | None) -> None:
@@ -125,10 +187,10 @@ def _check_shape(name: str, array: npt.NDArray[np.generic], size: int | None) ->
         )
 
 
-def _refuse(name: str, array: Floats, bad: Bools, fault: str, remedy: str) -> None:
-    if np.any(bad):
-        first = int(np.argmax(bad))
-        count = int(np.sum(bad))
+def _refuse(name: str, array: Floats, good: Bools, fault: str, remedy: str) -> None:
+    if not np.all(good):
+        first = int(np.argmin(good))
+        count = good.size - int(np.count_nonzero(good))
         raise RetrainingError(
             f"{name} is {fault} in {count} rows, first {array[first]:g} in row {first}", remedy
         )

@@ -12,9 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retraining.errors import RetrainingError
-from retraining.metrics import CLIP, METRICS, auprc, auroc, brier, f1, log_loss, unit_precision_at
+from retraining.metrics import (
+    CLIP,
+    METRICS,
+    auprc,
+    auroc,
+    brier,
+    choose,
+    expected_cost,
+    f1,
+    log_loss,
+    recall_at_capacity,
+    unit_precision_at,
+)
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from retraining.rows import Codes, Floats
 
 ORACLES = {
@@ -89,7 +103,7 @@ def test_f1_does_not_predict_class_1_at_one_half() -> None:
     assert f1([1, 0, 1], [0.5, 0.5, 0.51]) == pytest.approx(2 / 3)
 
 
-@pytest.mark.parametrize("name", ["log_loss", "brier", "f1"])
+@pytest.mark.parametrize("name", ["log_loss", "brier", "f1", "expected_cost"])
 def test_metric_of_probabilities_refuses_other_scores(name: str) -> None:
     with pytest.raises(RetrainingError, match=r"^score is outside \[0, 1\] in 1 rows, first -3"):
         METRICS[name].function([0, 1], [-3.0, 0.5])
@@ -104,6 +118,80 @@ def test_many_weightings_equal_one_at_a_time(name: str) -> None:
     evaluate = METRICS[name].prepare(label, score)
     single = [METRICS[name].function(label, score, weight) for weight in weights]
     assert evaluate(weights) == pytest.approx(single, abs=1e-12)
+
+
+@given(rows=scored_rows(), share=st.floats(0.01, 0.99))
+def test_recall_at_capacity_equals_the_expectation_over_orders_of_tied_rows(
+    rows: tuple[list[int], list[float], list[float]], share: float
+) -> None:
+    """Group by group from the top: whole groups while they fit, then a fraction of the next."""
+    label, score, weight = rows
+    room = share * sum(weight)
+    found = 0.0
+    for level in sorted(set(score), reverse=True):
+        group = [row for row, value in enumerate(score) if value == level]
+        mass = sum(weight[row] for row in group)
+        fraction = min(1.0, room / mass)
+        found += fraction * sum(weight[row] for row in group if label[row])
+        room -= fraction * mass
+        if room <= 1e-12:
+            break
+    total = sum(one for one, positive in zip(weight, label, strict=True) if positive)
+    value = recall_at_capacity(label, score, weight, capacity=share)
+    assert value == pytest.approx(found / total, abs=1e-9)
+
+
+def test_recall_at_capacity_by_hand() -> None:
+    label, score = [1, 0, 1, 0, 0, 0, 1, 0, 0, 0], [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
+    assert recall_at_capacity(label, score, capacity=0.1) == pytest.approx(1 / 3)
+    assert recall_at_capacity(label, score, capacity=0.3) == pytest.approx(2 / 3)
+    assert recall_at_capacity(label, score, capacity=0.25) == pytest.approx(1.5 / 3)
+    assert recall_at_capacity(label, [1] * 10, capacity=0.25) == pytest.approx(0.25)
+    assert recall_at_capacity(label, score) == pytest.approx(0.1 / 3)
+
+
+def test_expected_cost_by_hand() -> None:
+    """At 10 to 1 class 1 is predicted above 1/11: one false alarm, one miss at the threshold."""
+    label, score = [1, 1, 0, 0], [0.5, 1 / 11, 0.1, 0.09]
+    assert expected_cost(label, score) == pytest.approx((10 + 1) / 4)
+    assert expected_cost(label, score, [1, 2, 1, 0]) == pytest.approx((20 + 1) / 4)
+    assert expected_cost(label, score, false_negative_cost=1.0) == pytest.approx((1 + 1) / 4)
+
+
+def test_choose_takes_parameters() -> None:
+    label, score = [1, 0, 0, 1], [0.9, 0.8, 0.3, 0.2]
+    assert choose("recall_at_capacity", capacity=0.25).function(label, score) == 0.5
+    assert choose("expected_cost", false_negative_cost=3).function(label, score) == 1.25
+    assert choose("auroc", capacity=0.25) is METRICS["auroc"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("accuracy", {}, r"^metric is 'accuracy': choose one of auroc, auprc, log_loss, brier, f1"),
+        ("recall_at_capacity", {"capacity": 0.0}, r"^capacity is 0.0: give a number between 0 and"),
+        ("recall_at_capacity", {"capacity": 1.0}, r"^capacity is 1.0: give a number between 0 and"),
+        ("expected_cost", {"false_negative_cost": 0.0}, r"^false_negative_cost is 0.0: give a fin"),
+    ],
+)
+def test_choose_refuses(name: str, parameters: dict[str, float], message: str) -> None:
+    with pytest.raises(RetrainingError, match=message):
+        choose(name, **parameters)
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_a_model_that_is_never_wrong_is_perfect(name: str) -> None:
+    metric = choose(name, capacity=0.25)
+    assert metric.function([1, 0, 0, 0], [1.0, 0.0, 0.0, 0.0]) == pytest.approx(metric.perfect)
+
+
+def test_auprc_is_not_the_trapezoid() -> None:
+    """Average precision of three points; the trapezoid joins them by lines and is larger."""
+    label, score = [1, 0, 1, 0, 1], [0.9, 0.8, 0.7, 0.6, 0.5]
+    precision, recall, _ = sklearn.metrics.precision_recall_curve(label, score)
+    steps = auprc(label, score)
+    assert steps == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+    assert sklearn.metrics.auc(recall, precision) != pytest.approx(steps, abs=0.01)
 
 
 def handbook_precision(label: Codes, score: Floats, unit: Codes, day: Codes, k: int) -> float:
@@ -164,3 +252,37 @@ def test_unit_precision_at_refuses_k(k: int) -> None:
 def test_unit_precision_at_refuses_a_day_of_another_length() -> None:
     with pytest.raises(RetrainingError, match=r"^day has 1 rows and label has 2"):
         unit_precision_at([0, 1], [0.1, 0.2], [1, 2], [1], 1)
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_a_class_that_is_missing_is_an_error_here_and_a_number_in_spark(
+    spark: SparkSession, label: float
+) -> None:
+    """Spark's evaluator answers 0.0 without class 1 and 1.0 without class 0, and says nothing."""
+    from pyspark.ml.evaluation import BinaryClassificationEvaluator
+
+    frame = spark.createDataFrame([(label, 0.1), (label, 0.9)], "label double, score double")
+    evaluator = BinaryClassificationEvaluator(rawPredictionCol="score")
+    assert evaluator.evaluate(frame) == label
+    with pytest.raises(RetrainingError, match=r"^label holds no row of class [01] with a weight"):
+        auroc([label, label], [0.1, 0.9])
+
+
+@pytest.mark.spark
+def test_areas_equal_spark_except_that_its_precision_recall_is_the_trapezoid(
+    spark: SparkSession,
+) -> None:
+    from pyspark.ml.evaluation import BinaryClassificationEvaluator
+
+    rng = np.random.default_rng(5)
+    label = rng.random(300) < 0.3
+    score = np.round(rng.normal(size=300) + label, 1)
+    rows = [(float(y), float(value)) for y, value in zip(label, score, strict=True)]
+    frame = spark.createDataFrame(rows, "label double, score double")
+    evaluator = BinaryClassificationEvaluator(rawPredictionCol="score", numBins=0)
+    assert evaluator.evaluate(frame) == pytest.approx(auroc(label, score), abs=1e-12)
+    precision, recall, _ = sklearn.metrics.precision_recall_curve(label, score)
+    area = evaluator.setMetricName("areaUnderPR").evaluate(frame)
+    assert area == pytest.approx(sklearn.metrics.auc(recall, precision), abs=1e-9)
+    assert area - auprc(label, score) > 1e-4

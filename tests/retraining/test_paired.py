@@ -1,11 +1,11 @@
-"""Paired tests against published values, brute force, another bootstrap, and themselves."""
+"""Paired tests in closed form against published values, brute force, and themselves."""
 
 from __future__ import annotations
 
 import csv
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,10 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from retraining import paired
 from retraining.errors import RetrainingError
-from retraining.metrics import METRICS
-from retraining.paired import PairedResult, delong, paired_bootstrap, tail_probability
+from retraining.metrics import METRICS, choose
+from retraining.paired import (
+    Alternative,
+    delong,
+    excess_pvalue,
+    influence,
+    paired_bootstrap,
+    tail_probability,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,7 +188,7 @@ def test_delong_ignores_equal_weights_within_a_class(
 @pytest.mark.parametrize("alternative", ["greater", "less", "two-sided"])
 @pytest.mark.parametrize("weight", [None, [0.1, 0.7, 0.3, 1.1, 0.9, 0.2, 0.3, 0.7, 1.3, 0.6]])
 def test_equal_rankings_have_no_effect_and_the_pvalue_one(
-    alternative: paired.Alternative, weight: list[float] | None
+    alternative: Alternative, weight: list[float] | None
 ) -> None:
     """The challenger swaps neighbours of one class only, which no metric of ranks can see."""
     champion = [9.0, 8.0, 4.0, 3.0, 7.0, 6.0, 5.0, 2.0, 1.0, 0.0]
@@ -214,107 +220,6 @@ def test_delong_of_one_positive_has_no_error() -> None:
     assert all(math.isnan(value) for value in result[3:7])
 
 
-@pytest.mark.parametrize("metric", sorted(METRICS))
-@pytest.mark.parametrize("with_units", [False, True])
-def test_bootstrap_equals_scipy(metric: str, with_units: bool) -> None:  # noqa: FBT001
-    """Interval and error of scipy's paired percentile bootstrap, within Monte Carlo error.
-
-    With 2,000 resamples the error of a standard error is 1.6 %, of an interval's end about 4 %
-    of the standard error; the bounds are four times that.
-    """
-    label, champion, challenger = binormal(240, seed=5, lift=0.2)
-    unit = np.arange(240) // 4 if with_units else np.arange(240)
-    members = [np.flatnonzero(unit == code) for code in range(unit.max() + 1)]
-    function = METRICS[metric].function
-    sign = 1 if METRICS[metric].greater_is_better else -1
-
-    def statistic(drawn: Codes) -> float:
-        rows = np.concatenate([members[code] for code in drawn])
-        change = function(label[rows], challenger[rows]) - function(label[rows], champion[rows])
-        return sign * change
-
-    expected = stats.bootstrap(
-        (np.arange(len(members)),),
-        statistic,
-        vectorized=False,
-        method="percentile",
-        n_resamples=2000,
-        rng=np.random.default_rng(7),
-    )
-    result = paired_bootstrap(
-        label,
-        champion,
-        challenger,
-        metric=metric,
-        unit=unit if with_units else None,
-        n_resamples=2000,
-        rng=np.random.default_rng(8),
-    )
-    error = float(expected.standard_error)
-    assert result.effect_size == pytest.approx(statistic(np.arange(len(members))), abs=1e-12)
-    assert result.standard_error == pytest.approx(error, rel=0.09)
-    assert result.ci_lower == pytest.approx(expected.confidence_interval.low, abs=0.24 * error)
-    assert result.ci_upper == pytest.approx(expected.confidence_interval.high, abs=0.24 * error)
-    degrees = len(members) - 1 if with_units else math.inf
-    ratio = result.effect_size / result.standard_error
-    assert result.pvalue == pytest.approx(stats.t.sf(ratio, degrees), rel=1e-9)
-
-
-@pytest.mark.parametrize("with_units", [False, True])
-def test_bootstrap_agrees_with_delong(with_units: bool) -> None:  # noqa: FBT001
-    label, champion, challenger = binormal(3000, seed=6, lift=0.05)
-    weight = np.random.default_rng(9).uniform(0.5, 2, label.size)
-    unit = np.arange(label.size) // 5 if with_units else None
-    closed = delong(label, champion, challenger, weight=weight, unit=unit)
-    sampled = paired_bootstrap(
-        label, champion, challenger, weight=weight, unit=unit, rng=np.random.default_rng(1)
-    )
-    assert sampled.effect_size == pytest.approx(closed.effect_size, abs=1e-12)
-    assert sampled.standard_error == pytest.approx(closed.standard_error, rel=0.1)
-
-
-@pytest.mark.parametrize("metric", sorted(METRICS))
-def test_bootstrap_orients_every_metric(metric: str) -> None:
-    """Noise on the champion's scores makes it worse by every metric."""
-    label, champion, challenger = binormal(1000, seed=3)
-    worse = np.clip(champion + np.random.default_rng(2).normal(size=1000), 0, 1)
-    result = paired_bootstrap(
-        label, worse, challenger, metric=metric, rng=np.random.default_rng(4), n_resamples=200
-    )
-    assert result.effect_size > 0
-    assert result.ci_lower > 0
-    assert result.pvalue < 1e-6
-    greater = METRICS[metric].greater_is_better
-    assert (result.challenger > result.champion) is greater
-
-
-def test_bootstrap_is_the_same_in_batches_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    label, champion, challenger = binormal(100, seed=4)
-    results: list[PairedResult] = []
-    for cells in (1, 700, 2**18):
-        monkeypatch.setattr(paired, "BATCH_CELLS", cells)
-        rng = np.random.default_rng(11)
-        results.append(paired_bootstrap(label, champion, challenger, metric="auprc", rng=rng))
-    assert results[0] == pytest.approx(results[1], rel=1e-9)
-    assert results[0] == pytest.approx(results[2], rel=1e-9)
-
-
-def test_bootstrap_leaves_out_resamples_of_one_class() -> None:
-    """With one positive in five rows a third of the resamples have no area at all."""
-    result = paired_bootstrap(
-        [1, 0, 0, 0, 0], [3, 1, 4, 2, 5], [4, 1, 3, 2, 5], rng=np.random.default_rng(0)
-    )
-    assert 0 < result.standard_error < 1
-    assert -1 <= result.ci_lower <= result.ci_upper <= 1
-
-
-def test_bootstrap_without_a_generator_is_fresh() -> None:
-    label, champion, challenger = binormal(100, seed=4)
-    one, other = (paired_bootstrap(label, champion, challenger) for _ in range(2))
-    assert one.effect_size == other.effect_size
-    assert one.standard_error != other.standard_error
-
-
 def test_tail_probability_of_all_alternatives() -> None:
     assert tail_probability(1.96, 1.0, alternative="greater") == pytest.approx(stats.norm.sf(1.96))
     assert tail_probability(1.96, 1.0, alternative="less") == pytest.approx(stats.norm.cdf(1.96))
@@ -324,28 +229,142 @@ def test_tail_probability_of_all_alternatives() -> None:
     assert math.isnan(tail_probability(0.1, math.nan, alternative="greater"))
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"alternative": "better"}, r"^alternative is 'better': choose one of greater, less, two-"),
-        ({"confidence_level": 1.0}, r"^confidence_level is 1.0: give a number between 0 and 1$"),
-        ({"confidence_level": 95}, r"^confidence_level is 95: give a number between 0 and 1$"),
-        ({"metric": "accuracy"}, r"^metric is 'accuracy': choose one of auroc, auprc, log_loss, "),
-        ({"n_resamples": 99}, r"^n_resamples is 99: give a whole number, 100 or more$"),
-        ({"n_resamples": 1e3}, r"^n_resamples is 1000.0: give a whole number, 100 or more$"),
-        ({"rng": 7}, r"^rng is 7: give numpy.random.default_rng\(seed\) or None$"),
-        ({"metric": "brier"}, r"^champion is outside \[0, 1\] in 6 rows, first 4 in row 0: give "),
-        ({"unit": [1, 2]}, r"^unit has 2 rows and label has 10: give both of the same rows$"),
-        ({"weight": [-1] * 10}, r"^weight is negative or not finite in 10 rows, first -1 in row 0"),
-    ],
-)
-def test_bootstrap_refuses(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(RetrainingError, match=message):
-        paired_bootstrap(LABEL, CHAMPION, CHALLENGER, **options)
-
-
 def test_delong_refuses_what_the_bootstrap_refuses() -> None:
     with pytest.raises(RetrainingError, match=r"^confidence_level is 0: give a number between"):
         delong(LABEL, CHAMPION, CHALLENGER, confidence_level=0)
     with pytest.raises(RetrainingError, match=r"^challenger has 2 rows and label has 10"):
         delong(LABEL, CHAMPION, [1.0, 2.0])
+
+
+def test_excess_pvalue_is_of_the_required_effect() -> None:
+    result = delong(LABEL, CHAMPION, CHALLENGER)
+    assert excess_pvalue(result, 0.0) == result.pvalue
+    excess = (result.effect_size - 0.05) / result.standard_error
+    assert excess_pvalue(result, 0.05) == pytest.approx(stats.norm.sf(excess))
+    assert excess_pvalue(result, 0.05, 4) == pytest.approx(stats.t.sf(excess, 4))
+
+
+def test_influence_on_auroc_is_delong() -> None:
+    assert influence(LABEL, CHAMPION, CHALLENGER) == delong(LABEL, CHAMPION, CHALLENGER)
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "brier", "expected_cost"])
+def test_influence_on_a_mean_is_the_paired_t_test_with_a_normal_tail(metric: str) -> None:
+    label, champion, challenger = binormal(200, seed=1, lift=0.3)
+    result = influence(label, champion, challenger, metric=metric)
+    champion_losses, challenger_losses = (
+        {
+            "log_loss": -np.log(np.where(label == 1, score, 1 - score)),
+            "brier": (score - label) ** 2,
+            "expected_cost": np.where(label == 1, 10.0 * (score <= 1 / 11), score > 1 / 11),
+        }[metric]
+        for score in (champion, challenger)
+    )
+    expected = stats.ttest_rel(champion_losses, challenger_losses)
+    assert result.effect_size / result.standard_error == pytest.approx(expected.statistic)
+    assert result.pvalue == pytest.approx(stats.norm.sf(expected.statistic))
+
+
+def test_influence_on_a_mean_with_equal_units_is_the_t_test_of_unit_means() -> None:
+    label, champion, challenger = binormal(200, seed=1, lift=0.3)
+    unit = np.arange(200) % 8
+    gains = (champion - label) ** 2 - (challenger - label) ** 2
+    means = [np.mean(gains[unit == code]) for code in range(8)]
+    expected = stats.ttest_1samp(means, 0, alternative="greater")
+    result = influence(label, champion, challenger, metric="brier", unit=unit)
+    assert result.effect_size / result.standard_error == pytest.approx(expected.statistic)
+    assert result.pvalue == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize("metric", ["auroc", "brier"])
+def test_pvalue_is_that_of_swapping_the_models_row_by_row(metric: str) -> None:
+    """Were both models equal, every row could as well have had their scores the other way round."""
+    label, champion, challenger = binormal(120, seed=12, lift=0.12)
+    rng = np.random.default_rng(1)
+    found = influence(label, champion, challenger, metric=metric)
+    function = METRICS[metric].function
+    sign = 1 if METRICS[metric].greater_is_better else -1
+    as_large = 0
+    for _ in range(2000):
+        swapped = rng.random(label.size) < 0.5
+        one, other = (
+            np.where(swapped, second, first)
+            for first, second in ((champion, challenger), (challenger, champion))
+        )
+        effect = sign * (function(label, other) - function(label, one))
+        as_large += effect >= found.effect_size
+    assert found.pvalue == pytest.approx(as_large / 2000, abs=0.03)
+    assert 0.02 < found.pvalue < 0.4
+
+
+PROBABILITIES = st.sampled_from(sorted(METRICS))
+
+
+@given(rows=compared_rows(), metric=PROBABILITIES)
+def test_influence_swapped_negates_and_mirrors(
+    rows: tuple[Codes, Floats, Floats], metric: str
+) -> None:
+    label, champion, challenger = rows[0], *(stats.norm.cdf(score) for score in rows[1:])
+    one = influence(label, champion, challenger, metric=metric)
+    other = influence(label, challenger, champion, metric=metric)
+    assert other.effect_size == pytest.approx(-one.effect_size, abs=1e-12)
+    assert other.ci_lower == pytest.approx(-one.ci_upper, abs=1e-9)
+    assert other.ci_upper == pytest.approx(-one.ci_lower, abs=1e-9)
+
+
+@given(rows=compared_rows(), metric=PROBABILITIES, seed=st.integers(0, 99))
+def test_influence_ignores_the_order_of_rows(
+    rows: tuple[Codes, Floats, Floats], metric: str, seed: int
+) -> None:
+    label, champion, challenger = rows[0], *(stats.norm.cdf(score) for score in rows[1:])
+    order = np.random.default_rng(seed).permutation(label.size)
+    shuffled = influence(label[order], champion[order], challenger[order], metric=metric)
+    expected = influence(label, champion, challenger, metric=metric)
+    assert shuffled == pytest.approx(expected, abs=1e-9)
+
+
+@given(rows=compared_rows(), metric=st.sampled_from(["auroc", "auprc", "recall_at_capacity"]))
+def test_metrics_of_ranks_ignore_the_scale_of_scores(
+    rows: tuple[Codes, Floats, Floats], metric: str
+) -> None:
+    label, champion, challenger = rows
+    expected = influence(label, champion, challenger, metric=metric)
+    assert influence(label, np.exp(champion), 3 * challenger - 7, metric=metric) == expected
+
+
+@given(rows=compared_rows(), metric=PROBABILITIES)
+def test_identical_scores_have_no_effect(rows: tuple[Codes, Floats, Floats], metric: str) -> None:
+    score = stats.norm.cdf(rows[1])
+    result = influence(rows[0], score, score, metric=metric)
+    assert (result.effect_size, result.standard_error, result.pvalue) == (0.0, 0.0, 1.0)
+    assert (result.ci_lower, result.ci_upper) == (0.0, 0.0)
+
+
+def test_weights_of_the_label_alone_change_other_metrics_than_auroc() -> None:
+    """Areas under ROC curves and their error cannot see balancing weights; the others can."""
+    label, champion, challenger = binormal(500, seed=2, lift=0.2)
+    weight = np.where(label == 1, 9.0, 1.0)
+    for metric in METRICS:
+        plain = influence(label, champion, challenger, metric=metric)
+        balanced = influence(label, champion, challenger, metric=metric, weight=weight)
+        same = balanced == pytest.approx(plain, rel=1e-6)
+        assert same is (metric == "auroc")
+
+
+def test_few_units_widen_the_interval_beyond_the_normal() -> None:
+    """Five units: 2.776 standard errors on either side, where a normal has 1.960."""
+    label, champion, challenger = binormal(500, seed=2)
+    result = influence(label, champion, challenger, metric="auprc", unit=np.arange(500) % 5)
+    half = (result.ci_upper - result.ci_lower) / 2
+    assert half / result.standard_error == pytest.approx(2.776, abs=1e-3)
+
+
+def test_influence_takes_a_metric_with_parameters() -> None:
+    label, champion, challenger = binormal(500, seed=2)
+    tenth = influence(
+        label, champion, challenger, metric=choose("recall_at_capacity", capacity=0.1)
+    )
+    half = influence(label, champion, challenger, metric=choose("recall_at_capacity", capacity=0.5))
+    assert tenth.champion < half.champion < 1
+    with pytest.raises(RetrainingError, match=r"^metric is 'accuracy': choose one of auroc, "):
+        influence(label, champion, challenger, metric="accuracy")

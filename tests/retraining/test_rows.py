@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retraining.errors import RetrainingError
-from retraining.rows import check_rows, encode
+from retraining.rows import Rows, check_rows, encode
 
 LABEL = [0, 1, 0, 1]
 SCORE = [0.1, 0.2, 0.3, 0.4]
@@ -83,3 +83,48 @@ def test_check_rows_takes_booleans_and_integers() -> None:
 def test_encode_sorts_dates() -> None:
     days = np.array(["2018-08-02", "2018-08-01", "2018-08-02"], dtype="datetime64[D]")
     assert encode("day", days, 3).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([127, -128, 0, 127], dtype=np.int8),
+        np.array([2**64 - 1, 2**64 - 3, 2**64 - 1, 2**64 - 2], dtype=np.uint64),
+        np.array([2**62, -(2**62), 0, 7]),
+        np.array(["b", "a", "b", "c"]),
+        np.array(["b", "a", "b", "c"], dtype=object),
+        np.array([0.5, -0.5, 0.5, 1e300]),
+        np.array([True, False, True, True]),
+    ],
+)
+def test_encode_equals_the_inverse_of_unique(values: np.ndarray[Any, Any]) -> None:
+    assert encode("unit", values, 4).tolist() == np.unique(values, return_inverse=True)[1].tolist()
+
+
+def test_check_rows_copies_no_scores_where_all_weights_count() -> None:
+    score = np.array(SCORE)
+    rows = check_rows(np.array(LABEL), {"score": score}, weight=np.ones(4))
+    assert np.shares_memory(rows.scores[0], score)
+
+
+def test_single_rows_count_as_one_each() -> None:
+    rows = check_rows(LABEL, {"score": SCORE}, weight=[1, 2, 3, 4], unit=["x", "y", "x", "x"])
+    assert (rows.n_rows, rows.n_positives, rows.n_units) == (4, 2, 2)
+    assert rows.sizes.tolist() == [1.0] * 4
+    assert rows.squares.tolist() == [1.0, 4.0, 9.0, 16.0]
+    assert check_rows(LABEL, {"score": SCORE}).n_units is None
+
+
+def test_cells_count_as_their_rows() -> None:
+    """A cell of three rows with weights 1, 1 and 2, and one of a single row."""
+    cells = Rows(
+        np.array([True, False]),
+        (np.array([0.5, 0.2]),),
+        np.array([4.0, 1.0]),
+        None,
+        square=np.array([6.0, 1.0]),
+        size=np.array([3.0, 1.0]),
+    )
+    assert (cells.n_rows, cells.n_positives) == (4, 3)
+    assert cells.squares.tolist() == [6.0, 1.0]
+    assert cells.sizes.tolist() == [3.0, 1.0]
