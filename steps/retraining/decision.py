@@ -4,32 +4,70 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from scipy import special
 
-from retraining.paired import (
-    PairedResult,
-    degrees_of_freedom,
-    delong,
-    paired_bootstrap,
-    tail_probability,
-)
+from retraining import guardrails, metrics, paired, power, selftest, slices
+from retraining.finding import Finding
+from retraining.finding import judge as judge_result
 from retraining.policy import Policy, Strategy
 from retraining.reasons import explain_verdict
-from retraining.rows import check_rows
-from retraining.verdict import Outcome, Verdict
+from retraining.rows import Floats, Rows, check_rows
+from retraining.strategies import STRATEGIES
+from retraining.verdict import Guardrail, Maturity, Opinion, Outcome, Spending, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
-    from retraining.rows import Rows
+    from retraining.paired import PairedResult
 
-__all__ = ["Outcome", "Policy", "Strategy", "Verdict", "decide"]
+__all__ = ["Evidence", "Judgement", "Outcome", "Policy", "Strategy", "Verdict", "decide", "judge"]
 
-MINIMUM_UNITS: Final = 30  # of each class; with fewer, sums over units are far from normal
-FARTHEST: Final = 1000  # times the rows at hand: no forecast of rows needed reaches beyond
+NOTHING: Final[Mapping[str, Rows]] = MappingProxyType({})
+OPINION_ROWS: Final = 200_000  # all strategies together take some seconds on so many
+NOT_CHECKED: Final = (None, np.empty(0))
+RESAMPLED_ROWS: Final = 2_000_000_000  # rows times resamples of the cross-check: seconds on 2 cores
+
+
+class Evidence(NamedTuple):
+    """Rows that both models scored, and the parts of them that are looked at apart.
+
+    Attributes:
+        rows: Single rows, or cells of many.
+        slices: Rows of each slice by its name.
+        maturities: Rows whose labels had so many days beyond the delay, by these days.
+        measured: The effect as Spark measured it on all rows, where `rows` are cells of them.
+        n_units: Units that the rows belong to, where `rows` do not tell.
+        error_bound: By how much `measured` may be off because rows were put into cells; its
+            interval reaches as much farther.
+    """
+
+    rows: Rows
+    slices: Mapping[str, Rows] = NOTHING
+    maturities: Mapping[int, Rows] = MappingProxyType({})
+    measured: PairedResult | None = None
+    n_units: int | None = None
+    error_bound: float = 0.0
+
+
+class Judgement(NamedTuple):
+    """A verdict, and what is kept beside it.
+
+    Attributes:
+        verdict: The decision.
+        effects: The effect in every resample of the cross-check; empty where there was none.
+        tables: Columns by file name that the strategy wants kept.
+        measured: Numbers by name that the strategy wants kept.
+    """
+
+    verdict: Verdict
+    effects: Floats
+    tables: Mapping[str, Mapping[str, Floats]]
+    measured: Mapping[str, float]
 
 
 def decide(
@@ -42,11 +80,7 @@ def decide(
     unit: npt.ArrayLike | None = None,
     rng: np.random.Generator | None = None,
 ) -> Verdict:
-    """Decide by a paired test on rows that neither model has seen.
-
-    With fewer than `minimum_positives` rows of either class (of unequal weights: as many rows of
-    equal weight as they are worth), or fewer than `MINIMUM_UNITS` units with either class,
-    nothing is decided.
+    """Decide by a paired test on rows that neither model has seen: `judge` on arrays, in brief.
 
     Args:
         label: 0 or 1, shape (n,).
@@ -55,23 +89,62 @@ def decide(
         policy: What must be shown.
         weight: Non-negative, shape (n,).
         unit: Whom a row belongs to, shape (n,); None takes rows as independent.
-        rng: For paired_bootstrap; None takes a fresh generator.
+        rng: For everything that is drawn; None takes a fresh generator.
 
     Raises:
         RetrainingError: The rows do not pass `retraining.rows.check_rows`.
     """
     scores = {"champion": champion, "challenger": challenger}
-    rows = check_rows(label, scores, weight=weight, unit=unit)
-    result = _compare(rows, policy, rng)
-    degrees = degrees_of_freedom(rows.unit)
-    excess = result.effect_size - policy.min_effect_size
-    pvalue = tail_probability(excess, result.standard_error, alternative="greater", degrees=degrees)
-    shortfalls = _shortfalls(rows, policy)
-    outcome = _outcome(result, policy, pvalue, decidable=not shortfalls)
-    detectable = policy.min_effect_size + result.standard_error * float(
-        special.ndtri(1 - policy.alpha) + special.ndtri(policy.power)
+    rows = check_rows(
+        label,
+        scores,
+        weight=weight,
+        unit=unit,
+        of_probabilities=metrics.METRICS[policy.metric].of_probabilities,
     )
-    needed = 0 if outcome != "inconclusive" else _rows_still_needed(result, policy, shortfalls)
+    return judge(Evidence(rows), policy, rng=rng, in_full=False).verdict
+
+
+def judge(
+    evidence: Evidence,
+    policy: Policy,
+    *,
+    ledger: Spending | None = None,
+    rng: np.random.Generator | None = None,
+    in_full: bool = True,
+) -> Judgement:
+    """Decide on checked rows: the strategy's finding, then every guardrail, then the self-test.
+
+    A promotion needs the finding and every guardrail; the champion is kept only on evidence, so
+    not where the rows are fewer than the policy's minimum; all else is inconclusive.
+
+    Args:
+        evidence: The rows.
+        policy: What must be shown.
+        ledger: What earlier tests leave of alpha; None: the policy's alpha.
+        rng: For everything that is drawn; None takes a fresh generator.
+        in_full: Whether the bootstrap and the other strategies are asked too, which decides
+            nothing.
+    """
+    strategy_rng, check_rng, self_rng, opinion_rng = (rng or np.random.default_rng()).spawn(4)
+    told, policy = policy, dataclasses.replace(policy, alpha=ledger.alpha) if ledger else policy
+    rows, metric = evidence.rows, policy.chosen_metric
+    n_units = evidence.n_units or rows.n_units
+    degrees = n_units - 1 if n_units else math.inf
+    finding = _find(evidence, policy, degrees, strategy_rng)
+    result = finding.result
+    # What the ledger leaves is for promotions: a smaller alpha would make harm harder to find.
+    judged = slices.judge(evidence.slices, metric, told)
+    checks = (
+        *guardrails.check(rows, judged, result, told),
+        selftest.self_test(rows, metric, policy, self_rng),
+    )
+    outcome = _outcome(finding, policy, checks)
+    missing = power.shortfalls(rows, policy)
+    needed: power.Needed | None = power.Needed(0, 0)
+    if finding.says == "inconclusive" or missing:
+        needed = power.rows_still_needed(result, policy, missing, degrees)
+    cross_check, effects = _cross_check(rows, policy, check_rng) if in_full else NOT_CHECKED
     verdict = Verdict(
         verdict=outcome,
         reasons=(),
@@ -80,92 +153,111 @@ def decide(
         effect_size=result.effect_size,
         ci_lower=result.ci_lower,
         ci_upper=result.ci_upper,
-        pvalue=pvalue,
+        pvalue=result.pvalue,
         alpha=policy.alpha,
         n_rows=result.n_rows,
         n_positives=result.n_positives,
-        minimum_detectable_effect=detectable,
+        minimum_detectable_effect=power.minimum_detectable_effect(
+            result.standard_error, policy, degrees
+        ),
         champion=result.champion,
         challenger=result.challenger,
         standard_error=result.standard_error,
         min_effect_size=policy.min_effect_size,
-        n_units=None if rows.unit is None else int(np.max(rows.unit)) + 1,
-        rows_still_needed=needed,
+        n_units=n_units,
+        rows_still_needed=needed.rows if needed else None,
+        positives_still_needed=needed.positives if needed else None,
         confidence_level=policy.confidence_level,
         power=policy.power,
         minimum_positives=policy.minimum_positives,
+        error_bound=evidence.error_bound,
+        cross_check=cross_check,
+        guardrails=checks,
+        slices=judged,
+        opinions=_opinions(rows, policy, opinion_rng) if in_full else (),
+        maturities=_mature(evidence.maturities, policy),
+        ledger=ledger,
     )
-    missing = [shortfall.sentence for shortfall in shortfalls]
-    return dataclasses.replace(verdict, reasons=explain_verdict(verdict, missing))
-
-
-class _Shortfall(NamedTuple):
-    sentence: str
-    factor: float  # how many times the rows at hand would meet the minimum
-
-
-def _compare(rows: Rows, policy: Policy, rng: np.random.Generator | None) -> PairedResult:
-    if policy.strategy == "delong":
-        return delong(
-            rows.label,
-            *rows.scores,
-            weight=rows.weight,
-            unit=rows.unit,
-            confidence_level=policy.confidence_level,
+    strategy, invalid = STRATEGIES[policy.strategy], ""
+    if not strategy.valid:
+        invalid = (
+            f"By {strategy.name}: {finding.because} That rule promotes "
+            f"{strategy.false_promotion_rate} of equal models, so nothing is promoted on it."
         )
-    return paired_bootstrap(
-        rows.label,
-        *rows.scores,
-        metric=policy.metric,
-        weight=rows.weight,
-        unit=rows.unit,
-        confidence_level=policy.confidence_level,
-        n_resamples=policy.n_resamples,
-        rng=rng,
+    reasons = explain_verdict(verdict, invalid=invalid)
+    explained = dataclasses.replace(verdict, reasons=reasons)
+    return Judgement(explained, effects, finding.tables, finding.measured)
+
+
+def _find(evidence: Evidence, policy: Policy, degrees: float, rng: np.random.Generator) -> Finding:
+    """What the strategy says; of cells, what Spark measured, at the least that they can hide."""
+    measured = evidence.measured
+    if measured is None or policy.strategy not in ("delong", "influence"):
+        return STRATEGIES[policy.strategy].run(evidence.rows, policy, rng)
+    least = measured._replace(effect_size=measured.effect_size - evidence.error_bound)
+    finding = judge_result(least, policy, degrees)
+    return finding._replace(
+        result=finding.result._replace(effect_size=measured.effect_size),
     )
 
 
-def _shortfalls(rows: Rows, policy: Policy) -> list[_Shortfall]:
+def _outcome(finding: Finding, policy: Policy, checks: tuple[Guardrail, ...]) -> Outcome:
+    if finding.says == "promote":
+        allowed = STRATEGIES[policy.strategy].valid and guardrails.promotable(checks)
+        return "promote" if allowed else "inconclusive"
+    failed = {check.name for check in checks if check.status == "failed"}
+    decidable = not failed & {"minimum_positives", "self_test"}
+    return finding.says if decidable else "inconclusive"
+
+
+def _cross_check(
+    rows: Rows, policy: Policy, rng: np.random.Generator
+) -> tuple[PairedResult | None, Floats]:
+    """The bootstrap of the same effect, with fewer resamples, or none, where rows are many."""
+    n_resamples = min(policy.n_resamples, RESAMPLED_ROWS // rows.label.size)
+    if n_resamples < paired.MINIMUM_RESAMPLES:
+        return NOT_CHECKED
+    metric = policy.chosen_metric
+    effects = paired.replicates(
+        rows, metric, n_resamples=n_resamples, rng=rng, resample=policy.resample
+    )
+    result = paired.of_effects(
+        rows, metric, effects, confidence_level=policy.confidence_level, interval=policy.interval
+    )
+    return result, effects
+
+
+def _opinions(rows: Rows, policy: Policy, rng: np.random.Generator) -> tuple[Opinion, ...]:
+    if rows.size is not None or rows.n_rows > OPINION_ROWS:
+        return ()
     found = []
-    for value, side in ((1, rows.label), (0, ~rows.label)):
-        weight = rows.weight[side]
-        worth = np.sum(weight) ** 2 / np.sum(weight**2)  # Kish's effective sample size
-        if worth < policy.minimum_positives:
-            equal = f", worth {worth:.1f} of equal weight" if np.ptp(weight) else ""
-            sentence = (
-                f"Only {weight.size} rows are of class {value}{equal}, "
-                f"and the policy asks for {policy.minimum_positives}."
+    for strategy, one in zip(STRATEGIES.values(), rng.spawn(len(STRATEGIES)), strict=True):
+        if strategy.metrics is None or policy.metric in strategy.metrics:
+            asked = dataclasses.replace(policy, strategy=strategy.name)
+            finding = strategy.run(rows, asked, one)
+            result = finding.result
+            found.append(
+                Opinion(
+                    strategy=strategy.name,
+                    says=finding.says,
+                    because=finding.because,
+                    effect_size=result.effect_size,
+                    ci_lower=result.ci_lower,
+                    ci_upper=result.ci_upper,
+                    pvalue=result.pvalue,
+                    valid=strategy.valid,
+                    false_promotion_rate=strategy.false_promotion_rate,
+                )
             )
-            found.append(_Shortfall(sentence, policy.minimum_positives / worth))
-        units = MINIMUM_UNITS if rows.unit is None else np.unique(rows.unit[side]).size
-        if units < MINIMUM_UNITS:
-            sentence = (
-                f"The rows of class {value} belong to only {units} units, "
-                f"and {MINIMUM_UNITS} are needed."
-            )
-            found.append(_Shortfall(sentence, MINIMUM_UNITS / units))
-    return found
+    return tuple(found)
 
 
-def _outcome(result: PairedResult, policy: Policy, pvalue: float, *, decidable: bool) -> Outcome:
-    if decidable and pvalue < policy.alpha:
-        return "promote"
-    # Models that score every row alike have the interval [0, 0], which ends here too.
-    if decidable and result.ci_upper <= policy.min_effect_size:
-        return "keep_champion"
-    return "inconclusive"
-
-
-def _rows_still_needed(
-    result: PairedResult, policy: Policy, shortfalls: list[_Shortfall]
-) -> int | None:
-    """The standard error falls with the root of the rows, while the effect stays."""
-    distance = result.effect_size - policy.min_effect_size
-    if distance == 0 or math.isnan(result.standard_error):
-        return None
-    tail = policy.alpha if distance > 0 else (1 - policy.confidence_level) / 2
-    reach = float(special.ndtri(1 - tail) + special.ndtri(policy.power)) * result.standard_error
-    factor = max((reach / distance) ** 2, *(shortfall.factor for shortfall in shortfalls), 1.0)
-    if factor > FARTHEST:
-        return None
-    return max(1, math.ceil(result.n_rows * (factor - 1)))
+def _mature(maturities: Mapping[int, Rows], policy: Policy) -> tuple[Maturity, ...]:
+    found = []
+    for extra_days, rows in maturities.items():
+        result = paired.compare_rows(
+            rows, policy.chosen_metric, confidence_level=policy.confidence_level
+        )
+        ends = result.effect_size, result.ci_lower, result.ci_upper
+        found.append(Maturity(extra_days, result.n_rows, result.n_positives, *ends))
+    return tuple(found)

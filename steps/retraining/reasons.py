@@ -6,35 +6,34 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from retraining.verdict import Verdict
+    from retraining.verdict import Spending, Verdict
 
 
-def explain_verdict(verdict: Verdict, shortfalls: Sequence[str]) -> tuple[str, ...]:
+def explain_verdict(verdict: Verdict, *, invalid: str = "") -> tuple[str, ...]:
     """Full sentences that say what was found, what follows, and what more rows could change.
 
     Args:
         verdict: Everything but its reasons.
-        shortfalls: Sentences on minimums that the rows do not meet.
+        invalid: A sentence on a strategy that nothing is promoted on.
     """
-    sentences = [_finding(verdict), *shortfalls]
+    sentences = [_finding(verdict)]
+    if verdict.ledger is not None and verdict.ledger.budget is not None:
+        sentences.append(_budget(verdict, verdict.ledger))
+    failed = [check for check in verdict.guardrails if check.status == "failed"]
+    against = [check.sentence for check in failed] + ([invalid] if invalid else [])
+    believed = not {check.name for check in failed} & {"minimum_positives", "self_test"}
     if verdict.verdict == "promote":
-        sentences.append(
-            f"If the true effect were at most {number(verdict.min_effect_size)}, an effect this "
-            f"large would come up with probability {number(verdict.pvalue)}, "
-            f"below alpha {number(verdict.alpha)}."
-        )
+        sentences += [_significance(verdict), *_unknown(verdict)]
     elif verdict.verdict == "keep_champion":
         sentences.append(
             "The whole interval lies at or below the required effect of "
             f"{number(verdict.min_effect_size)}."
         )
+    elif verdict.pvalue < verdict.alpha and believed:
+        sentences += [_significance(verdict), "Nothing is promoted all the same.", *against]
     else:
-        if not shortfalls:
-            sentences.append(_doubt(verdict))
-        sentences.append(_detectable(verdict))
-        sentences.append(_rows_needed(verdict))
+        sentences += against or [_doubt(verdict)]
+        sentences += [_detectable(verdict), _rows_needed(verdict)]
     return tuple(sentences)
 
 
@@ -64,6 +63,26 @@ def _finding(verdict: Verdict) -> str:
     )
 
 
+def _budget(verdict: Verdict, ledger: Spending) -> str:
+    return (
+        f"{ledger.n_tests} tests of this model in the last 365 days have used "
+        f"{number(ledger.spent)} of the {number(ledger.budget or 0.0)} that false promotions may "
+        f"take in a year; this one may use {number(verdict.alpha)}."
+    )
+
+
+def _significance(verdict: Verdict) -> str:
+    return (
+        f"If the true effect were at most {number(verdict.min_effect_size)}, an effect this large "
+        f"would come up with probability {number(verdict.pvalue)}, below alpha "
+        f"{number(verdict.alpha)}."
+    )
+
+
+def _unknown(verdict: Verdict) -> list[str]:
+    return [check.sentence for check in verdict.guardrails if check.status == "unknown"]
+
+
 def _doubt(verdict: Verdict) -> str:
     return (
         f"The p-value {number(verdict.pvalue)} is not below alpha {number(verdict.alpha)}, and the "
@@ -88,7 +107,9 @@ def _rows_needed(verdict: Verdict) -> str:
             "The observed effect is too close to the required one to say how many rows would "
             "decide."
         )
+    positives = verdict.positives_still_needed
+    among = "" if positives is None else f", {positives:,} of them of class 1,"
     return (
-        f"About {verdict.rows_still_needed:,} more rows of the same kind would decide, if the true "
-        "effect is as large as the observed one."
+        f"About {verdict.rows_still_needed:,} more rows of the same kind{among} would decide, if "
+        "the true effect is as large as the observed one."
     )

@@ -1,70 +1,66 @@
 """Does the gate err as often as it says? Simulated comparisons whose truth is known.
 
-Every share is tested against its nominal value with the exact binomial test; a right gate fails
-one such test in a thousand seeds, and the seeds are fixed. Each also shows that it could fail.
+A short version of `tests/benchmarks/calibration.py`, on its simulation. Every share is tested
+against its nominal value with the exact binomial test; a right gate fails one such test in a
+thousand seeds, and the seeds are fixed. Each also shows that it could fail.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from retraining.decision import Policy, Verdict, decide
+from retraining.decision import decide
+from retraining.metrics import METRICS
+from retraining.policy import Policy
+from retraining.strategies import STRATEGIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from retraining.rows import Codes, Floats
-
-    Comparison = tuple[Codes, Floats, Floats, Codes]
+    from retraining.finding import Finding
+    from tests.benchmarks import calibration
+else:
+    PATH = Path(__file__).resolve().parents[1] / "benchmarks" / "calibration.py"
+    SPEC = importlib.util.spec_from_file_location("calibration", PATH)
+    calibration = importlib.util.module_from_spec(SPEC)
+    SPEC.loader.exec_module(calibration)
 
 pytestmark = pytest.mark.slow
 
-N_ROWS = 800
-ROWS_A_UNIT = 10
-SEPARATION = 1.2  # of the classes, in standard deviations: an AUROC of .80
-NOISE = 0.45  # of either model beyond what both know
-DELONG = Policy(confidence_level=0.9)
 UNLIKELY = 0.001
+ROWS = calibration.Setting(800, 0.25)
+UNITS = calibration.Setting(4000, 0.25, n_units=40)
 
 
-def compare(rng: np.random.Generator, lift: float = 0.0, clustering: float = 0.0) -> Comparison:
-    """Labels, probabilities of two models, and units; the models are equal without a lift.
-
-    With clustering the rows of a unit tend to have one label, and each model is wrong about a
-    unit as a whole.
-    """
-    unit = np.arange(N_ROWS) // ROWS_A_UNIT
-    n_units = N_ROWS // ROWS_A_UNIT
-    propensity = rng.normal(size=n_units)[unit] * clustering + rng.normal(size=N_ROWS)
-    label = (propensity > 0.6 * np.sqrt(1 + clustering**2)).astype(np.intp)
-    common = rng.normal(size=N_ROWS) + SEPARATION * label
-    scores = []
-    for gain in (0.0, lift):
-        about_units = rng.normal(size=n_units)[unit] * clustering
-        score = common + NOISE * (rng.normal(size=N_ROWS) + about_units) + gain * label
-        scores.append(1 / (1 + np.exp(SEPARATION - score)))
-    return label, scores[0], scores[1], unit
-
-
-def verdicts(
-    policy: Policy,
+def findings(
+    setting: calibration.Setting,
     times: int,
     seed: int,
     *,
     lift: float = 0.0,
-    clustering: float = 0.0,
-    by_unit: bool = False,
-) -> Iterator[Verdict]:
+    by_unit: bool = True,
+    **options: Any,  # noqa: ANN401 (fields of a policy)
+) -> list[Finding]:
+    policy = Policy(**{"confidence_level": 0.9, **options})
     rng = np.random.default_rng(seed)
+    found = []
     for _ in range(times):
-        label, champion, challenger, unit = compare(rng, lift, clustering)
-        yield decide(
-            label, champion, challenger, policy=policy, unit=unit if by_unit else None, rng=rng
-        )
+        rows = calibration.simulate(setting, rng, lift)
+        rows = rows if by_unit else rows._replace(unit=None)
+        found.append(STRATEGIES[policy.strategy].run(rows, policy, rng))
+    return found
+
+
+def promotions(found: list[Finding]) -> list[bool]:
+    return [finding.says == "promote" for finding in found]
+
+
+def covers(found: list[Finding], truth: float = 0.0) -> list[bool]:
+    return [one.result.ci_lower <= truth <= one.result.ci_upper for one in found]
 
 
 def agreement(found: list[bool], nominal: float) -> float:
@@ -72,64 +68,112 @@ def agreement(found: list[bool], nominal: float) -> float:
     return float(stats.binomtest(sum(found), len(found), nominal).pvalue)
 
 
-def area(lift: float) -> float:
-    """The population's AUROC: normal scores of equal variance in both classes."""
-    return float(stats.norm.cdf((SEPARATION + lift) / np.sqrt(2 * (1 + NOISE**2))))
-
-
-def bootstrap(metric: str) -> Policy:
-    return Policy(metric=metric, strategy="paired_bootstrap", n_resamples=200, confidence_level=0.9)
-
-
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
 def test_delong_promotes_an_equal_challenger_as_often_as_alpha(alpha: float) -> None:
-    policy = Policy(alpha=alpha)
-    promoted = [verdict.verdict == "promote" for verdict in verdicts(policy, 3000, seed=1)]
+    promoted = promotions(findings(ROWS, 3000, seed=1, alpha=alpha))
     assert agreement(promoted, alpha) > UNLIKELY
     assert agreement(promoted, 2 * alpha) < UNLIKELY
 
 
 def test_delong_promotes_a_challenger_of_the_required_gain_as_often_as_alpha() -> None:
-    policy = Policy(min_effect_size=area(0.1) - area(0.0))
-    found = verdicts(policy, 3000, seed=2, lift=0.1)
-    assert agreement([verdict.verdict == "promote" for verdict in found], 0.05) > UNLIKELY
+    """The area is larger by exactly what the policy asks to be exceeded, and the interval knows."""
+    gain = calibration.LIFT
+    found = findings(ROWS, 3000, seed=2, lift=gain, min_effect_size=gain)
+    assert agreement(promotions(found), 0.05) > UNLIKELY
+    assert agreement(covers(found, gain), 0.9) > UNLIKELY
+    assert agreement(covers(found, 0.0), 0.9) < UNLIKELY
 
 
-@pytest.mark.parametrize("lift", [0.0, 0.2])
-def test_delong_interval_covers_the_true_effect(lift: float) -> None:
-    truth = area(lift) - area(0.0)
-    found = verdicts(DELONG, 3000, seed=3, lift=lift)
-    covered = [verdict.ci_lower <= truth <= verdict.ci_upper for verdict in found]
-    assert agreement(covered, 0.9) > UNLIKELY
-    assert agreement(covered, 0.95) < UNLIKELY
+@pytest.mark.parametrize("metric", sorted(METRICS))
+def test_influence_errs_as_often_as_it_says(metric: str) -> None:
+    found = findings(
+        ROWS, 2000, seed=3, strategy="influence", metric=metric, capacity=0.1, alpha=0.05
+    )
+    assert agreement(promotions(found), 0.05) > UNLIKELY
+    assert agreement(covers(found), 0.9) > UNLIKELY
+    assert agreement(covers(found), 0.95) < UNLIKELY
 
 
-def test_minimum_detectable_effect_is_promoted_as_often_as_power() -> None:
-    """The lift whose true effect is the minimum detectable effect of these rows."""
-    detectable = np.mean([v.minimum_detectable_effect for v in verdicts(DELONG, 200, seed=4)])
-    inside = stats.norm.ppf(area(0.0) + detectable) * np.sqrt(2 * (1 + NOISE**2))
-    found = verdicts(DELONG, 1500, seed=5, lift=float(inside) - SEPARATION)
-    share = np.mean([verdict.verdict == "promote" for verdict in found])
-    assert share == pytest.approx(0.8, abs=0.05)
-
-
-@pytest.mark.parametrize("metric", ["auroc", "auprc", "log_loss", "brier", "f1"])
-def test_bootstrap_errs_as_often_as_it_says(metric: str) -> None:
-    found = list(verdicts(bootstrap(metric), 700, seed=6))
-    assert agreement([verdict.verdict == "promote" for verdict in found], 0.05) > UNLIKELY
-    covered = [verdict.ci_lower <= 0 <= verdict.ci_upper for verdict in found]
-    assert agreement(covered, 0.9) > UNLIKELY
-    assert agreement(covered, 0.97) < UNLIKELY
+@pytest.mark.parametrize("setting", [ROWS._replace(weighted=True), ROWS._replace(step=0.5)])
+def test_weights_and_ties_keep_the_error(setting: calibration.Setting) -> None:
+    found = findings(setting, 2000, seed=4, strategy="influence", metric="auprc")
+    assert agreement(promotions(found), 0.05) > UNLIKELY
+    assert agreement(covers(found), 0.9) > UNLIKELY
 
 
 @pytest.mark.parametrize(
-    ("policy", "times"), [(DELONG, 2000), (bootstrap("auroc"), 700)], ids=["delong", "bootstrap"]
+    "options",
+    [
+        {"metric": "auroc"},
+        {"metric": "auroc", "interval": "bca"},
+        {"metric": "brier", "resample": "stratified"},
+        {"metric": "auprc"},
+    ],
+    ids=lambda options: " ".join(options.values()),
 )
-def test_units_keep_the_error_of_dependent_rows_at_alpha(policy: Policy, times: int) -> None:
-    by_unit = list(verdicts(policy, times, seed=7, clustering=1.0, by_unit=True))
-    assert agreement([verdict.verdict == "promote" for verdict in by_unit], 0.05) > UNLIKELY
-    covered = [verdict.ci_lower <= 0 <= verdict.ci_upper for verdict in by_unit]
-    assert agreement(covered, 0.9) > UNLIKELY
-    by_row = list(verdicts(policy, times, seed=7, clustering=1.0))
-    assert agreement([verdict.verdict == "promote" for verdict in by_row], 0.05) < UNLIKELY
-    assert np.mean([verdict.verdict == "promote" for verdict in by_row]) > 0.1
+def test_bootstrap_errs_as_often_as_it_says(options: dict[str, Any]) -> None:
+    found = findings(ROWS, 500, seed=5, strategy="paired_bootstrap", n_resamples=200, **options)
+    assert agreement(promotions(found), 0.05) > UNLIKELY
+    assert agreement(covers(found), 0.9) > UNLIKELY
+    assert agreement(covers(found), 0.97) < UNLIKELY
+
+
+def test_nadeau_bengio_errs_as_often_as_it_says() -> None:
+    found = findings(ROWS, 700, seed=6, strategy="nadeau_bengio", n_subsamples=50)
+    assert agreement(promotions(found), 0.05) > UNLIKELY
+    assert agreement(covers(found), 0.9) > UNLIKELY
+
+
+@pytest.mark.parametrize(
+    ("options", "times"),
+    [
+        ({}, 2000),
+        ({"strategy": "influence", "metric": "log_loss"}, 2000),
+        ({"strategy": "paired_bootstrap", "n_resamples": 200}, 500),
+    ],
+    ids=["delong", "influence", "bootstrap"],
+)
+def test_units_keep_the_error_of_dependent_rows_at_alpha(
+    options: dict[str, Any], times: int
+) -> None:
+    by_unit = findings(UNITS, times, seed=7, **options)
+    assert agreement(promotions(by_unit), 0.05) > UNLIKELY
+    assert agreement(covers(by_unit), 0.9) > UNLIKELY
+    by_row = promotions(findings(UNITS, times, seed=7, by_unit=False, **options))
+    assert agreement(by_row, 0.05) < UNLIKELY
+    assert np.mean(by_row) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("strategy", "least", "most"),
+    [("subsample_ttest", 0.2, 0.4), ("disjoint_split", 0.2, 0.4), ("interval_overlap", 0.0, 0.01)],
+)
+def test_rules_of_earlier_systems_err_as_they_are_said_to(
+    strategy: str, least: float, most: float
+) -> None:
+    """Of two that promote without reason, and one that hardly ever sees a difference."""
+    promoted = promotions(findings(ROWS, 300, seed=8, strategy=strategy, n_resamples=100))
+    assert least <= np.mean(promoted) <= most
+    assert not STRATEGIES[strategy].valid
+
+
+def test_minimum_detectable_effect_is_promoted_as_often_as_power() -> None:
+    """Equal models tell it; a challenger that is better by that much is then promoted."""
+    policy, rng = Policy(), np.random.default_rng(9)
+    told = [calibration.simulate(ROWS, rng) for _ in range(50)]
+    verdicts = [decide(rows.label, *rows.scores, policy=policy, rng=rng) for rows in told]
+    detectable = float(np.mean([verdict.minimum_detectable_effect for verdict in verdicts]))
+    found = promotions(findings(ROWS, 1500, seed=10, lift=detectable))
+    assert np.mean(found) == pytest.approx(0.8, abs=0.05)
+
+
+def test_decide_promotes_an_equal_challenger_no_more_often_than_alpha() -> None:
+    """Guardrails can only take promotions away."""
+    policy, rng = Policy(alpha=0.1), np.random.default_rng(11)
+    promoted = []
+    for _ in range(300):
+        rows = calibration.simulate(ROWS, rng)
+        verdict = decide(rows.label, *rows.scores, policy=policy, rng=rng)
+        promoted.append(verdict.verdict == "promote")
+    assert stats.binom.sf(sum(promoted) - 1, 300, 0.1) > UNLIKELY
+    assert sum(promoted) > 0

@@ -13,13 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from retraining.decision import MINIMUM_UNITS, Policy, Verdict, decide
+from retraining.decision import Evidence, Policy, Strategy, Verdict, decide, judge
 from retraining.errors import RetrainingError
 from retraining.metrics import METRICS
-from retraining.paired import delong
+from retraining.paired import compare_rows, delong
+from retraining.power import MINIMUM_UNITS
+from retraining.rows import check_rows
+from retraining.slices import take
+from retraining.strategies import STRATEGIES
+from retraining.verdict import Spending
 
 if TYPE_CHECKING:
-    from retraining.rows import Codes, Floats
+    from retraining.rows import Codes, Floats, Rows
 
 KEYS = [
     "verdict",
@@ -40,10 +45,19 @@ KEYS = [
     "min_effect_size",
     "n_units",
     "rows_still_needed",
+    "positives_still_needed",
     "confidence_level",
     "power",
     "minimum_positives",
+    "error_bound",
+    "cross_check",
+    "guardrails",
+    "slices",
+    "opinions",
+    "maturities",
+    "ledger",
 ]
+LENIENT = Policy(calibration_margin=1.0, suspicious_gain=1.0)
 Z = float(stats.norm.ppf(0.95) + stats.norm.ppf(0.8))
 
 
@@ -54,6 +68,10 @@ def scored(n: int = 2000, lift: float = 0.0, seed: int = 0) -> tuple[Codes, Floa
     common = rng.normal(size=n) + 1.2 * label
     champion, challenger = (common + 0.4 * rng.normal(size=n) for _ in range(2))
     return label, 1 / (1 + np.exp(-champion)), 1 / (1 + np.exp(-challenger - lift * label))
+
+
+def checked(label: Codes, champion: Floats, challenger: Floats) -> Rows:
+    return check_rows(label, {"champion": champion, "challenger": challenger})
 
 
 def test_a_better_challenger_is_promoted() -> None:
@@ -141,35 +159,102 @@ def test_rows_still_needed_are_unknown_for_no_effect_to_speak_of() -> None:
 
 @pytest.mark.parametrize(("flipped", "value"), [(False, 1), (True, 0)])
 def test_too_few_rows_of_a_class_decide_nothing(flipped: bool, value: int) -> None:  # noqa: FBT001
-    label, champion, challenger = scored(n=400, lift=3.0)
+    label, champion, challenger = scored(n=400, lift=1.0)
     rows = (1 - label, -champion, -challenger) if flipped else (label, champion, challenger)
-    verdict = decide(*rows, policy=Policy())
+    verdict = decide(*rows, policy=LENIENT)
     assert verdict.verdict == "inconclusive"
     assert verdict.pvalue < 0.001
     expected = f"Only 80 rows are of class {value}, and the policy asks for 100."
     assert verdict.reasons[1] == expected
     assert "minimum detectable effect" in verdict.reasons[2]
     assert verdict.rows_still_needed == 100  # 500 rows hold 100 of the rarer class
-    assert decide(*rows, policy=Policy(minimum_positives=80)).verdict == "promote"
+    assert verdict.positives_still_needed == (80 if flipped else 20)
+    assert decide(*rows, policy=replace(LENIENT, minimum_positives=80)).verdict == "promote"
 
 
 def test_unequal_weights_count_for_what_they_are_worth() -> None:
-    rows = scored(n=1000, lift=3.0)
+    rows = scored(n=1000, lift=1.0)
     weight = np.where(np.arange(1000) < 50, 100.0, 0.01)
-    verdict = decide(*rows, policy=Policy(), weight=weight)
+    verdict = decide(*rows, policy=LENIENT, weight=weight)
     assert verdict.verdict == "inconclusive"
     assert verdict.reasons[1].startswith("Only 200 rows are of class 1, worth 10.0 of equal weight")
-    assert decide(*rows, policy=Policy(), weight=np.full(1000, 7.0)).verdict == "promote"
+    assert decide(*rows, policy=LENIENT, weight=np.full(1000, 7.0)).verdict == "promote"
 
 
 def test_too_few_units_decide_nothing() -> None:
     rows = scored(lift=0.8)
-    assert decide(*rows, policy=Policy(), unit=np.arange(2000) % 29).verdict == "inconclusive"
-    verdict = decide(*rows, policy=Policy(), unit=np.arange(2000) % MINIMUM_UNITS)
+    assert decide(*rows, policy=LENIENT, unit=np.arange(2000) % 29).verdict == "inconclusive"
+    verdict = decide(*rows, policy=LENIENT, unit=np.arange(2000) % MINIMUM_UNITS)
     assert verdict.verdict == "inconclusive"  # every fifth row: class 1 in six of the units
-    assert verdict.reasons[1] == "The rows of class 1 belong to only 6 units, and 30 are needed."
+    expected = "The rows of class 1 belong to only 6 units, and 30 are needed."
+    assert verdict.reasons[1].startswith(expected)
     assert verdict.rows_still_needed == 8000
-    assert decide(*rows, policy=Policy(), unit=np.arange(2000) // 40).verdict == "promote"
+    assert decide(*rows, policy=LENIENT, unit=np.arange(2000) // 40).verdict == "promote"
+
+
+def statuses(verdict: Verdict) -> dict[str, str]:
+    return {check.name: check.status for check in verdict.guardrails}
+
+
+def test_a_gain_too_good_to_be_true_is_not_promoted() -> None:
+    verdict = decide(*scored(lift=5.0), policy=replace(LENIENT, suspicious_gain=0.8))
+    assert verdict.verdict == "inconclusive"
+    assert statuses(verdict)["leak"] == "failed"
+    assert verdict.pvalue < verdict.alpha
+    assert verdict.rows_still_needed == 0
+    assert verdict.reasons[2] == "Nothing is promoted all the same."
+    assert "look for a feature that knows the label" in verdict.reasons[3]
+
+
+def test_a_slice_that_gets_worse_stops_a_promotion() -> None:
+    label, champion, challenger = scored(n=6000, lift=0.8)
+    weekend = np.arange(6000) % 4 == 0
+    challenger[weekend] = np.random.default_rng(1).permutation(challenger[weekend])
+    rows = checked(label, champion, challenger)
+    whole = judge(Evidence(rows), LENIENT, rng=np.random.default_rng(0)).verdict
+    parts = take(rows, {"weekend": weekend})
+    sliced = judge(Evidence(rows, parts), LENIENT, rng=np.random.default_rng(0)).verdict
+    assert (whole.verdict, sliced.verdict) == ("promote", "inconclusive")
+    assert [(part.name, part.status) for part in sliced.slices] == [
+        ("weekend=false", "not_worse"),
+        ("weekend=true", "worse"),
+    ]
+    assert "The challenger is worse in weekend=true" in sliced.reasons[3]
+
+
+@pytest.mark.parametrize("strategy", ["subsample_ttest", "disjoint_split", "interval_overlap"])
+def test_nothing_is_promoted_on_a_rule_that_is_not_valid(strategy: Strategy) -> None:
+    policy = replace(LENIENT, strategy=strategy)
+    verdict = decide(*scored(n=20_000, lift=1.0), policy=policy, rng=np.random.default_rng(0))
+    assert verdict.verdict == "inconclusive"
+    assert f"By {strategy}: " in " ".join(verdict.reasons)
+    in_full = judge(Evidence(checked(*scored(lift=1.0))), policy, rng=np.random.default_rng(0))
+    (opinion,) = (one for one in in_full.verdict.opinions if one.strategy == strategy)
+    assert (opinion.says, opinion.valid) == ("promote", False)
+
+
+def test_the_ledger_decides_what_alpha_is_left() -> None:
+    rows = checked(*scored(lift=0.1))
+    spending = Spending("spending", 0.00001, 3, 0, 0.1, 0.2, 0.09, ())
+    free = judge(Evidence(rows), LENIENT, rng=np.random.default_rng(0)).verdict
+    bound = judge(Evidence(rows), LENIENT, ledger=spending, rng=np.random.default_rng(0)).verdict
+    assert free.verdict == "promote"
+    assert 0.00001 < free.pvalue < 0.05
+    assert (bound.verdict, bound.alpha, bound.ledger) == ("inconclusive", 0.00001, spending)
+    assert bound.reasons[1].startswith("3 tests of this model in the last 365 days have used 0.1 ")
+
+
+def test_what_cells_can_hide_is_held_against_the_challenger() -> None:
+    rows = checked(*scored(lift=0.2))
+    exact = judge(Evidence(rows), LENIENT, rng=np.random.default_rng(0)).verdict
+    measured = compare_rows(rows, METRICS["auroc"])._replace(ci_lower=-0.5, ci_upper=0.5)
+    cells = Evidence(rows, measured=measured, error_bound=0.004, n_units=500)
+    careful = judge(cells, LENIENT, rng=np.random.default_rng(0)).verdict
+    assert (careful.ci_lower, careful.ci_upper) == (-0.5, 0.5)
+    assert careful.effect_size == exact.effect_size
+    expected = stats.t.sf((exact.effect_size - 0.004) / exact.standard_error, 499)
+    assert careful.pvalue == pytest.approx(expected, rel=1e-9)
+    assert (careful.error_bound, careful.n_units) == (0.004, 500)
 
 
 @given(seed=st.integers(0, 1000), strategy=st.sampled_from(["delong", "paired_bootstrap"]))
@@ -186,9 +271,16 @@ def test_identical_scores_never_promote(seed: int, strategy: str) -> None:
 
 @pytest.mark.parametrize("metric", sorted(METRICS))
 def test_bootstrap_promotes_and_keeps_by_every_metric(metric: str) -> None:
-    label, champion, challenger = scored(n=1500, seed=1)
+    label, champion, challenger = scored(n=4000, seed=1)
     worse = np.random.default_rng(0).permutation(champion)
-    policy = Policy(metric=metric, strategy="paired_bootstrap", n_resamples=200)
+    policy = Policy(
+        metric=metric,
+        strategy="paired_bootstrap",
+        n_resamples=200,
+        capacity=0.2,
+        false_negative_cost=4,
+        calibration_margin=1,
+    )
     rng = np.random.default_rng(5)
     better = decide(label, worse, challenger, policy=policy, rng=rng)
     assert (better.verdict, better.metric, better.strategy) == ("promote", metric, policy.strategy)
@@ -203,12 +295,19 @@ def test_bootstrap_repeats_with_its_generator() -> None:
 
 
 def test_mapping_is_json_in_a_stable_order() -> None:
-    verdict = decide(*scored(), policy=Policy(), unit=np.arange(2000) // 10)
+    label, *scores = scored()
+    names = ("champion", "challenger")
+    rows = check_rows(label, dict(zip(names, scores, strict=True)), unit=np.arange(2000) // 10)
+    verdict = judge(Evidence(rows), Policy(), rng=np.random.default_rng(0)).verdict
     mapping = verdict.to_mapping()
     assert list(mapping) == KEYS
     read = json.loads(json.dumps(mapping, allow_nan=False))
     assert tuple(read.pop("reasons")) == verdict.reasons
-    assert all(read[name] == getattr(verdict, name) for name in read)
+    nested = {"cross_check", "guardrails", "slices", "opinions", "maturities", "ledger"}
+    assert all(read[name] == getattr(verdict, name) for name in read.keys() - nested)
+    assert read["cross_check"]["n_rows"] == 2000
+    assert next(check["name"] for check in read["guardrails"]) == "minimum_positives"
+    assert {opinion["strategy"] for opinion in read["opinions"]} == set(STRATEGIES)
 
 
 def test_mapping_writes_null_for_what_is_unknown() -> None:
@@ -220,7 +319,8 @@ def test_mapping_writes_null_for_what_is_unknown() -> None:
     mapping = verdict.to_mapping()
     json.dumps(mapping, allow_nan=False)
     unknown = ["ci_lower", "ci_upper", "pvalue", "minimum_detectable_effect", "standard_error"]
-    assert [name for name in KEYS if mapping[name] is None] == [*unknown, "rows_still_needed"]
+    unknown += ["rows_still_needed", "positives_still_needed", "cross_check", "ledger"]
+    assert [name for name in KEYS if mapping[name] is None] == unknown
     assert verdict.verdict == "inconclusive"
     assert "cannot be estimated" in verdict.reasons[-2]
 
