@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
+import pandas as pd
 from pyspark.sql import functions as F
 
-from retraining import dataset, evaluation, metrics, pipelines, scoring, sources, storage
+from retraining import dataset, evaluation, pipelines, scoring, sources, storage
 from retraining.errors import RetrainingError
+from retraining.sections import Capacity
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from retraining.dataset import Manifest
     from retraining.description import Description
     from retraining.models import Registered
 
-ROLES = ("champion", "challenger")
-# What the driver holds: about 60 bytes a row here, a few times that while a table is made.
-MAX_ROWS = 20_000_000
+ROLES: Final = ("champion", "challenger")
+# Up to so many rows are compared one by one on the driver, which then holds some 2 GB.
+EXACT_ROWS: Final = 10_000_000
+# A column of a table of scores with more values than this is no slice column.
+SLICE_VALUES: Final = 50
+_INVESTIGATED = "_investigated"
 
 
 class Comparison(NamedTuple):
-    """Scores of two models on the same rows.
+    """Scores of two models on the same rows: on the driver, or still in Spark.
+
+    Columns are label (0 or 1), champion, challenger (scores), where known key, unit, day and
+    weight, and the slice columns.
 
     Attributes:
-        table: Columns label (0 or 1), champion, challenger (scores), and where known key, unit,
-            day and weight; sorted by key, so that the order of rows is always the same.
+        scores: At most `EXACT_ROWS` rows on the driver, in an order that does not depend on the
+            files' order; more rows as a frame of Spark.
+        uri: Where they are kept already; "" for nowhere.
+        slices: Names of the slice columns.
+        n_rows: Rows in the table or frame.
         n_holdout: Rows of the holdout.
         n_excluded: Rows left out because a model was trained or selected on them.
         unit_precision: Precision at capacity by role; empty where no capacity is described.
+        ignored: Columns of a table of scores that are of no use.
     """
 
-    table: pd.DataFrame
+    scores: pd.DataFrame | DataFrame
+    uri: str
+    slices: tuple[str, ...]
+    n_rows: int
     n_holdout: int
     n_excluded: int
     unit_precision: dict[str, float]
+    ignored: tuple[str, ...] = ()
 
 
 def score_holdout(
@@ -46,19 +60,23 @@ def score_holdout(
     description: Description,
     champion: Registered,
     challenger: Registered,
+    *,
+    folder: str,
 ) -> Comparison:
-    """Let both models score the rows of the holdout that neither has seen.
+    """Let both models score the rows of the holdout that neither has seen, in one pass.
+
+    Args:
+        spark: The session.
+        manifest: Of the prepared data.
+        description: What it was prepared with.
+        champion: One model.
+        challenger: The other one.
+        folder: Where scores are written if they are too many for the driver; it must not exist.
 
     Raises:
-        RetrainingError: If no row is left, there are more than the driver takes, or the data that
-            a model was trained on cannot be read.
+        RetrainingError: If no row is left, or the data that a model was trained on cannot be read.
     """
     n_holdout = manifest.splits["holdout"].n_rows
-    if n_holdout > MAX_ROWS:
-        raise RetrainingError(
-            f"the holdout has {n_holdout:,} rows, more than the {MAX_ROWS:,} that are compared",
-            "shorten split.holdout",
-        )
     holdout = dataset.read_split(spark, manifest, "holdout")
     holdout = holdout.where(F.col(description.label.column).isNotNull())
     for uri in sorted({str(model.training["data"]) for model in (champion, challenger)}):
@@ -69,28 +87,36 @@ def score_holdout(
         features = registered.description.feature_columns
         scored = scoring.score(both, registered.model, features, name=role)
         both = scored.drop(scoring.PREDICTION)
-    columns = [F.col(description.row_key).alias("key"), *map(F.col, ("label", *ROLES))]
-    if description.unit:
-        columns.append(F.col(description.unit).alias("unit"))
-    if description.event_time:
-        columns.append(F.to_date(description.event_time).alias("day"))
-    kept = both.cache()
-    table = kept.select(*columns).toPandas().sort_values("key", ignore_index=True)
-    precision = _unit_precision(kept, description) if len(table) else {}
-    kept.unpersist()
-    if table.empty:
+    kept = both.select(*_kept_columns(description))
+    if n_holdout <= EXACT_ROWS:
+        kept = kept.cache()
+        table = kept.toPandas().sort_values("key", ignore_index=True)
+        found = Comparison(table, "", description.slices, len(table), n_holdout, 0, {})
+    else:
+        draft = f"{folder.rpartition('/')[0]}/_staging/{folder.rpartition('/')[2]}"
+        kept.write.parquet(draft)
+        storage.move(spark, draft, folder)
+        kept = spark.read.parquet(folder)
+        found = Comparison(kept, folder, description.slices, kept.count(), n_holdout, 0, {})
+    if not found.n_rows:
         raise RetrainingError(
             f"all {n_holdout:,} rows of the holdout were used to train a model",
             "run preprocess on newer data",
         )
-    return Comparison(table, n_holdout, n_holdout - len(table), precision)
+    precision = _unit_precision(kept, description)
+    kept.unpersist()
+    if isinstance(found.scores, pd.DataFrame):
+        found = found._replace(scores=found.scores.drop(columns=_INVESTIGATED, errors="ignore"))
+    return found._replace(n_excluded=n_holdout - found.n_rows, unit_precision=precision)
 
 
 def read_scores(spark: SparkSession, uri: str) -> Comparison:
-    """Read a table of scores: label, champion, challenger and, if there, key, unit, weight.
+    """Read a table of scores: label, champion, challenger and, if there, key, unit, day, weight.
+
+    Every other column of at most `SLICE_VALUES` values is a slice column.
 
     Raises:
-        RetrainingError: If it cannot be read, lacks a column, or is larger than the driver takes.
+        RetrainingError: If it cannot be read, has no row, or lacks a column.
     """
     if not storage.exists(spark, uri):
         raise RetrainingError(f"scores={uri!r} does not exist", "give a parquet file or folder")
@@ -101,31 +127,44 @@ def read_scores(spark: SparkSession, uri: str) -> Comparison:
             f"scores={uri!r} has no column {', '.join(missing)}",
             f"it has {', '.join(frame.columns)}; rename them",
         )
-    n_rows = frame.count()
-    if not 0 < n_rows <= MAX_ROWS:
-        raise RetrainingError(f"scores={uri!r} has {n_rows:,} rows", f"give 1 to {MAX_ROWS:,} rows")
-    optional = [c for c in ("key", "unit", "day", "weight") if c in frame.columns]
-    columns = ["label", *ROLES, *optional]
+    known = [c for c in ("key", "unit", "day", "weight") if c in frame.columns]
+    others = [c for c in frame.columns if c not in ("label", *ROLES, *known)]
+    found = frame.agg(
+        F.count(F.lit(1)), *(F.approx_count_distinct(F.col(f"`{name}`")) for name in others)
+    ).collect()[0]
+    n_rows = found[0]
+    if not n_rows:
+        raise RetrainingError(f"scores={uri!r} has no rows", "give a table with rows")
+    few = [values <= SLICE_VALUES for values in found[1:]]
+    slices = tuple(name for name, is_few in zip(others, few, strict=True) if is_few)
+    ignored = tuple(name for name in others if name not in slices)
+    columns = [f"`{name}`" for name in ("label", *ROLES, *known, *slices)]
+    chosen = frame.select(columns)
+    if n_rows > EXACT_ROWS:
+        return Comparison(chosen, uri, slices, n_rows, n_rows, 0, {}, ignored)
     # Files come in any order, and a bootstrap draws rows by their position.
-    table = frame.select(columns).sort(columns).toPandas()
-    return Comparison(table, n_rows, 0, {})
+    table = chosen.sort(columns).toPandas()
+    return Comparison(table, "", slices, n_rows, n_rows, 0, {}, ignored)
 
 
-def metric_values(table: pd.DataFrame) -> dict[str, float]:
-    """Every metric of both models, by names such as `champion_auroc`.
+def read_kept(path: str) -> Comparison:
+    """Read the scores that an earlier comparison kept on its run, without Spark."""
+    table = pd.read_parquet(path)
+    reserved = ("label", *ROLES, "key", "unit", "day", "weight")
+    slices = tuple(str(name) for name in table.columns if name not in reserved)
+    return Comparison(table, path, slices, len(table), len(table), 0, {})
 
-    Of scores outside [0, 1], which are no probabilities, only those that need none.
-    """
-    weight = table["weight"].to_numpy(np.float64) if "weight" in table else None
-    label = table["label"].to_numpy()
-    scores = {role: table[role].to_numpy(np.float64) for role in ROLES}
-    fit = all(score.min() >= 0 and score.max() <= 1 for score in scores.values())
-    return {
-        f"{role}_{name}": metric.function(label, score, weight)
-        for name, metric in metrics.METRICS.items()
-        for role, score in scores.items()
-        if fit or not metric.of_probabilities
-    }
+
+def _kept_columns(description: Description) -> list[Column]:
+    columns = [F.col(description.row_key).alias("key"), *map(F.col, ("label", *ROLES))]
+    if description.unit:
+        columns.append(F.col(description.unit).alias("unit"))
+    if description.event_time:
+        columns.append(F.to_date(description.event_time).alias("day"))
+    columns += [F.col(name) for name in description.slices]
+    if description.capacity:
+        columns.append(F.col(description.capacity.unit).alias(_INVESTIGATED))
+    return columns
 
 
 def _without_rows_of(spark: SparkSession, holdout: DataFrame, uri: str, key: str) -> DataFrame:
@@ -136,14 +175,15 @@ def _without_rows_of(spark: SparkSession, holdout: DataFrame, uri: str, key: str
     return holdout
 
 
-def _unit_precision(both: DataFrame, description: Description) -> dict[str, float]:
-    capacity, event_time = description.capacity, description.event_time
-    if capacity is None or event_time is None:
+def _unit_precision(scores: DataFrame, description: Description) -> dict[str, float]:
+    capacity = description.capacity
+    if capacity is None or description.event_time is None:
         return {}
-    labelled = both.withColumn(pipelines.LABEL, F.col("label").cast("double"))
+    labelled = scores.withColumn(pipelines.LABEL, F.col("label").cast("double"))
+    looked_at = Capacity(per_day=capacity.per_day, unit=_INVESTIGATED)
     return {
         f"{role}_precision_at_{capacity.per_day}": evaluation.unit_precision(
-            labelled.withColumn(scoring.SCORE, F.col(role)), event_time, capacity
+            labelled.withColumn(scoring.SCORE, F.col(role)), "day", looked_at
         )
         for role in ROLES
     }

@@ -61,7 +61,12 @@ def open_session(app_name: str, master: str | None = None) -> Iterator[SparkSess
 
 
 def _creation_settings(master: str | None) -> dict[str, str]:
-    settings = {"spark.scheduler.mode": "FAIR", "spark.ui.showConsoleProgress": "false"}
+    settings = {
+        "spark.scheduler.mode": "FAIR",
+        "spark.ui.showConsoleProgress": "false",
+        # The cells of a comparison are more groups than Spark's quick table holds by default.
+        "spark.sql.codegen.aggregate.fastHashMap.capacityBit": "20",
+    }
     if master:
         settings["spark.master"] = master
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
