@@ -1,203 +1,228 @@
-"""Pictures of a comparison as inline SVG whose colours follow the page, light or dark."""
+"""Pictures of a verdict: the effect, how sure it is, and what repeated tests have cost."""
 
 from __future__ import annotations
 
-import io
 import math
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
-from matplotlib.figure import Figure
+
+from retraining import canvas, power
+from retraining.canvas import CHALLENGER, CHAMPION, GRID, INK, QUIET
+from retraining.paired import PairedResult
+from retraining.policy import Policy
+from retraining.reasons import number, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matplotlib.axes import Axes
 
-    from retraining.rows import Bools, Floats, Rows
-    from retraining.verdict import Verdict
+    from retraining.rows import Floats
+    from retraining.verdict import Spending, Verdict
 
-POINTS: Final = 400  # of a thinned curve: finer than a pixel of the picture
 BINS: Final = 40
-SIZE: Final = (4.4, 3.3)  # inches: 422 px wide, so that text stays legible on a telephone
-# Each colour stands for a custom property of the page, which replaces it in the SVG.
-INK, GRID, CHAMPION, CHALLENGER = "#010101", "#020202", "#030303", "#040404"
-COLOURS: Final = {
-    INK: "var(--ink)",
-    GRID: "var(--grid)",
-    CHAMPION: "var(--champion)",
-    CHALLENGER: "var(--challenger)",
-}
-STYLE: Final[dict[Any, Any]] = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": INK,
-    "text.parse_math": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": GRID,
-    "legend.frameon": False,
-}
+STRIP: Final = Markup(
+    '<svg class="strip" viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
+)
+UPRIGHT: Final = ("data", "axes fraction")
+LEVEL: Final = ("axes fraction", "data")
+DASHED: Final = (0, (3, 2))
+DAY: Final = 10  # letters of a date in ISO 8601
 
 
-@mpl.rc_context(STYLE)
+class Scale(NamedTuple):
+    """An axis that the strips of one table share.
+
+    Attributes:
+        low: Value at the left end.
+        high: Value at the right end.
+        required: The required effect.
+    """
+
+    low: float
+    high: float
+    required: float
+
+    def at(self, value: float) -> str:
+        """Per cent of the width."""
+        share = (value - self.low) / (self.high - self.low)
+        return f"{100 * min(max(share, 0.0), 1.0):.1f}"
+
+
+def find_scale(values: Iterable[float], required: float) -> Scale:
+    """The axis that holds zero, the required effect and all values that are numbers."""
+    seen = [0.0, required, *(value for value in values if math.isfinite(value))]
+    low, high = min(seen), max(seen)
+    margin = 0.05 * (high - low) or 1e-3
+    return Scale(low - margin, high + margin, required)
+
+
+def draw_strip(effect: float, lower: float, upper: float, scale: Scale) -> Markup:
+    """An interval in a table's cell; the numbers stand beside it, so it says nothing aloud."""
+    lines = [("zero", f"M{scale.at(0.0)} 0v20"), ("required", f"M{scale.at(scale.required)} 0v20")]
+    if math.isfinite(lower) and math.isfinite(upper):
+        lines.append(("bar", f"M{scale.at(lower)} 10H{scale.at(upper)}"))
+    if math.isfinite(effect):
+        lines.append(("dot", f"M{scale.at(effect)} 10h0"))
+    paths = Markup().join(Markup('<path class="{}" d="{}"/>').format(*line) for line in lines)
+    return STRIP.format(paths)
+
+
+@mpl.rc_context(canvas.STYLE)
 def draw_effect(verdict: Verdict) -> Markup:
-    """The effect and its interval on a line with zero and the required effect."""
-    figure, axes = _figure(height=1.7)
-    ends = [verdict.ci_lower, verdict.ci_upper]
-    known = all(math.isfinite(end) for end in ends)
-    if known:
-        axes.plot(ends, [0, 0], color=CHALLENGER, linewidth=4, solid_capstyle="butt")
-    axes.plot([verdict.effect_size], [0], "o", color=CHALLENGER, markersize=9)
-    axes.axvline(0, color=INK, linewidth=1)
-    axes.axvline(verdict.min_effect_size, color=CHAMPION, linewidth=1.5, linestyle="--")
-    seen = [0.0, verdict.effect_size, verdict.min_effect_size, *(ends if known else ())]
-    margin = 0.12 * (max(seen) - min(seen)) or 1e-3
-    axes.set_xlim(min(seen) - margin, max(seen) + margin)
-    axes.set_ylim(-1, 1)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
+    """The effect with its interval, and that of the bootstrap, against zero and the required."""
+    found: list[tuple[str, Verdict | PairedResult, str]] = [(verdict.strategy, verdict, INK)]
+    if verdict.cross_check:
+        found.append(("cross-check", verdict.cross_check, QUIET))
+    figure, axes = canvas.new_figure(height=1.05 + 0.4 * len(found))
+    seen, told = [], []
+    for place, (name, result, colour) in enumerate(found):
+        ends = (result.ci_lower, result.ci_upper)
+        known = all(math.isfinite(end) for end in ends)
+        if known:
+            axes.plot(ends, [-place, -place], color=colour, linewidth=4, solid_capstyle="butt")
+        axes.plot([result.effect_size], [-place], "o", color=colour, markersize=8)
+        seen += [result.effect_size, *(ends if known else ())]
+        interval = f"{number(ends[0])} to {number(ends[1])}" if known else "unknown"
+        told.append(f"{name}: effect {number(result.effect_size)}, interval {interval}")
+    scale = find_scale(seen, verdict.min_effect_size)
+    axes.set_xlim(scale.low, scale.high)
+    axes.set_ylim(0.6 - len(found), 0.75)
+    axes.set_yticks(range(0, -len(found), -1), [name for name, _, _ in found])
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
+    axes.axvspan(verdict.min_effect_size, scale.high, color=CHALLENGER, alpha=0.12, linewidth=0)
+    _mark(axes, verdict)
     axes.set_xlabel(f"{verdict.metric}: challenger worse  ←   effect   →  challenger better")
-    interval = f"from {ends[0]:.4g} to {ends[1]:.4g}" if known else "unknown"
-    return _svg(
+    return canvas.to_svg(
         figure,
         "effect",
-        f"Effect {verdict.effect_size:.4g}, interval {interval}, drawn against zero (solid line) "
-        f"and the required effect {verdict.min_effect_size:.4g} (dashed line).",
+        f"{'; '.join(told)}. Drawn against zero and the required effect "
+        f"{number(verdict.min_effect_size)}.",
     )
 
 
-@mpl.rc_context(STYLE)
-def draw_roc(rows: Rows, names: tuple[str, str]) -> Markup:
-    """Both ROC curves."""
-    figure, axes = _figure()
-    axes.plot([0, 1], [0, 1], color=GRID, linewidth=1)
-    for score, name, look in _models(rows, names):
-        hits, alarms = _curve(rows, score)
-        fallout, recall = _thin(alarms / alarms[-1], hits / hits[-1])
-        axes.plot(fallout, recall, label=name, **look)
-    axes.set(xlabel="share of class 0 above the threshold", ylabel="share of class 1 above it")
-    axes.legend(loc="lower right")
-    return _svg(
-        figure, "roc", f"ROC curves of {names[0]} and {names[1]}; the diagonal is guessing."
-    )
-
-
-@mpl.rc_context(STYLE)
-def draw_precision_recall(rows: Rows, names: tuple[str, str]) -> Markup:
-    """Both precision-recall curves, and the share of class 1 that guessing would reach."""
-    figure, axes = _figure()
-    share = float(np.sum(rows.weight[rows.label]) / np.sum(rows.weight))
-    axes.axhline(share, color=GRID, linewidth=1)
-    for score, name, look in _models(rows, names):
-        hits, alarms = (values[1:] for values in _curve(rows, score))
-        recall, precision = _thin(hits / hits[-1], hits / (hits + alarms))
-        axes.plot(recall, precision, label=name, drawstyle="steps-pre", **look)
-    axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.05))
-    axes.legend(loc="best")
-    return _svg(
+@mpl.rc_context(canvas.STYLE)
+def draw_distribution(verdict: Verdict, effects: Floats) -> Markup | None:
+    """How often each effect came up in the bootstrap; None where all were the same."""
+    effects = effects[np.isfinite(effects)]
+    if effects.size < BINS or np.ptp(effects) == 0:
+        return None
+    figure, axes = canvas.new_figure()
+    width = float(np.ptp(effects)) / BINS
+    # The required effect lies between two bars, so that each is of one colour.
+    first = np.floor((np.min(effects) - verdict.min_effect_size) / width)
+    edges = verdict.min_effect_size + width * (first + np.arange(BINS + 2))
+    counts, _ = np.histogram(effects, bins=edges)
+    middles = (edges[1:] + edges[:-1]) / 2
+    enough = middles > verdict.min_effect_size
+    for side, colour in ((~enough, CHAMPION), (enough, CHALLENGER)):
+        axes.bar(middles[side], counts[side] / effects.size, 0.9 * width, color=colour)
+    axes.set_ylim(0, 1.05 * float(np.max(counts)) / effects.size)
+    scale = find_scale(edges, verdict.min_effect_size)
+    axes.set_xlim(scale.low, scale.high)
+    axes.grid(visible=False, axis="x")
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
+    axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+    _mark(axes, verdict)
+    axes.set(xlabel="effect in the resample", ylabel="share of the resamples")
+    above = float(np.mean(effects > verdict.min_effect_size))
+    return canvas.to_svg(
         figure,
-        "pr",
-        f"Precision against recall of {names[0]} and {names[1]}; guessing has the precision "
-        f"{share:.4g}.",
+        "distribution",
+        f"Histogram of the effect in {effects.size:,} resamples of the rows: {percent(above)} of "
+        f"them exceed the required effect {number(verdict.min_effect_size)}; the middle one is "
+        f"{number(float(np.median(effects)))}.",
     )
 
 
-@mpl.rc_context(STYLE)
-def draw_scores(rows: Rows, names: tuple[str, str]) -> tuple[Markup, Markup]:
-    """How the scores of each class are spread, a picture a model."""
-    first, second = (
-        _draw_histogram(rows, score, name, look["color"])
-        for score, name, look in _models(rows, names)
+@mpl.rc_context(canvas.STYLE)
+def draw_power(verdict: Verdict) -> Markup | None:
+    """The smallest effect that would be seen, against the rows; None where it is unknown."""
+    result = PairedResult(**{name: getattr(verdict, name) for name in PairedResult._fields})
+    policy = Policy(
+        alpha=verdict.alpha, power=verdict.power, min_effect_size=verdict.min_effect_size
     )
-    return first, second
-
-
-def _draw_histogram(rows: Rows, score: Floats, name: str, colour: str) -> Markup:
-    figure, axes = _figure()
-    within = np.min(score) >= 0 and np.max(score) <= 1
-    span = (0.0, 1.0) if within else (float(np.min(score)), float(np.max(score)))
-    for side, text, ink in ((~rows.label, "class 0", INK), (rows.label, "class 1", colour)):
-        share, edges = np.histogram(score[side], bins=BINS, range=span, weights=rows.weight[side])
-        filled = ink == colour
-        axes.stairs(
-            share / np.sum(share),
-            edges,
-            fill=filled,
-            alpha=0.6 if filled else 1,
-            color=ink,
-            label=text,
-        )
-    axes.set(xlabel=f"score of {name}", ylabel="share of the class")
-    axes.legend(loc="best")
-    return _svg(
+    degrees = verdict.n_units - 1 if verdict.n_units else math.inf
+    points = power.curve(result, policy, degrees)
+    if not points or verdict.standard_error == 0:
+        return None
+    figure, axes = canvas.new_figure()
+    axes.semilogx(*zip(*points, strict=True), color=CHALLENGER, linewidth=1.8)
+    axes.plot([verdict.n_rows], [verdict.minimum_detectable_effect], "o", color=CHALLENGER)
+    if verdict.effect_size > 0:
+        axes.axhline(verdict.effect_size, color=INK, linewidth=1, linestyle=DASHED)
+        _name(axes, (0.98, verdict.effect_size), "observed effect", "right", LEVEL)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
+    axes.set(xlabel="rows", ylabel="detectable effect")
+    fewest, most = points[0], points[-1]
+    return canvas.to_svg(
         figure,
-        "champion" if colour == CHAMPION else "challenger",
-        f"Histograms of the scores of class 0 and class 1 by {name}: the further apart, the better "
-        "it separates the classes.",
+        "power",
+        f"Curve of the minimum detectable effect: {number(fewest.effect)} with {fewest.rows:,} "
+        f"rows, {number(verdict.minimum_detectable_effect)} with the {verdict.n_rows:,} rows at "
+        f"hand (the dot), {number(most.effect)} with {most.rows:,}.",
     )
 
 
-def _figure(height: float = SIZE[1]) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(SIZE[0], height), layout="constrained")
-    return figure, figure.subplots()
+@mpl.rc_context(canvas.STYLE)
+def draw_ledger(ledger: Spending) -> Markup:
+    """Alpha of the earlier tests and of this one, and their sum against the budget."""
+    figure, axes = canvas.new_figure(height=2.4)
+    alphas = [alpha for _, alpha in ledger.past] + [ledger.alpha]
+    places = range(len(alphas))
+    colours = [GRID] * len(ledger.past) + [CHALLENGER]
+    axes.bar(places, alphas, 0.7, color=colours)
+    axes.plot(places, np.cumsum(alphas), "o-", color=INK, linewidth=1.2, markersize=3)
+    if ledger.budget is not None:
+        axes.axhline(ledger.budget, color=CHAMPION, linewidth=1.2, linestyle=DASHED)
+        _name(axes, (0, ledger.budget), "budget", "left", LEVEL)
+    names = [time[:DAY] for time, _ in ledger.past] + ["this test"]
+    shown = sorted({0, len(names) // 2, len(names) - 1}) if len(names) > 3 else places
+    axes.set_xticks(list(shown), [names[place] for place in shown])
+    axes.set_ylabel("alpha")
+    axes.set_ylim(0, 1.15 * max(sum(alphas), ledger.budget or 0.0))
+    axes.grid(visible=False, axis="x")
+    budget = "" if ledger.budget is None else f" The budget is {number(ledger.budget)}."
+    return canvas.to_svg(
+        figure,
+        "ledger",
+        f"Bars: alpha of {len(ledger.past)} earlier tests and of this one, {number(ledger.alpha)}. "
+        f"Line: their sum, which reaches {number(sum(alphas))}.{budget}",
+    )
 
 
-def _models(rows: Rows, names: tuple[str, str]) -> list[tuple[Floats, str, dict[str, Any]]]:
-    looks = ({"color": CHAMPION, "linestyle": "--"}, {"color": CHALLENGER, "linestyle": "-"})
-    return [
-        (score, name, {"linewidth": 1.6, **look})
-        for score, name, look in zip(rows.scores, names, looks, strict=True)
-    ]
+def _mark(axes: Axes, verdict: Verdict) -> None:
+    """Lines at zero and at the required effect, named at their upper end."""
+    required = verdict.min_effect_size
+    axes.axvline(0, color=INK, linewidth=1)
+    _name(axes, (0, 1), "no difference", "right" if required else "center", UPRIGHT)
+    if required:
+        axes.axvline(required, color=INK, linewidth=1.2, linestyle=DASHED)
+        _name(axes, (required, 1), "required", "left", UPRIGHT)
 
 
-def _curve(rows: Rows, score: Floats) -> tuple[Floats, Floats]:
-    """Weight of class 1 and of class 0 at or above every distinct score, from none to all."""
-    order = np.argsort(-score, kind="stable")
-    ends = np.r_[np.flatnonzero(np.diff(score[order])), order.size - 1]
-
-    def above(side: Bools) -> Floats:
-        sums: Floats = np.r_[0.0, np.cumsum((rows.weight * side)[order])[ends]]
-        return sums
-
-    return above(rows.label), above(~rows.label)
-
-
-def _thin(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """The points nearest to equal steps along the curve, both ends included."""
-    length = np.r_[0.0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))]
-    kept = np.unique(np.searchsorted(length, np.linspace(0, length[-1], POINTS)))
-    kept = np.unique(np.r_[0, np.minimum(kept, x.size - 1), x.size - 1])
-    return x[kept], y[kept]
-
-
-def _svg(figure: Figure, name: str, alternative: str) -> Markup:
-    """The figure as an element of the page: own ids, no namespace, no fixed size, no metadata."""
-    buffer = io.StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with mpl.rc_context({"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    text = buffer.getvalue()
-    opening, inner = text[text.index("<svg") :].split(">", 1)
-    view = opening[opening.index("viewBox") :].split('"')[1]
-    inner = re.sub(r"<style.*?</style>", "", inner, flags=re.DOTALL)
-    inner = re.sub(r"<[^>]*>", lambda tag: _adapt(tag.group(), name), inner)
-    head = Markup('<svg role="img" aria-label="{}" viewBox="{}">').format(alternative, view)
-    return head + Markup(inner)  # noqa: S704  matplotlib has escaped every text in it
-
-
-def _adapt(tag: str, name: str) -> str:
-    tag = re.sub(r"(\bid=\"|\"#|url\(#)", rf"\g<1>{name}-", tag)
-    tag = re.sub(r"font-family: [^;\"]*", "font-family: inherit", tag)
-    tag = re.sub(r"(\d\.\d\d)\d+", r"\1", tag)  # a hundredth of a point is invisible
-    for colour, variable in COLOURS.items():
-        tag = tag.replace(colour, variable)
-    return tag
+def _name(
+    axes: Axes,
+    place: tuple[float, float],
+    text: str,
+    side: Literal["left", "center", "right"],
+    coordinates: tuple[str, str],
+) -> None:
+    """A small text above a level line, or above the upper end of an upright one."""
+    axes.annotate(
+        text,
+        place,
+        xycoords=coordinates,
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha=side,
+        va="bottom",
+        fontsize=8,
+        color=QUIET,
+    )

@@ -2,90 +2,175 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from retraining import pictures
+from retraining import curves, pictures, summary
+from retraining.glossary import TERMS, meaning
 from retraining.reasons import number, percent
-from retraining.rows import check_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    import numpy.typing as npt
+    from markupsafe import Markup
 
+    from retraining.rows import Floats, Rows
     from retraining.verdict import Verdict
 
-HEADLINES: Final = {
-    "promote": "Promote the {challenger}: it is better than the {champion} by more than is "
-    "required, and chance is an unlikely explanation.",
-    "keep_champion": "Keep the {champion}: the {challenger} is not better by as much as is "
-    "required.",
-    "inconclusive": "No decision: these rows cannot tell whether the {challenger} is better, so "
-    "the {champion} stays.",
-}
-METRICS_IN_WORDS: Final = {
-    "auroc": "the chance that a row of class 1 gets a higher score than a row of class 0; 0.5 is "
-    "guessing, 1 is perfect",
-    "auprc": "the average precision: how pure the highest scores are, averaged over all rows of "
-    "class 1; 1 is perfect",
-    "log_loss": "how surprising the true labels are under the predicted probabilities; 0 is "
-    "perfect and smaller is better",
-    "brier": "the mean squared distance of the probability from the truth; 0 is perfect and "
-    "smaller is better",
-    "f1": "the balance of precision and recall when class 1 is predicted above 0.5; 1 is perfect",
-}
+MOST_SLICES: Final = 100  # the page stays small; verdict.json holds all
+MINUS: Final = "\N{MINUS SIGN}"
+
+
+class Interval(Protocol):
+    """What a strip is drawn of: a slice, an opinion, a maturity."""
+
+    @property
+    def effect_size(self) -> float:
+        """The effect."""
+
+    @property
+    def ci_lower(self) -> float:
+        """Lower end of its interval."""
+
+    @property
+    def ci_upper(self) -> float:
+        """Upper end."""
+
+
+Item = TypeVar("Item", bound=Interval)
 
 
 def render(
     verdict: Verdict,
-    label: npt.ArrayLike,
-    champion: npt.ArrayLike,
-    challenger: npt.ArrayLike,
+    rows: Rows,
     *,
     facts: Mapping[str, str],
+    effects: Floats | None = None,
+    commands: Mapping[str, str] | None = None,
     names: tuple[str, str] = ("champion", "challenger"),
     links: Mapping[str, str] | None = None,
-    weight: npt.ArrayLike | None = None,
 ) -> str:
     """One HTML page: verdict, pictures, every number with its meaning, and where it came from.
 
     The page holds its pictures, asks for nothing over the network, and is the same to the byte
-    for the same arguments. Curves are thinned to some hundred points, whatever the rows.
+    for the same arguments. Curves and tables are thinned, so that it stays small whatever the rows.
 
     Args:
         verdict: What was decided on these rows.
-        label: 0 or 1, shape (n,).
-        champion: Score of the champion, shape (n,).
-        challenger: Score of the challenger, shape (n,).
-        facts: What the reader must know to trust and repeat the comparison: text by title.
+        rows: Labels and both scores, of single rows or of cells.
+        facts: What the reader must know to trust the comparison: text by title.
+        effects: In the resamples of the bootstrap, shape (n_resamples,), NaN where one lacks a
+            class; None leaves their picture out.
+        commands: How to repeat the comparison: command by purpose.
         names: What to call champion and challenger, for example with their versions.
         links: Address by text; addresses that are not http, https or relative appear as text.
-        weight: Non-negative, shape (n,).
-
-    Raises:
-        RetrainingError: The rows do not pass `retraining.rows.check_rows`.
     """
-    rows = check_rows(label, {"champion": champion, "challenger": challenger}, weight=weight)
-    template = _environment().get_template("report.html.j2")
-    return template.render(
-        verdict=verdict,
-        headline=HEADLINES[verdict.verdict].format(champion=names[0], challenger=names[1]),
-        names=names,
-        metric_in_words=METRICS_IN_WORDS[verdict.metric],
-        effect=pictures.draw_effect(verdict),
-        roc=pictures.draw_roc(rows, names),
-        precision_recall=pictures.draw_precision_recall(rows, names),
-        scores=pictures.draw_scores(rows, names),
-        prevalence=float(np.mean(rows.label)),
-        facts=facts,
-        links=[(text, address, _is_safe(address)) for text, address in (links or {}).items()],
+    required = verdict.min_effect_size
+    judged = [item for item in verdict.slices if item.status != "too_small"]
+    judged.sort(key=lambda item: (item.status != "worse", item.effect_size))
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            verdict=verdict,
+            names=names,
+            headline=summary.headline(verdict, names),
+            statuses=Counter(item.status for item in verdict.guardrails),
+            numbers=_numbers(verdict),
+            ledger_numbers=_ledger_numbers(verdict),
+            pictures=_draw(verdict, rows, effects, names),
+            slices=_with_strips(judged[:MOST_SLICES], required),
+            n_slices_left_out=max(0, len(judged) - MOST_SLICES),
+            too_small=[item for item in verdict.slices if item.status == "too_small"],
+            maturities=_with_strips(verdict.maturities, required),
+            opinions=_with_strips(verdict.opinions, required),
+            facts=facts,
+            commands=commands or {},
+            links=[(text, address, _is_safe(address)) for text, address in (links or {}).items()],
+            terms={name: text for name, text in TERMS.items() if "." not in name},
+            most=MOST_SLICES,
+        )
     )
+
+
+def _draw(
+    verdict: Verdict, rows: Rows, effects: Floats | None, names: tuple[str, str]
+) -> dict[str, Markup | None]:
+    roc, precision_recall = curves.draw_ranking(rows, names)
+    return {
+        "effect": pictures.draw_effect(verdict),
+        "distribution": None if effects is None else pictures.draw_distribution(verdict, effects),
+        "power": pictures.draw_power(verdict),
+        "roc": roc,
+        "precision_recall": precision_recall,
+        "reliability": curves.draw_reliability(rows, names),
+        "scores": curves.draw_scores(rows, names),
+        "ledger": pictures.draw_ledger(verdict.ledger) if verdict.ledger else None,
+    }
+
+
+def _with_strips(items: Sequence[Item], required: float) -> list[tuple[Item, Markup]]:
+    ends = [value for item in items for value in (item.effect_size, item.ci_lower, item.ci_upper)]
+    scale = pictures.find_scale(ends, required)
+    return [
+        (item, pictures.draw_strip(item.effect_size, item.ci_lower, item.ci_upper, scale))
+        for item in items
+    ]
+
+
+def _numbers(verdict: Verdict) -> list[tuple[str, str, str]]:
+    """Name, value and meaning of every single value, and of the bootstrap's."""
+    parts = {name for name, value in vars(verdict).items() if isinstance(value, tuple)}
+    parts |= {"cross_check", "ledger"}
+    told = [
+        (field.name, _show(getattr(verdict, field.name), field.name), meaning(field.name))
+        for field in dataclasses.fields(verdict)
+        if field.name not in parts
+    ]
+    told = [(name, text, TERMS[text] if name == "metric" else said) for name, text, said in told]
+    if verdict.cross_check:
+        told += [
+            (f"cross_check.{name}", _show(value, name), meaning(name, "cross_check"))
+            for name, value in verdict.cross_check._asdict().items()
+            if name not in ("champion", "challenger", "n_rows", "n_positives")
+        ]
+    return told
+
+
+def _ledger_numbers(verdict: Verdict) -> list[tuple[str, str, str]]:
+    if verdict.ledger is None:
+        return []
+    values = verdict.ledger._asdict()
+    del values["past"]
+    return [(name, _show(value, name), meaning(name, "ledger")) for name, value in values.items()]
+
+
+def _show(value: object, name: str = "") -> str:
+    """A value as text, with a true minus sign."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "none" if name in ("n_units", "budget", "left") else "unknown"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not isinstance(value, float):
+        return str(value)
+    text = percent(value) if name in ("confidence_level", "power") else number(value)
+    return _minus(text)
+
+
+def _align(item: Interval) -> list[str]:
+    """Effect and ends of its interval with true minus signs."""
+    texts = summary.align(item.effect_size, item.ci_lower, item.ci_upper)
+    return [_minus(text) for text in texts]
+
+
+def _minus(text: str) -> str:
+    return re.sub(r"(?<![0-9a-z])-|(?<=e)-", MINUS, text)
 
 
 def _environment() -> Environment:
@@ -96,14 +181,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=_number, percent=percent)
+    environment.filters.update(show=_show, align=_align, percent=percent)
+    environment.globals.update(meaning=meaning)
     return environment
-
-
-def _number(value: float | None) -> str:
-    if value is None or math.isnan(value):
-        return "unknown"
-    return f"{value:,}" if isinstance(value, int) else number(value)
 
 
 def _is_safe(address: str) -> bool:
