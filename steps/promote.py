@@ -75,7 +75,7 @@ def follow_verdict(
     tested = (
         runs.get_run(verdict_run, "verdict_run")
         if verdict_run
-        else runs.upstream("ab_test", run.pipeline_id, "verdict_run")
+        else runs.upstream("ab_test", run.pipeline_id, "verdict_run", **{"verdict.binding": "true"})
     )
     if "reused_from" in tested.data.tags:
         tested = runs.get_run(tested.data.tags["reused_from"], "reused_from")
@@ -91,6 +91,11 @@ def follow_verdict(
         raise RetrainingError(
             f"verdict_run={tested.info.run_id!r} is {tested.info.status} and gave no verdict",
             "run ab_test again",
+        )
+    if "verdict.binding" not in tested.data.tags:
+        raise RetrainingError(
+            f"verdict_run={tested.info.run_id!r} compared without consequence",
+            "run ab_test with register=true and without slice",
         )
     champion, challenger = (
         registry.version_at(tested.data.tags[f"input.{role}"])

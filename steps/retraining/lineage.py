@@ -58,6 +58,8 @@ class StepRun:
         pipeline_id: The cycle that the run belongs to.
         parameters: What the caller said, as text; "not given" is an empty string.
         summary: One line of result, shown in the run's note; the step sets it.
+        details: Markdown that follows the summary in the note; the step may set it.
+        identity: Digest of entry point, parameters, inputs and code; empty until `reuse` is asked.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class StepRun:
         self.parameters = dict(parameters)
         self.pipeline_id = pipeline_id
         self.summary = ""
+        self.details = ""
+        self.identity = ""
         self._used: list[tuple[str, str]] = []
         self._pinned: dict[str, str] = {}
 
@@ -103,6 +107,7 @@ class StepRun:
         told = {k: v for k, v in self.parameters.items() if k not in _NOT_IDENTIFYING}
         same = [self.step, sorted(told.items()), sorted(inputs.items()), code.digest(ROOT)]
         identity = hashlib.sha256(json.dumps(same).encode()).hexdigest()[:16]
+        self.identity = identity
         mlflow.set_tag("identity", identity)
         original = runs.find(self.step, self.pipeline_id, identity=identity)
         if original is None:
@@ -133,7 +138,8 @@ class StepRun:
         dirty = code.source(ROOT).dirty
         return (
             f"**{self.step}**: {self.summary}\n\n"
-            f"Cycle `{self.pipeline_id}`\n\n### Used\n{used}\n\n"
+            + (f"{self.details}\n\n" if self.details else "")
+            + f"Cycle `{self.pipeline_id}`\n\n### Used\n{used}\n\n"
             f"### Reproduce\n```\nmlflow run . -e reproduce -P run_id={self.run_id}\n```\n"
             f"or, by hand:\n```\n{self._command()}\n```\n"
             + ("The code was not committed: this repeats it as far as it was.\n" if dirty else "")

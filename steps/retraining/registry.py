@@ -19,6 +19,7 @@ from mlflow.protos.databricks_pb2 import (
 )
 
 from retraining.errors import RetrainingError
+from retraining.ledger import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PREVIOUS = "previous_champion"
+_TEST = "ab_test.test."  # each test of the model is a tag of its own: two at once lose nothing
 
 _ABSENT = {ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), ErrorCode.Name(INVALID_PARAMETER_VALUE)}
 
@@ -97,6 +99,18 @@ def register(name: str, model_uri: str, run_id: str, tags: Mapping[str, str]) ->
     if holder(name, CHAMPION) is None:
         _set(name, CHAMPION, version.version)
     return version
+
+
+def tests_of(name: str) -> list[Entry]:
+    """What the ledger remembers of tests of a model, oldest first."""
+    tags = MlflowClient().get_registered_model(name).tags
+    entries = [Entry.read(text) for key, text in tags.items() if key.startswith(_TEST)]
+    return sorted(entries, key=lambda entry: entry.time)
+
+
+def record_test(name: str, entry: Entry) -> None:
+    """Let the ledger of a model remember a test; the same test again replaces itself."""
+    MlflowClient().set_registered_model_tag(name, f"{_TEST}{entry.test}", entry.write())
 
 
 def challenge(version: ModelVersion) -> None:

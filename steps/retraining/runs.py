@@ -41,7 +41,7 @@ def find(
         tags["pipeline_id"] = pipeline_id
     for key, value in tags.items():
         quote = '"' if "'" in value else "'"
-        conditions.append(f"tags.{key} = {quote}{value}{quote}")
+        conditions.append(f"tags.`{key}` = {quote}{value}{quote}")
     client = mlflow.MlflowClient()
     experiments = [e.experiment_id for e in client.search_experiments(ViewType.ACTIVE_ONLY)]
     token = None
@@ -62,13 +62,13 @@ def find(
             return None
 
 
-def upstream(step: str, pipeline_id: str, flag: str) -> Run:
-    """The FINISHED run of a step in this pipeline.
+def upstream(step: str, pipeline_id: str, flag: str, **tags: str) -> Run:
+    """The FINISHED run of a step in this pipeline, with these tags.
 
     Raises:
         RetrainingError: If there is none; `flag` names the parameter that could say which.
     """
-    found = find(step, pipeline_id)
+    found = find(step, pipeline_id, **tags)
     if found is None:
         raise RetrainingError(
             f"no finished {step} run in pipeline {pipeline_id!r}",

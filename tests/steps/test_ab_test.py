@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts, load_dict, load_text
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
+from retraining import comparison, registry
 from retraining import description as descriptions
 from retraining.decision import Policy, decide
 
@@ -33,8 +35,8 @@ def scores_of(called: Called) -> pd.DataFrame:
     return pd.read_parquet(download_artifacts(f"runs:/{called.run_id}/scores.parquet"))
 
 
-def verdict_of(called: Called) -> dict[str, object]:
-    found: dict[str, object] = load_dict(f"runs:/{called.run_id}/verdict.json")
+def verdict_of(called: Called) -> dict[str, Any]:
+    found: dict[str, Any] = load_dict(f"runs:/{called.run_id}/verdict.json")
     return found
 
 
@@ -65,12 +67,87 @@ def test_verdict_is_that_of_the_logged_scores(cycle: Cycle) -> None:
     )
 
     assert set(PROMISED) <= set(found)
-    assert found == json.loads(json.dumps(expected.to_mapping()))
-    assert cycle.tested.tags["verdict"] == expected.verdict
-    assert cycle.tested.tags["verdict.reasons"] == " ".join(expected.reasons)
-    assert f"ab_test: {expected.verdict}: auroc {expected.champion:.4f}" in cycle.tested.out
+    told = json.loads(json.dumps(expected.to_mapping()))
+    beside = {"cross_check", "guardrails", "slices", "opinions", "maturities", "ledger", "reasons"}
+    beside |= {"alpha", "verdict", "minimum_detectable_effect", "rows_still_needed"}
+    beside |= {"positives_still_needed"}
+    assert {k: v for k, v in found.items() if k not in beside} == {
+        k: v for k, v in told.items() if k not in beside
+    }
+    assert cycle.tested.tags["verdict"] == found["verdict"]
+    assert cycle.tested.tags["verdict.reasons"] == " ".join(found["reasons"])
     assert cycle.tested.metrics["effect_size"] == expected.effect_size
     assert cycle.tested.metrics["pvalue"] == expected.pvalue
+    assert found["cross_check"]["n_rows"] == len(scores)
+    assert {part["name"] for part in found["slices"]} == {"is_weekend=0", "is_weekend=1"}
+    assert next(view["n_rows"] for view in found["maturities"]) == len(scores)
+
+
+def test_a_test_is_charged_to_the_ledger_of_its_model_once(call: Call, cycle: Cycle) -> None:
+    entries = registry.tests_of("fraud")
+    assert len(entries) == 1
+    assert entries[0].test == cycle.tested.tags["identity"]
+    assert entries[0].alpha == verdict_of(cycle.tested)["alpha"]
+    assert entries[0].fingerprint == cycle.prepared.tags["fingerprint.holdout"]
+    assert verdict_of(cycle.tested)["ledger"]["n_tests"] == 0
+
+    repeated = call("ab_test", pipeline_id="other", data=cycle.prepared.run_id)
+    assert registry.tests_of("fraud")[0].alpha == entries[0].alpha
+    other = call("ab_test", data=cycle.prepared.run_id, metric="brier")
+    assert len(registry.tests_of("fraud")) > len(entries)
+    assert verdict_of(other)["ledger"]["n_holdout_tests"] >= 1
+    assert repeated.tags["verdict.binding"] == "true"
+
+
+def test_without_register_nothing_is_charged_and_nothing_can_follow(
+    call: Call, cycle: Cycle, aliases: Callable[[], dict[str, str]]
+) -> None:
+    made = call("ab_test", register="false")
+    assert len(registry.tests_of("fraud")) == 1
+    assert "verdict.binding" not in made.tags
+    assert verdict_of(made)["ledger"] is None
+    assert "without consequence" in call("promote", verdict_run=made.run_id).refusal
+    assert aliases() == {"champion": "1", "challenger": "2"}
+
+
+def test_a_holdout_that_was_looked_at_is_refused_where_only_fresh_ones_count(
+    call: Call, cycle: Cycle, tmp_path: Path
+) -> None:
+    description = yaml.safe_load(cycle.description.read_text())
+    description["gate"]["memory"] = "fresh_holdout_only"
+    path = tmp_path / "strict.yaml"
+    path.write_text(yaml.safe_dump(description, sort_keys=False))
+    prepared = call("preprocess", dataset=path)
+    refused = call("ab_test", data=prepared.run_id).refusal
+    assert "was tested before" in refused
+    assert "prepare a holdout of later days" in refused
+
+
+def test_replay_judges_the_same_scores_without_spark(
+    call: Call, cycle: Cycle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_spark(*_: object) -> None:
+        raise AssertionError("Spark was asked for")
+
+    monkeypatch.setattr("ab_test.open_session", no_spark)
+    same = call("ab_test", replay=cycle.tested.run_id)
+    first = verdict_of(cycle.tested)
+    for name in ("effect_size", "ci_lower", "ci_upper", "pvalue", "n_rows", "slices", "maturities"):
+        assert verdict_of(same)[name] == first[name]
+    assert same.tags["scores_uri"] == f"runs:/{cycle.tested.run_id}/scores.parquet"
+    assert "verdict.binding" not in same.tags
+    assert len(registry.tests_of("fraud")) == 1
+
+    strict = verdict_of(call("ab_test", replay=same.run_id, alpha=0.001, metric="auprc"))
+    assert (strict["alpha"], strict["metric"], strict["strategy"]) == (0.001, "auprc", "influence")
+    weekend = verdict_of(call("ab_test", replay=cycle.tested.run_id, slice="is_weekend=1"))
+    (part,) = (part for part in first["slices"] if part["name"] == "is_weekend=1")
+    assert weekend["n_rows"] == part["n_rows"]
+    legacy = call("ab_test", replay=cycle.tested.run_id, strategy="subsample_ttest")
+    assert verdict_of(legacy)["verdict"] != "promote"
+    assert {"pvalue_ttest", "p_shapiro_init", "p_shapiro_tuned"} <= set(legacy.metrics)
+    kept = {file.path for file in MlflowClient().list_artifacts(legacy.run_id)}
+    assert {"scores_init.csv", "scores_tuned.csv"} <= kept
 
 
 def test_every_row_of_the_holdout_is_scored_by_both(cycle: Cycle) -> None:
@@ -175,6 +252,50 @@ def test_table_of_scores_is_compared_by_weight_and_unit(call: Call, tmp_path: Pa
     assert "report.html" in {file.path for file in MlflowClient().list_artifacts(made.run_id)}
 
 
+@pytest.mark.parametrize("metric", ["auroc", "log_loss"])
+def test_more_rows_than_the_driver_takes_are_counted_by_spark(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str
+) -> None:
+    table = rows(4000).assign(city=np.arange(4000) % 2)
+    table.to_parquet(tmp_path / "scores.parquet")
+    exact = verdict_of(call("ab_test", scores=tmp_path / "scores.parquet", metric=metric))
+    monkeypatch.setattr(comparison, "EXACT_ROWS", 100)
+    made = call("ab_test", scores=tmp_path / "scores.parquet", metric=metric)
+    found = verdict_of(made)
+    assert found["verdict"] == exact["verdict"]
+    assert abs(found["effect_size"] - exact["effect_size"]) <= found["error_bound"] + 1e-8
+    assert found["standard_error"] == pytest.approx(exact["standard_error"], rel=0.02)
+    for name in ("n_rows", "n_positives", "n_units"):
+        assert found[name] == exact[name]
+    assert {part["name"] for part in found["slices"]} == {"city=0", "city=1"}
+    assert made.tags["scores_uri"] == str(tmp_path / "scores.parquet")
+
+    again = call("ab_test", replay=made.run_id, slice="city=1", metric=metric)
+    (part,) = (part for part in exact["slices"] if part["name"] == "city=1")
+    assert verdict_of(again)["n_rows"] == part["n_rows"]
+    assert verdict_of(again)["effect_size"] == pytest.approx(part["effect_size"], abs=1e-3)
+    refused = call("ab_test", replay=made.run_id, strategy="subsample_ttest").refusal
+    assert "draws single rows, and these were put into cells" in refused
+    assert "names no slice" in call("ab_test", replay=made.run_id, slice="town=1").refusal
+
+
+def test_a_large_holdout_is_scored_into_a_folder_of_its_own(
+    call: Call, cycle: Cycle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "EXACT_ROWS", 100)
+    made = call("ab_test", register="false")
+    exact, found = verdict_of(cycle.tested), verdict_of(made)
+    kept = pd.read_parquet(made.tags["scores_uri"].removeprefix("file:"))
+    scores = scores_of(cycle.tested)
+    assert len(kept) == len(scores)
+    assert sorted(kept["challenger"]) == sorted(scores["challenger"])
+    assert abs(found["effect_size"] - exact["effect_size"]) <= found["error_bound"] + 1e-12
+    assert found["n_units"] == exact["n_units"]
+    assert made.metrics["champion_precision_at_100"] == pytest.approx(
+        cycle.tested.metrics["champion_precision_at_100"]
+    )
+
+
 def test_order_of_the_rows_decides_nothing(call: Call, tmp_path: Path) -> None:
     table = rows(400).drop(columns="unit")
     found = []
@@ -184,7 +305,7 @@ def test_order_of_the_rows_decides_nothing(call: Call, tmp_path: Path) -> None:
         found.append(verdict_of(call("ab_test", scores=path, metric="brier")))
 
     assert found[0] == found[1]
-    assert (found[0]["metric"], found[0]["strategy"]) == ("brier", "paired_bootstrap")
+    assert (found[0]["metric"], found[0]["strategy"]) == ("brier", "influence")
 
 
 def test_scores_need_not_be_probabilities_for_auroc(call: Call, tmp_path: Path) -> None:
@@ -225,7 +346,7 @@ def test_equal_scores_keep_the_champion(call: Call, tmp_path: Path) -> None:
         ({"unit": None}, "unit is missing in 1 rows"),
         ({"champion": "high"}, "champion is not numeric"),
         ({"label": "all 0"}, "label holds no row of class 1"),
-        ({"label": "no rows"}, "has 0 rows: give 1 to 20,000,000 rows"),
+        ({"label": "no rows"}, "has no rows: give a table with rows"),
     ],
 )
 def test_bad_tables_of_scores_are_refused_in_one_line(
@@ -265,13 +386,17 @@ def test_bad_tables_of_scores_are_refused_in_one_line(
         ({"alpha": "nan"}, "policy alpha is nan"),
         ({"min_effect_size": -1}, "policy min_effect_size is -1.0"),
         ({"metric": "brier", "strategy": "delong"}, "strategy delong needs auroc"),
+        ({"replay": "0" * 32}, "is no run of sqlite"),
+        ({"replay": "{prepared}"}, "kept no scores: give the id of a finished ab_test run"),
+        ({"replay": "{tested}", "slice": "city=Oslo"}, "slice='city=Oslo' is none of these rows"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(
-    call: Call, tmp_path: Path, told: dict[str, object], phrase: str
+    call: Call, cycle: Cycle, tmp_path: Path, told: dict[str, object], phrase: str
 ) -> None:
     (tmp_path / "text.parquet").write_text("no parquet")
-    told = {name: str(value).format(here=tmp_path) for name, value in told.items()}
+    known = {"prepared": cycle.prepared.run_id, "tested": cycle.tested.run_id}
+    told = {name: str(value).format(here=tmp_path, **known) for name, value in told.items()}
 
     called = call("ab_test", **told)
 
@@ -287,6 +412,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(
         {"metric": "auc"},
         {"scores": "a.parquet", "champion": "models:/fraud/1"},
         {"scores": "a.parquet", "data": "/data"},
+        {"scores": "a.parquet", "replay": "0" * 32},
     ],
 )
 def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(

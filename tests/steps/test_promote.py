@@ -32,7 +32,13 @@ AFTER = {"champion": "2", "previous_champion": "1"}
 def make_verdict(cycle: Cycle) -> MakeVerdict:
     """Write the run of an ab_test by hand and return its id."""
 
-    def make(verdict: str = "promote", *, age_days: float = 0, status: str = "FINISHED") -> str:
+    def make(
+        verdict: str = "promote",
+        *,
+        age_days: float = 0,
+        status: str = "FINISHED",
+        binding: bool = True,
+    ) -> str:
         client = MlflowClient()
         experiment = client.get_experiment_by_name("tests")
         assert experiment is not None
@@ -43,6 +49,7 @@ def make_verdict(cycle: Cycle) -> MakeVerdict:
             "input.challenger": "models:/fraud/2",
             "input.data": cycle.data_uri,
             "verdict": verdict,
+            "verdict.binding": "true" if binding else "",
         }
         run = client.create_run(experiment.experiment_id, tags={k: v for k, v in told.items() if v})
         ended = int((time.time() - 86_400 * age_days) * 1000)
@@ -323,6 +330,7 @@ def test_rollback_finds_the_model_though_the_newest_was_not_registered(
         ({"verdict_run": "{running}"}, "is RUNNING and gave no verdict"),
         ({"verdict_run": "{failed}"}, "is FAILED and gave no verdict: run ab_test again"),
         ({"verdict_run": "{fine}", "model_name": "other"}, "is on fraud, not on other"),
+        ({"verdict_run": "{free}"}, "compared without consequence: run ab_test with register=true"),
         ({"pipeline_id": "p0"}, "no finished ab_test run in pipeline 'p0'"),
     ],
 )
@@ -339,6 +347,7 @@ def test_what_is_no_verdict_is_refused_in_one_line(
         "running": make_verdict("", status="RUNNING"),
         "failed": make_verdict("promote", status="FAILED"),
         "fine": make_verdict("promote"),
+        "free": make_verdict("promote", binding=False),
     }
     told = {name: value.format_map(runs) for name, value in told.items()}
 
