@@ -24,6 +24,9 @@ Resample = Literal["row", "stratified"]
 Interval = Literal["percentile", "bca"]
 
 BATCH_CELLS: Final = 2**18  # weights held at a time: 2 MB; one resample may exceed it
+# Rows times resamples that take some seconds of two cores.
+COMPILED: Final = 2_000_000_000
+WEIGHED: Final = 100_000_000
 
 
 def replicates(
@@ -45,8 +48,7 @@ def replicates(
             were sampled by class; units are drawn whole either way.
     """
     sign = 1 if metric.greater_is_better else -1
-    # Classes drawn to their whole weight have the same area: it averages over pairs of both.
-    if metric.name == "auroc" and _is_weighted_by_label(rows):
+    if _is_compiled(rows, metric):
         champion, challenger = rows.scores
         effects = auroc_effects(
             rows.label, champion, challenger, unit=rows.unit, n_resamples=n_resamples, rng=rng
@@ -55,6 +57,13 @@ def replicates(
         effects = sign * _weighted_effects(rows, metric, n_resamples, rng, resample)
     defined: Floats = effects[~np.isnan(effects)]
     return defined
+
+
+def affordable(rows: Rows, metric: Metric, n_resamples: int) -> int:
+    """As many of these resamples as take some seconds."""
+    return min(
+        n_resamples, (COMPILED if _is_compiled(rows, metric) else WEIGHED) // rows.label.size
+    )
 
 
 def _weighted_effects(
@@ -83,10 +92,14 @@ def _weighted_effects(
     return effects
 
 
-def _is_weighted_by_label(rows: Rows) -> bool:
-    """Whether rows of one class weigh the same, which the area under the ROC curve cannot see."""
+def _is_compiled(rows: Rows, metric: Metric) -> bool:
+    """Whether this is the area under the ROC curve, and rows of one class weigh the same.
+
+    It averages over pairs of both classes, so that it cannot see how much a whole class weighs.
+    """
     sides = (rows.weight[rows.label], rows.weight[~rows.label])
-    return rows.size is None and all(np.all(side == side[0]) for side in sides)
+    alike = all(np.all(side == side[0]) for side in sides)
+    return metric.name == "auroc" and rows.size is None and alike
 
 
 def interval_ends(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from retraining import guardrails, metrics, paired, power, selftest, slices
+from retraining import bootstrap, guardrails, metrics, paired, power, selftest, slices
 from retraining.finding import Finding
 from retraining.finding import judge as judge_result
 from retraining.policy import Policy, Strategy
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Evidence", "Judgement", "Outcome", "Policy", "Strategy", "Verdict", "decide", "judge"]
 
 NOTHING: Final[Mapping[str, Rows]] = MappingProxyType({})
-OPINION_ROWS: Final = 200_000  # all strategies together take some seconds on so many
+OPINION_ROWS: Final = 100_000  # all strategies together take some ten seconds on so many
 NOT_CHECKED: Final = (None, np.empty(0))
-RESAMPLED_ROWS: Final = 2_000_000_000  # rows times resamples of the cross-check: seconds on 2 cores
 
 
 class Evidence(NamedTuple):
@@ -214,10 +213,10 @@ def _cross_check(
     rows: Rows, policy: Policy, rng: np.random.Generator
 ) -> tuple[PairedResult | None, Floats]:
     """The bootstrap of the same effect, with fewer resamples, or none, where rows are many."""
-    n_resamples = min(policy.n_resamples, RESAMPLED_ROWS // rows.label.size)
+    metric = policy.chosen_metric
+    n_resamples = bootstrap.affordable(rows, metric, policy.n_resamples)
     if n_resamples < paired.MINIMUM_RESAMPLES:
         return NOT_CHECKED
-    metric = policy.chosen_metric
     effects = paired.replicates(
         rows, metric, n_resamples=n_resamples, rng=rng, resample=policy.resample
     )

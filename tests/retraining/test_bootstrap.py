@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from retraining import bootstrap
-from retraining.bootstrap import interval_ends, replicates
+from retraining.bootstrap import affordable, interval_ends, replicates
 from retraining.errors import RetrainingError
 from retraining.metrics import METRICS
 from retraining.paired import (
@@ -324,3 +324,16 @@ def test_replicates_are_the_resamples_of_the_interval() -> None:
         np.quantile(effects, [0.025, 0.975], method="weibull")
     )
     assert result.standard_error == np.std(effects, ddof=1)
+
+
+def test_many_rows_get_as_many_resamples_as_take_some_seconds() -> None:
+    """Weights that differ within a class cannot go through the compiled loop."""
+    n_rows = 1_000_000
+    label = np.arange(n_rows) % 2 == 0
+    scores = {"champion": np.linspace(0, 1, n_rows), "challenger": np.linspace(1, 0, n_rows)}
+    plain = check_rows(label, scores)
+    weighted = check_rows(label, scores, weight=np.linspace(1, 2, n_rows))
+    assert affordable(plain, METRICS["auroc"], 1000) == 1000
+    assert affordable(plain, METRICS["auroc"], 10_000) == 2000
+    assert affordable(weighted, METRICS["auroc"], 1000) == 100
+    assert affordable(plain, METRICS["brier"], 1000) == 100

@@ -230,7 +230,7 @@ def test_rows_that_a_model_was_selected_on_are_left_out(call: Call, cycle: Cycle
 
 
 def test_table_of_scores_is_compared_by_weight_and_unit(call: Call, tmp_path: Path) -> None:
-    table = rows()
+    table = rows().assign(claim=range(1000))
     table.to_parquet(tmp_path / "scores.parquet")
     made = call("ab_test", scores=tmp_path / "scores.parquet", alpha=0.01)
     expected = decide(
@@ -249,6 +249,8 @@ def test_table_of_scores_is_compared_by_weight_and_unit(call: Call, tmp_path: Pa
     auroc = roc_auc_score(table["label"], table["champion"], sample_weight=table["weight"])
     assert made.metrics["champion_auroc"] == pytest.approx(auroc, rel=1e-12)
     assert len(scores_of(made)) == len(table)
+    report = load_text(f"runs:/{made.run_id}/report.html")
+    assert "<dt>columns with too many values for slices</dt><dd>claim</dd>" in report
     assert "report.html" in {file.path for file in MlflowClient().list_artifacts(made.run_id)}
 
 
