@@ -166,10 +166,13 @@ def _log(
     verdict, table = judgement.verdict, found.comparison
     numbers = verdict.to_mapping()
     mlflow.log_dict(numbers, "verdict.json")
-    mlflow.log_dict(dataclasses.asdict(found.policy), "policy.json")
+    # With the alpha that the ledger left, so that a replay asks the same.
+    used = dataclasses.replace(found.policy, alpha=verdict.alpha)
+    mlflow.log_dict(dataclasses.asdict(used), "policy.json")
     measured = {k: float(v) for k, v in numbers.items() if isinstance(v, int | float)}
     counts = {"n_holdout": table.n_holdout, "n_excluded": table.n_excluded}
     values = evidence.metric_values(judged)
+    values |= {f"{role}_{verdict.metric}": getattr(verdict, role) for role in comparison.ROLES}
     mlflow.log_metrics(
         {**measured, **counts, **values, **table.unit_precision, **judgement.measured}
     )

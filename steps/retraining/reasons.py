@@ -64,10 +64,16 @@ def _finding(verdict: Verdict) -> str:
 
 
 def _budget(verdict: Verdict, ledger: Spending) -> str:
+    budget = f"the {number(ledger.budget or 0.0)} that false promotions may take in a year"
+    if not ledger.n_tests:
+        return (
+            f"This is the first test of the model in 365 days; of {budget} it may use "
+            f"{number(verdict.alpha)}."
+        )
+    tests = f"{ledger.n_tests} tests" if ledger.n_tests > 1 else "One test"
     return (
-        f"{ledger.n_tests} tests of this model in the last 365 days have used "
-        f"{number(ledger.spent)} of the {number(ledger.budget or 0.0)} that false promotions may "
-        f"take in a year; this one may use {number(verdict.alpha)}."
+        f"{tests} of this model in the last 365 days used {number(ledger.spent)} of {budget}; this "
+        f"one may use {number(verdict.alpha)}."
     )
 
 

@@ -241,7 +241,7 @@ def test_the_ledger_decides_what_alpha_is_left() -> None:
     assert free.verdict == "promote"
     assert 0.00001 < free.pvalue < 0.05
     assert (bound.verdict, bound.alpha, bound.ledger) == ("inconclusive", 0.00001, spending)
-    assert bound.reasons[1].startswith("3 tests of this model in the last 365 days have used 0.1 ")
+    assert bound.reasons[1].startswith("3 tests of this model in the last 365 days used 0.1 ")
 
 
 def test_what_cells_can_hide_is_held_against_the_challenger() -> None:

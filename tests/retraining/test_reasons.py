@@ -89,8 +89,13 @@ def test_explain_verdict_tells_what_a_promotion_could_not_judge() -> None:
 def test_explain_verdict_says_what_the_ledger_leaves() -> None:
     ledger = Spending("spending", 0.01, 4, 0, 0.12, 0.2, 0.07, ())
     assert explain_verdict(replace(VERDICT, ledger=ledger))[1] == (
-        "4 tests of this model in the last 365 days have used 0.12 of the 0.2 that false "
-        "promotions may take in a year; this one may use 0.01."
+        "4 tests of this model in the last 365 days used 0.12 of the 0.2 that false promotions may "
+        "take in a year; this one may use 0.01."
+    )
+    first = ledger._replace(n_tests=0, spent=0.0)
+    assert explain_verdict(replace(VERDICT, ledger=first))[1] == (
+        "This is the first test of the model in 365 days; of the 0.2 that false promotions may "
+        "take in a year it may use 0.01."
     )
 
 

@@ -132,7 +132,8 @@ def test_replay_judges_the_same_scores_without_spark(
     monkeypatch.setattr("ab_test.open_session", no_spark)
     same = call("ab_test", replay=cycle.tested.run_id)
     first = verdict_of(cycle.tested)
-    for name in ("effect_size", "ci_lower", "ci_upper", "pvalue", "n_rows", "slices", "maturities"):
+    same_as_before = ("verdict", "alpha", "effect_size", "ci_lower", "ci_upper", "pvalue", "n_rows")
+    for name in (*same_as_before, "slices", "maturities"):
         assert verdict_of(same)[name] == first[name]
     assert same.tags["scores_uri"] == f"runs:/{cycle.tested.run_id}/scores.parquet"
     assert "verdict.binding" not in same.tags
