@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # may differ. A different model or different rows differ by far more.
 RELATIVE_TOLERANCE = 1e-9
 
-_COMPARED_TAGS = ("fingerprint.", "result.outcome", "verdict")
+_COMPARED_TAGS = ("result.outcome", "verdict")  # reasons also tell what the ledger left
 
 
 class Difference(NamedTuple):
@@ -76,7 +76,8 @@ def table(differences: list[Difference]) -> str:
 
 
 def _compared_tags(run: Run) -> dict[str, str]:
-    return {k: v for k, v in run.data.tags.items() if k.startswith(_COMPARED_TAGS)}
+    tags = run.data.tags.items()
+    return {k: v for k, v in tags if k in _COMPARED_TAGS or k.startswith("fingerprint.")}
 
 
 def _same(before: object, after: object) -> bool:

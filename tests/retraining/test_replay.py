@@ -71,12 +71,17 @@ def test_compare_ignores_pins_durations_and_other_tags() -> None:
     original = make_run(
         {"data": "''", "register": "true", "pipeline_id": "a"},
         {"duration_seconds": 3.0},
-        {"pinned": pinned, "result.summary": "one", "mlflow.runName": "a"},
+        {
+            "pinned": pinned,
+            "verdict.binding": "true",
+            "verdict.reasons": "x",
+            "mlflow.runName": "a",
+        },
     )
     again = make_run(
         {"data": "'run 1'", "register": "false", "pipeline_id": "b"},
         {"duration_seconds": 9.0},
-        {"result.summary": "other", "mlflow.runName": "b"},
+        {"verdict.reasons": "y", "mlflow.runName": "b"},
     )
 
     assert replay.compare(original, again) == []
