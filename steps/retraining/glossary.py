@@ -118,7 +118,9 @@ _PARTS: Final = {
     "five should be of class 1.",
     "leak": "Whether the gain is too good to be true, as it is when a model has seen the answers.",
     "scores": "Whether the scores themselves look sound.",
-    "self_test": "Whether the test stays silent on two models that are known to be equal.",
+    "self_test": "Whether the gate is right where the truth is known: the champion against itself "
+    "has no effect, and of two models made from it that know the label or its opposite in 30% of "
+    "the rows, the better wins and the worse loses.",
 }
 _WORDS: Final = {
     "class 1": "The rows that the models look for, for example fraud; all others are class 0.",

@@ -102,6 +102,7 @@ def render(
 def _draw(
     verdict: Verdict, rows: Rows, effects: Floats | None, names: tuple[str, str]
 ) -> dict[str, Markup | None]:
+    names = summary.shorten_name(names[0]), summary.shorten_name(names[1])
     roc, precision_recall = curves.draw_ranking(rows, names)
     return {
         "effect": pictures.draw_effect(verdict),

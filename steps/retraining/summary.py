@@ -83,9 +83,16 @@ def align(effect: float, lower: float, upper: float) -> tuple[str, str, str]:
     return f"{effect:+.{decimals}f}", f"{lower:+.{decimals}f}", f"{upper:+.{decimals}f}"
 
 
+def shorten_name(name: str) -> str:
+    """At most 30 characters, without the middle: the version stands at the end."""
+    name = " ".join(name.split())
+    half = LONGEST_NAME // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
+
+
 def line(verdict: Verdict, names: tuple[str, str] = ("champion", "challenger")) -> str:
     """One line of plain text, under 200 characters: what was decided, and on what."""
-    old, new = (_shorten(" ".join(name.split()), LONGEST_NAME) for name in names)
+    old, new = map(shorten_name, names)
     effect, lower, upper = align(verdict.effect_size, verdict.ci_lower, verdict.ci_upper)
     text = (
         f"{verdict.verdict}: {new} against {old}, {verdict.metric} {verdict.champion:.4f} -> "

@@ -221,6 +221,17 @@ def test_report_escapes_what_callers_say() -> None:
     assert page.text.count(evil) >= 12
 
 
+def test_report_draws_models_of_long_names_and_tells_them_apart() -> None:
+    """Drawn in full they would leave no room for the axes, of which matplotlib warns."""
+    sample = make_sample("promote")
+    names = (f"{'long_' * 40} version 3", f"{'long_' * 40} version 4")
+    page = Page(render(sample.verdict, sample.rows, facts={}, names=names))
+    assert names[0] in page.text
+    pictures = " ".join(page.values("svg", "aria-label"))
+    assert all(text in pictures for text in ("_ version 3", "_ version 4"))
+    assert max(map(len, pictures.split())) < 40
+
+
 def test_report_links_only_addresses_that_cannot_run() -> None:
     sample = make_sample("promote")
     links = {

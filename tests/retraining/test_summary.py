@@ -86,6 +86,12 @@ def test_line_is_short_and_plain(outcome: Outcome) -> None:
     assert told.isprintable()
 
 
+def test_line_tells_long_names_apart_by_their_ends() -> None:
+    names = ("card_payments_fraud_detection version 3", "card_payments_fraud_detection version 4")
+    told = line(make_sample("promote").verdict, names)
+    assert told.startswith("promote: card_payments_…ction version 4 against card_payments_…ction v")
+
+
 def test_line_holds_the_numbers_and_failed_guardrails() -> None:
     verdict = make_sample("inconclusive").verdict
     told = line(verdict, NAMES)
