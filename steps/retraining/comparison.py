@@ -98,13 +98,13 @@ def score_holdout(
         storage.move(spark, draft, folder)
         kept = spark.read.parquet(folder)
         found = Comparison(kept, folder, description.slices, kept.count(), n_holdout, 0, {})
+    precision = _unit_precision(kept, description) if found.n_rows else {}
+    kept.unpersist()
     if not found.n_rows:
         raise RetrainingError(
             f"all {n_holdout:,} rows of the holdout were used to train a model",
             "run preprocess on newer data",
         )
-    precision = _unit_precision(kept, description)
-    kept.unpersist()
     if isinstance(found.scores, pd.DataFrame):
         found = found._replace(scores=found.scores.drop(columns=_INVESTIGATED, errors="ignore"))
     return found._replace(n_excluded=n_holdout - found.n_rows, unit_precision=precision)

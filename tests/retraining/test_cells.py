@@ -74,8 +74,11 @@ def tables() -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def frames(spark: SparkSession, tables: dict[str, pd.DataFrame]) -> dict[str, DataFrame]:
-    return {name: spark.createDataFrame(table).cache() for name, table in tables.items()}
+def frames(spark: SparkSession, tables: dict[str, pd.DataFrame]) -> Iterator[dict[str, DataFrame]]:
+    made = {name: spark.createDataFrame(table).cache() for name, table in tables.items()}
+    yield made
+    for frame in made.values():
+        frame.unpersist()
 
 
 def exact(table: pd.DataFrame, metric: str, *, weight: bool, unit: bool) -> PairedResult:
@@ -111,13 +114,18 @@ def assert_agrees(found: Aggregate, wanted: PairedResult, *, within: float = 0.0
     assert result.ci_upper >= wanted.ci_upper - tolerance
 
 
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    ("table", "metric"),
+    [
+        (table, name)
+        for table in TABLES
+        for name, metric in METRICS.items()
+        if table != "margins" or not metric.of_probabilities
+    ],
+)
 def test_cells_agree_with_single_rows(
     frames: dict[str, DataFrame], tables: dict[str, pd.DataFrame], table: str, metric: str
 ) -> None:
-    if table == "margins" and METRICS[metric].of_probabilities:
-        pytest.skip("no probabilities")
     found = aggregate(frames[table], metric)
     # Only rows near its border move a recall, and ties of a cell hide some of them.
     within = {"recall_at_capacity": 0.1, "auprc": 0.03}.get(metric, 0.01)
@@ -160,6 +168,7 @@ def test_partitions_change_no_digit(frames: dict[str, DataFrame], metric: str) -
     results = [
         cells.aggregate(frame.repartition(n), metric=METRICS[metric]).compare() for n in (2, 200)
     ]
+    frame.unpersist()
     assert results[0] == results[1]
 
 
@@ -171,6 +180,7 @@ def test_partitions_change_weighted_sums_by_rounding_alone(
         cells.aggregate(frame.repartition(n), metric=METRICS["auroc"], weight=True, unit=True)
         for n in (2, 200)
     )
+    frame.unpersist()
     assert many.compare() == pytest.approx(two.compare(), rel=1e-10)
 
 
