@@ -45,14 +45,17 @@ if TYPE_CHECKING:
     from retraining.contest import Contest
 
 _SHARE = options.Optional(click.FloatRange(0, 1, min_open=True, max_open=True))
-_MODEL = "Model URI. Empty: the alias of that name."
 
 
 @click.command(cls=options.StepCommand)
 @options.data
 @options.model_name
-@options.option("--champion", _MODEL, type=options.STRING)
-@options.option("--challenger", _MODEL, type=options.STRING)
+@options.option("--champion", "Model URI. Empty: the alias champion.", type=options.STRING)
+@options.option(
+    "--challenger",
+    "Model URI. Empty: what tune made in the pipeline that is named, else the alias challenger.",
+    type=options.STRING,
+)
 @options.option(
     "--scores",
     "Parquet with label, champion, challenger[, weight, unit, day, slice columns]: compared "
@@ -145,6 +148,9 @@ def compare(
             found = contest.of_models(run, spark, *told, overrides, binding=binding)
         if found is None:
             return
+        if not found.comparison.n_rows:
+            _conclude_nothing(run, found)
+            return
         judged = evidence.gather(found.comparison, found.policy, slice)
     judgement = decision.judge(
         judged, found.policy, ledger=found.spending, rng=np.random.default_rng(seed)
@@ -155,6 +161,17 @@ def compare(
     if register:
         _record(run, found, judgement.verdict)
     run.summary = summary.line(judgement.verdict, found.names)
+
+
+def _conclude_nothing(run: lineage.StepRun, found: Contest) -> None:
+    """Say that no row is left to compare on: a cycle of the past has met a later champion."""
+    n_holdout = found.comparison.n_holdout
+    reason = f"All {n_holdout:,} rows of the holdout were used to train one of the models."
+    mlflow.log_metrics({"n_rows": 0, "n_holdout": n_holdout, "n_excluded": n_holdout})
+    mlflow.set_tags({"verdict": "inconclusive", "verdict.reasons": reason})
+    if found.test is not None:
+        mlflow.set_tag("verdict.binding", "true")
+    run.summary = f"{' against '.join(reversed(found.names))}: inconclusive. {reason}"
 
 
 def _log(

@@ -65,6 +65,8 @@ def score_holdout(
 ) -> Comparison:
     """Let both models score the rows of the holdout that neither has seen, in one pass.
 
+    None may be left: a champion of later data has seen all of an older holdout.
+
     Args:
         spark: The session.
         manifest: Of the prepared data.
@@ -74,7 +76,7 @@ def score_holdout(
         folder: Where scores are written if they are too many for the driver; it must not exist.
 
     Raises:
-        RetrainingError: If no row is left, or the data that a model was trained on cannot be read.
+        RetrainingError: If the data that a model was trained on cannot be read.
     """
     n_holdout = manifest.splits["holdout"].n_rows
     holdout = dataset.read_split(spark, manifest, "holdout")
@@ -100,11 +102,6 @@ def score_holdout(
         found = Comparison(kept, folder, description.slices, kept.count(), n_holdout, 0, {})
     precision = _unit_precision(kept, description) if found.n_rows else {}
     kept.unpersist()
-    if not found.n_rows:
-        raise RetrainingError(
-            f"all {n_holdout:,} rows of the holdout were used to train a model",
-            "run preprocess on newer data",
-        )
     if isinstance(found.scores, pd.DataFrame):
         found = found._replace(scores=found.scores.drop(columns=_INVESTIGATED, errors="ignore"))
     return found._replace(n_excluded=n_holdout - found.n_rows, unit_precision=precision)

@@ -78,16 +78,7 @@ def of_models(
     description = manifest.describe()
     policy = choose_policy(description.gate, overrides)
     name = model_name or description.name
-    uris = {
-        "champion": champion or f"models:/{name}@{registry.CHAMPION}",
-        "challenger": challenger or f"models:/{name}@{registry.CHALLENGER}",
-    }
-    exact = {role: registry.exact_uri(uri) for role, uri in uris.items()}
-    if exact["champion"] == exact["challenger"]:
-        raise RetrainingError(
-            f"champion and challenger are both {exact['champion']}",
-            "run tune to get a challenger, or name another model",
-        )
+    exact = _choose(run, name, champion, challenger)
     for role, uri in exact.items():
         run.use(role, uri, registry.version_at(uri).run_id)
     run.pin(**exact)
@@ -120,6 +111,37 @@ def of_models(
     }
     names = tuple(f"{v.version.name} version {v.version.version}" for v in versions.values())
     return Contest(table, policy, facts, names, versions, test, spending)  # type: ignore[arg-type]
+
+
+def _choose(
+    run: lineage.StepRun, name: str, champion: str | None, challenger: str | None
+) -> dict[str, str]:
+    """The two versions to compare, as told; else those of the named cycle; else the aliases.
+
+    In a cycle that was named, the challenger is what its tune made, whoever has the alias by now;
+    and where the verdict of the cycle has made that the champion already, it meets the one before,
+    so that a repetition finds the test that was made.
+    """
+    made = run.parameters.get("pipeline_id") and runs.find(
+        "tune", run.pipeline_id, registered="true", model_name=name
+    )
+    if made and not challenger:
+        challenger = f"models:/{name}/{made.data.tags['model_version']}"
+    first = registry.version_at(champion or f"models:/{name}@{registry.CHAMPION}")
+    second = registry.version_at(challenger or f"models:/{name}@{registry.CHALLENGER}")
+    before = first.tags.get("champion.moved_from")
+    same = (first.name, str(first.version)) == (second.name, str(second.version))
+    if same and made and before and not champion:
+        first = registry.version_at(f"models:/{name}/{before}")
+    elif same:
+        raise RetrainingError(
+            f"champion and challenger are both models:/{first.name}/{first.version}",
+            "run tune to get a challenger, or name another model",
+        )
+    return {
+        role: f"models:/{version.name}/{version.version}"
+        for role, version in zip(ROLES, (first, second), strict=True)
+    }
 
 
 def of_scores(

@@ -16,6 +16,7 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from retraining import comparison, registry
 from retraining import description as descriptions
 from retraining.decision import Policy, decide
+from tests.steps.conftest import small_description
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -228,6 +229,58 @@ def test_rows_that_a_model_was_selected_on_are_left_out(call: Call, cycle: Cycle
     assert set(scores_of(made)["key"]) == unseen
     tags = MlflowClient().get_model_version("fraud", "2").tags
     assert tags["ab_test.run_id"] == cycle.tested.run_id
+
+
+def test_a_cycle_of_the_past_that_meets_a_later_champion_is_inconclusive(
+    call: Call, cycle: Cycle
+) -> None:
+    """Models that were fitted on all of the days have seen the holdout of some of them."""
+    days = {"train": "5 days", "gap": "1 day", "validation": "1 day", "holdout": "2 days"}
+    mapping = small_description()
+    mapping["label"]["delay"] = "1 day"
+    mapping["features"]["rolling"][1]["delay"] = "1 day"
+    mapping["split"] = {"by": "time", **days}
+    short = cycle.folder / "short.yaml"
+    short.write_text(yaml.safe_dump(mapping, sort_keys=False))
+    whole = call("preprocess", dataset=short, input=cycle.raw, pipeline_id="whole")
+    end = max(
+        pd.read_parquet(f"{whole.tags['dataset_uri'].removeprefix('file:')}/train").tx_datetime
+    )
+    call("train", pipeline_id="whole", model_name="late")
+    past = call(
+        "preprocess", dataset=short, input=cycle.raw, pipeline_id="past", as_of=f"{end:%Y-%m-%d}"
+    )
+    call("tune", pipeline_id="past", model_name="late")
+
+    tested = call("ab_test", pipeline_id="past", model_name="late")
+
+    assert tested.tags["verdict"] == "inconclusive"
+    rows = past.metrics["holdout_rows"]
+    assert f"All {rows:,.0f} rows of the holdout were used to train" in tested.out
+    assert tested.metrics["n_excluded"] == rows
+    assert registry.tests_of("late") == []
+    assert "stays champion: verdict inconclusive" in call("promote", pipeline_id="past").out
+
+
+def test_in_a_cycle_that_is_named_its_own_challenger_is_tested(call: Call, cycle: Cycle) -> None:
+    """Another cycle has given the alias to a version of its own meanwhile."""
+    third = MlflowClient().create_model_version("fraud", "models:/fraud/1", cycle.trained.run_id)
+    registry.challenge(third)
+
+    own = call("ab_test", pipeline_id=cycle.pipeline_id)
+    newest = call("ab_test", seed=8)
+
+    assert own.tags["reused_from"] == cycle.tested.run_id
+    assert newest.tags["input.challenger"] == f"models:/fraud/{third.version}"
+
+
+def test_after_its_promotion_a_cycle_finds_the_test_that_was_made(call: Call, cycle: Cycle) -> None:
+    record = {"why": f"verdict of run {cycle.tested.run_id}"}
+    registry.promote("fraud", "2", seen="1", record=record)
+
+    again = call("ab_test", pipeline_id=cycle.pipeline_id)
+
+    assert again.tags["reused_from"] == cycle.tested.run_id
 
 
 def test_table_of_scores_is_compared_by_weight_and_unit(call: Call, tmp_path: Path) -> None:
