@@ -6,14 +6,60 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from mlflow import MlflowClient
+
+from retraining import replay
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 
 Runner = Callable[..., str]
+# What chains that are compared are told differently, on purpose.
+_WHERE = {"pipeline_id", "data_root", "model_name", "spark_master"}
+
+
+class FirstChain(NamedTuple):
+    """A chain that later ones are compared with, which know their runs by their `pipeline_id`.
+
+    Attributes:
+        project: A clone with tracking store and data.
+        mlflow_run: Its runner.
+        raw: Folder of raw files.
+    """
+
+    project: Path
+    mlflow_run: Runner
+    raw: Path
+
+    @staticmethod
+    def parameters(name: str) -> dict[str, Any]:
+        """What keeps a chain apart from others of the store: its cycle and its models."""
+        return {"pipeline_id": name, "model_name": name}
+
+    @property
+    def client(self) -> MlflowClient:
+        """Of the tracking store."""
+        return MlflowClient(f"sqlite:///{self.project}/mlflow.db")
+
+    def run(self, step: str, pipeline_id: str = "first") -> Run:
+        """The one run of a step in a chain."""
+        wanted = f"tags.step = '{step}' and tags.pipeline_id = '{pipeline_id}'"
+        (run,) = self.client.search_runs(["0"], wanted)
+        return run
+
+    def differences(self, step: str, pipeline_id: str) -> list[replay.Difference]:
+        """How a step of another chain differs, as `reproduce` compares them."""
+        other = self.run(step, pipeline_id)
+        assert other.info.status == "FINISHED"
+        found = replay.compare(self.run(step), other)
+        return [d for d in found if d.kind != "parameter" or d.name not in _WHERE]
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -22,10 +68,8 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clone(folder: Path) -> Path:
     """The working tree as it is now, committed in a repository of its own."""
-    folder = tmp_path_factory.mktemp("project") / "retraining"
     listed = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     for name in listed:
         if (ROOT / name).is_file():
@@ -37,18 +81,26 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def mlflow_run(project: Path) -> Runner:
-    """Call `mlflow run . -e ENTRY_POINT -P ...` in the project and return what it printed."""
+def runner(project: Path) -> Runner:
+    """Call `mlflow run . -e ENTRY_POINT -P ...` in a project and return what it printed.
+
+    `variables` are more environment variables, and with `fails` it must end with an error.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
 
-    def run(entry_point: str, *, fails: bool = False, **parameters: str | int) -> str:
+    def run(
+        entry_point: str,
+        *,
+        fails: bool = False,
+        variables: Mapping[str, str] | None = None,
+        **parameters: str | int | Path,
+    ) -> str:
         told = [word for name, value in parameters.items() for word in ("-P", f"{name}={value}")]
         done = subprocess.run(
             ["mlflow", "run", ".", "--env-manager", "local", "-e", entry_point, *told],
             cwd=project,
-            env=environment,
+            env=environment | dict(variables or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -57,3 +109,28 @@ def mlflow_run(project: Path) -> Runner:
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone for the tests of a module."""
+    return clone(tmp_path_factory.mktemp("project") / "retraining")
+
+
+@pytest.fixture(scope="module")
+def mlflow_run(project: Path) -> Runner:
+    """A runner of the module's clone."""
+    return runner(project)
+
+
+@pytest.fixture(scope="session")
+def first(tmp_path_factory: pytest.TempPathFactory) -> FirstChain:
+    """A finished chain on this machine; others follow in its store, of the same raw files."""
+    folder = clone(tmp_path_factory.mktemp("first") / "retraining")
+    run = runner(folder)
+    run("simulate", customers=500, terminals=300)
+    chain = FirstChain(folder, run, folder / "data" / "raw" / "fraud")
+    # No Python can be started by Spark: the library has no use for one on executors.
+    told = chain.parameters("first") | {"data_root": folder / "data" / "first", "trials": 2}
+    run("main", input=chain.raw, variables={"PYSPARK_PYTHON": "/no/python"}, **told)
+    return chain
