@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import click
 import mlflow
 
-from retraining import inputs, lineage, options, projects
+from retraining import inputs, lineage, options, projects, server
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def summarise(pipeline_id: str, runs: dict[str, Run]) -> str:
         ("verdict", test.tags["verdict"]),
         ("because", test.tags["verdict.reasons"]),
         ("outcome", moved.tags["result.summary"]),
-        ("report", f"{runs['ab_test'].info.artifact_uri}/report.html"),
+        ("report", _link(runs["ab_test"], "report.html")),
     ]
     rows += [(f"run {step}", _link(run)) for step, run in runs.items()]
     width = max(len(name) for name, _ in rows) + 2
@@ -125,11 +125,13 @@ def _run_step(step: str, parameters: dict[str, str]) -> Run:
     return done
 
 
-def _link(run: Run) -> str:
-    uri = mlflow.get_tracking_uri()
+def _link(run: Run, artifact: str = "") -> str:
+    """Where to look at a run, or at one of its artifacts: on the server if there is one."""
+    uri = server.address()
     if uri.startswith("http"):
-        return f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-    return str(run.info.run_id)
+        page = f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        return f"{page}/artifacts/{artifact}" if artifact else page
+    return f"{run.info.artifact_uri}/{artifact}" if artifact else str(run.info.run_id)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlparse
@@ -10,7 +11,7 @@ from urllib.parse import urlparse
 import mlflow
 from mlflow.artifacts import download_artifacts
 
-from retraining import dataset, description, runs
+from retraining import dataset, description, runs, server
 from retraining.errors import RetrainingError
 from retraining.options import ROOT
 
@@ -127,7 +128,7 @@ def digest_told(told: str | None) -> str:
 def data_root(told: str | None) -> str:
     """Where data sets live: as told, else beside the SQLite store, else in the project."""
     if told:
-        return told if "://" in told else str(Path(told).absolute())
+        return told.rstrip("/") if "://" in told else str(Path(told).absolute())
     uri = urlparse(mlflow.get_tracking_uri())
     beside = Path(uri.path[1:]).parent if uri.scheme == "sqlite" else ROOT
     return str(beside.absolute() / "data")
@@ -156,6 +157,13 @@ def local_copy(source: str) -> str:
     return download(source) if source.startswith("runs:/") else source
 
 
+def paths_in(source: str | None) -> list[str]:
+    """What a source names: the paths in a local `.json` list, else itself; nothing for None."""
+    if source and source.endswith(".json") and Path(source).is_file():
+        return re.findall(r'"([^"]+)"', Path(source).read_text())
+    return [source] if source else []
+
+
 def digest_of(files: Iterable[RawFile]) -> str:
     """Digest of which files these are, by path, size and time of change."""
     listed = "\n".join(sorted(f"{f.path} {f.size} {f.modified}" for f in files))
@@ -171,7 +179,9 @@ def download(uri: str) -> str:
     try:
         return str(download_artifacts(artifact_uri=uri))
     except (mlflow.MlflowException, OSError) as error:
-        raise RetrainingError(f"{uri} cannot be read", "check run id and artifact") from error
+        raise server.fault(error) or RetrainingError(
+            f"{uri} cannot be read", "check run id and artifact"
+        ) from error
 
 
 def _is_run_id(text: str) -> bool:

@@ -24,13 +24,13 @@ from mlflow.data.spark_dataset_source import SparkDatasetSource
 from mlflow.entities import RunStatus
 from mlflow.types import ColSpec, Schema
 
-from retraining import code, runs
-from retraining.errors import RetrainingError
+from retraining import code, runs, server
 from retraining.options import ROOT, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from mlflow import ActiveRun
     from mlflow.entities import Run
 
     from retraining.description import Description
@@ -149,7 +149,7 @@ class StepRun:
         source = code.source(ROOT)
         given = {**self.parameters, **self._pinned}
         flags = " ".join(f"-P {key}={shlex.quote(value)}" for key, value in given.items() if value)
-        tracking_uri = code.without_credentials(mlflow.get_tracking_uri())
+        tracking_uri = server.address()
         folder = f"{ROOT.name}-{(source.commit or 'uncommitted')[:7]}"
         return (
             f"git clone {shlex.quote(source.url)} {folder}\n"
@@ -192,15 +192,31 @@ def open_step(
             chosen = told.get("pipeline_id") or (None if begins_cycle else runs.newest_cycle())
             run = StepRun(active.info.run_id, step, told, chosen or runs.new_pipeline_id())
             mlflow.set_tags({"mlflow.runName": step, "step": step, **_circumstances(run)})
+            # A project that is run by its git URL is named so, with a token if the URL has one.
+            if name := active.data.tags.get("mlflow.source.name"):
+                mlflow.set_tag("mlflow.source.name", code.without_credentials(name))
             mlflow.log_text(_environment(), "environment.txt")
             yield run
         except KeyboardInterrupt:
-            mlflow.end_run(RunStatus.to_string(RunStatus.KILLED))
+            server.hurry(retries=3)  # who asks to stop waits for some seconds only
+            _end(active, RunStatus.KILLED)
             raise
-        except RetrainingError as error:
-            mlflow.set_tags({"failure": str(error), "mlflow.note.content": f"Failed: {error}"})
+        except Exception as error:
+            if server.is_lost(error):
+                _end(active, RunStatus.FAILED)
+            elif expected := server.fault(error):
+                tags = {"failure": str(expected), "mlflow.note.content": f"Failed: {expected}"}
+                mlflow.set_tags(tags)
             raise
         mlflow.set_tags({"mlflow.note.content": run.note(), "result.summary": run.summary})
+
+
+def _end(active: ActiveRun, status: int) -> None:
+    """End the run, if the server can still be told; the reason for the end is not covered up."""
+    try:
+        mlflow.end_run(RunStatus.to_string(status))
+    except mlflow.MlflowException:
+        progress(f"run {active.info.run_id} stays RUNNING: the tracking server does not answer")
 
 
 def as_text(value: object) -> str:

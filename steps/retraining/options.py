@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retraining.errors import RetrainingError
+from retraining import server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 
+# What asks a step to stop; the latter when the terminal, or the connection to it, is closed.
+_STOPS = (signal.SIGTERM, signal.SIGHUP)
+
+
 class TerminatedError(KeyboardInterrupt):
-    """SIGTERM arrived. A KeyboardInterrupt, so that running child projects are cancelled too."""
+    """A signal asks to stop. A KeyboardInterrupt, so that child projects are cancelled too."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 class Optional(click.ParamType[Any]):
@@ -66,14 +74,14 @@ class Name(click.ParamType[str]):
 
 
 class StepCommand(click.Command):
-    """A command that tells expected failures in one line and stops cleanly at SIGTERM."""
+    """A command that tells expected failures in one line and stops cleanly at a signal."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         kwargs["context_settings"] = {"help_option_names": ["-h", "--help"], "show_default": True}
         super().__init__(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
-        """Run the step; `RetrainingError` becomes exit code 1 and one line."""
+        """Run the step; an expected failure becomes exit code 1 and one line."""
         for name in ("mlflow", "alembic", "py4j", "hyperopt"):
             logging.getLogger(name).setLevel(logging.WARNING)
         # It warns, with every model, where there is no pip to be found: uv makes such environments.
@@ -81,15 +89,21 @@ class StepCommand(click.Command):
         # MLflow's bars, one a file of a model, and links would drown the lines that steps print.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-        previous = signal.signal(signal.SIGTERM, _terminate)
+        # One that is ignored stays so: nohup lets a step outlive its terminal.
+        heard = [s for s in _STOPS if signal.getsignal(s) != signal.SIG_IGN]
+        previous = {number: signal.signal(number, _terminate) for number in heard}
         try:
             return super().invoke(ctx)
-        except RetrainingError as error:
-            raise click.ClickException(" ".join(str(error).split())) from error
-        except TerminatedError:
-            sys.exit(128 + signal.SIGTERM)
+        except TerminatedError as stop:
+            sys.exit(128 + stop.number)
+        except Exception as error:
+            expected = server.fault(error)
+            if expected is None:
+                raise
+            raise click.ClickException(" ".join(str(expected).split())) from error
         finally:
-            signal.signal(signal.SIGTERM, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
 def progress(message: str) -> None:
@@ -97,8 +111,10 @@ def progress(message: str) -> None:
     click.echo(message, err=True)
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise TerminatedError
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    for other in _STOPS:
+        signal.signal(other, signal.SIG_IGN)  # the next one shall not break off the cleaning up
+    raise TerminatedError(number)
 
 
 def option(

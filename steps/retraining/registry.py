@@ -134,6 +134,7 @@ def promote(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> None
         RetrainingError: If `champion` stands elsewhere than it was seen.
     """
     compare(name, seen, to)
+    _ask_leave(name)
     _set(name, PREVIOUS, seen)
     _move(name, to, seen, record)
     waiting = holder(name, CHALLENGER)
@@ -148,6 +149,7 @@ def roll_back(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> No
         RetrainingError: If `champion` stands elsewhere than it was seen.
     """
     compare(name, seen)
+    _ask_leave(name)
     _move(name, to, seen, record)
     MlflowClient().delete_registered_model_alias(name, PREVIOUS)
 
@@ -169,6 +171,11 @@ def compare(name: str, seen: str, to: str | None = None) -> None:
             f"champion of {name} is {stands}, not version {seen} as it was seen",
             "run ab_test again against the current champion",
         )
+
+
+def _ask_leave(name: str) -> None:
+    """Fail before anything has moved if this user may set aliases but not delete them."""
+    MlflowClient().delete_registered_model_alias(name, "nobody")
 
 
 def _moved(name: str, to: str, seen: str) -> bool:

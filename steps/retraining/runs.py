@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import mlflow
 from mlflow.entities import ViewType
 
+from retraining import server
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -86,10 +87,15 @@ def get_run(run_id: str, flag: str) -> Run:
     try:
         return mlflow.get_run(run_id)
     except mlflow.MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        # Where users are kept apart, a server does not say whether there is such a run.
+        if error.error_code not in (
+            "RESOURCE_DOES_NOT_EXIST",
+            "INVALID_PARAMETER_VALUE",
+            "PERMISSION_DENIED",
+        ):
             raise
         raise RetrainingError(
-            f"{flag}={run_id!r} is no run of {mlflow.get_tracking_uri()}",
+            f"{flag}={run_id!r} is no run of {server.address()} that this user may read",
             "give the id that the MLflow UI shows",
         ) from error
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 
-from retraining import evaluation, pipelines, scoring
+from retraining import evaluation, pipelines, scoring, server
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ class Trials:
             status = "KILLED"
             raise
         except Exception as error:
-            log(tags=[RunTag("failure", (str(error) or type(error).__name__)[:1000])])
+            if not server.is_lost(error):
+                log(tags=[RunTag("failure", (str(error) or type(error).__name__)[:1000])])
             raise
         finally:
             self._client.set_terminated(run_id, status)

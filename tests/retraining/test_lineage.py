@@ -200,7 +200,10 @@ def test_reuse_of_nothing_else(monkeypatch: pytest.MonkeyPatch, change: str) -> 
         (SystemExit(3), "FAILED", None),
     ],
 )
-def test_run_ends_as_its_step_ended(error: BaseException, status: str, failure: str | None) -> None:
+def test_run_ends_as_its_step_ended(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str, failure: str | None
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")  # a step that is stopped lowers it
     run = run_step(fails=error)
 
     assert run.info.status == status
@@ -268,6 +271,16 @@ def test_no_credentials_are_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         "mlflow.note.content"
     ]  # fmt: skip
     assert "s3cr3t" not in str(run.to_dictionary())
+
+
+def test_token_in_the_address_of_the_project_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MlflowClient()
+    source = {"mlflow.source.name": "https://robot:s3cr3t@example.org/team/project.git#sub"}
+    made = client.create_run(client.search_experiments()[0].experiment_id, tags=source)
+    monkeypatch.setenv("MLFLOW_RUN_ID", made.info.run_id)
+
+    tags = run_step().data.tags
+    assert tags["mlflow.source.name"] == "https://example.org/team/project.git#sub"
 
 
 def test_description_is_kept_and_pinned(describe: Callable[..., Description]) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +18,7 @@ from retraining import options
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from click.testing import Result
@@ -155,39 +154,99 @@ def test_step_quiets_libraries_and_gives_the_signal_handler_back() -> None:
     assert during != [before]
 
 
-def test_sigterm_ends_the_run_killed_and_the_process_with_143(
-    tracking: str, tmp_path: Path
-) -> None:
-    script = tmp_path / "step.py"
-    script.write_text(
-        textwrap.dedent("""
-        import time
-        import click
-        from retraining import lineage, options
+SLEEPER = """
+import sys
+import time
+import click
+import mlflow
+from retraining import lineage, options
 
-        @click.command(cls=options.StepCommand)
-        def step(**parameters):
-            with lineage.open_step("sleep", parameters) as run:
-                click.echo(run.run_id)
-                time.sleep(60)
+end_run = mlflow.end_run
 
-        step()
-        """)
-    )
-    process = subprocess.Popen(
-        [sys.executable, str(script)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(options.ROOT / "steps")},
-        cwd=tmp_path,
-    )
+def end_slowly(status):
+    click.echo("ending")
+    time.sleep(2)
+    end_run(status)
+
+mlflow.end_run = end_slowly
+
+@click.command(cls=options.StepCommand)
+@click.argument("seconds", type=float)
+def step(seconds):
+    with lineage.open_step("sleep", {}) as run:
+        click.echo(run.run_id)
+        time.sleep(seconds)
+
+step()
+"""
+
+
+@pytest.fixture
+def sleeper(tracking: str, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a step that sleeps, and takes two seconds to end its run when it is stopped."""
+    (tmp_path / "step.py").write_text(SLEEPER)
+    started: list[subprocess.Popen[str]] = []
+
+    def start(seconds: float, *, by: Sequence[str] = ()) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*by, sys.executable, str(tmp_path / "step.py"), str(seconds)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(options.ROOT / "steps"), "PYTHONUNBUFFERED": "1"},
+            cwd=tmp_path,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    run_id = process.stdout.readline().strip()
+    return process.stdout.readline().strip()
 
-    process.terminate()
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (signal.SIGTERM, None),
+        (signal.SIGHUP, None),
+        (signal.SIGTERM, signal.SIGTERM),
+        (signal.SIGHUP, signal.SIGTERM),
+    ],
+)
+def test_signal_ends_the_run_killed_and_so_the_process(
+    sleeper: Callable[..., subprocess.Popen[str]],
+    first: signal.Signals,
+    second: signal.Signals | None,
+) -> None:
+    process = sleeper(60)
+    run_id = line_of(process)
+
+    process.send_signal(first)
+    assert line_of(process) == "ending"
+    if second:
+        process.send_signal(second)
     _, errors = process.communicate(timeout=30)
 
-    assert process.returncode == 143, errors
+    assert process.returncode == 128 + first, errors
     assert "Traceback" not in errors
     assert mlflow.get_run(run_id).info.status == "KILLED"
+
+
+def test_step_under_nohup_outlives_its_terminal(
+    sleeper: Callable[..., subprocess.Popen[str]],
+) -> None:
+    process = sleeper(3, by=["nohup"])
+    run_id = line_of(process)
+
+    process.send_signal(signal.SIGHUP)
+    _, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 0, errors
+    assert mlflow.get_run(run_id).info.status == "FINISHED"
