@@ -16,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +40,8 @@ from retraining.session import open_session
 from retraining.strategies import STRATEGIES
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from retraining.comparison import Comparison
     from retraining.contest import Contest
 
@@ -137,7 +138,10 @@ def compare(
     run.pin(register="false")
     overrides = {key: policy[key] for key in ("metric", "strategy", "alpha", "min_effect_size")}
     with ExitStack() as stack:
-        spark = cache(lambda: stack.enter_context(open_session("ab_test", spark_master)))
+
+        def spark(*paths: str) -> SparkSession:
+            return stack.enter_context(open_session("ab_test", spark_master, paths))
+
         if replay:
             found: Contest | None = contest.of_replay(run, spark, replay, overrides)
         elif scores:

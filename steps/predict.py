@@ -70,8 +70,11 @@ def score_rows(
     version = registry.version_at(exact)
     run.use("model", exact, version.run_id)
     run.pin(model=exact)
-    with open_session("predict", spark_master) as spark:
-        registered = models.load(exact)
+    root = inputs.data_root(data_root)
+    told = [inputs.local_copy(source) for source in (input, history) if source]
+    paths = [path for source in told for path in inputs.paths_in(source)]
+    with open_session("predict", spark_master, [*paths, output, root]) as spark:
+        registered = models.load(exact, spark, root)
         source = input or inputs.raw_folder(data_root, registered.description.name)
         files = sources.list_files(spark, inputs.local_copy(source))
         _keep_files(run, "input", source, files)
@@ -89,7 +92,6 @@ def score_rows(
         if registered.description.features.rolling and not history:
             options.progress("predict: without history= rolling features see these rows alone")
         options.progress(f"predict: {exact} scores the rows of {len(files)} files")
-        root = inputs.data_root(data_root)
         run.pin(output="", data_root=root)
         made = prediction.predict(
             spark,

@@ -75,8 +75,9 @@ def prepare(
     run.keep_description(description)
     root = inputs.data_root(data_root)
     source = input or str(inputs.raw_folder(data_root, description.name))
-    with open_session("preprocess", spark_master) as spark:
-        files = sources.list_files(spark, inputs.local_copy(source))
+    listed = inputs.local_copy(source)
+    with open_session("preprocess", spark_master, [*inputs.paths_in(listed), root]) as spark:
+        files = sources.list_files(spark, listed)
         _keep_files(run, source, files)
         if run.reuse(
             {"files": inputs.digest_of(files), "description": description.digest},

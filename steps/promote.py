@@ -170,9 +170,11 @@ def _refuse_stale(tested: Run, max_age_days: float) -> None:
 
 def _try_scoring(challenger: ModelVersion, tested: Run, master: str | None) -> None:
     """Load the model and let it score some rows of the holdout, as it will have to."""
-    with open_session("promote", master) as spark:
-        registered = models.load(f"models:/{challenger.name}/{challenger.version}")
-        manifest = dataset.read_manifest(spark, tested.data.tags["input.data"])
+    data = tested.data.tags["input.data"]
+    with open_session("promote", master, [data]) as spark:
+        manifest = dataset.read_manifest(spark, data)
+        root = manifest.uri.rpartition("/")[0]
+        registered = models.load(f"models:/{challenger.name}/{challenger.version}", spark, root)
         rows = dataset.read_split(spark, manifest, "holdout").limit(_TRIED_ROWS)
         scored = scoring.score(rows, registered.model, registered.description.feature_columns)
         fine = F.col(scoring.SCORE).between(0, 1)

@@ -48,7 +48,7 @@ def fit_baseline(
     run.pin(register="false")
     if run.reuse({"data": prepared.uri, "description": inputs.digest_told(dataset)}):
         return
-    with open_session("train", spark_master) as spark:
+    with open_session("train", spark_master, [prepared.uri]) as spark:
         manifest = prepared.read(spark)
         description = inputs.describe(dataset, manifest)
         run.keep_description(description)

@@ -70,7 +70,7 @@ def find_challenger(
     run.pin(register="false")
     if run.reuse({"data": prepared.uri, "description": inputs.digest_told(dataset)}):
         return
-    with open_session("tune", spark_master) as spark:
+    with open_session("tune", spark_master, [prepared.uri]) as spark:
         manifest = prepared.read(spark)
         description = _limited(inputs.describe(dataset, manifest), limits)
         run.keep_description(description)

@@ -95,9 +95,7 @@ def score_holdout(
         table = kept.toPandas().sort_values("key", ignore_index=True)
         found = Comparison(table, "", description.slices, len(table), n_holdout, 0, {})
     else:
-        draft = f"{folder.rpartition('/')[0]}/_staging/{folder.rpartition('/')[2]}"
-        kept.write.parquet(draft)
-        storage.move(spark, draft, folder)
+        kept.write.parquet(folder)
         kept = spark.read.parquet(folder)
         found = Comparison(kept, folder, description.slices, kept.count(), n_holdout, 0, {})
     precision = _unit_precision(kept, description) if found.n_rows else {}

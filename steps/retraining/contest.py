@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from retraining.models import Registered
     from retraining.verdict import Spending
 
-    OpenSpark = Callable[[], SparkSession]
+    OpenSpark = Callable[..., SparkSession]
 
 
 class Contest(NamedTuple):
@@ -65,7 +65,7 @@ def of_models(
 
     Args:
         run: The run of the step.
-        spark: Opens the session, once.
+        spark: Opens the session, given the paths to be read.
         data: Prepared data, as told.
         model_name: Registered model, as told.
         champion: Model URI, as told.
@@ -74,7 +74,8 @@ def of_models(
         binding: Whether a promotion may follow: then the ledger is asked first.
     """
     prepared = inputs.find_data(run, data)
-    manifest = prepared.read(spark())
+    session = spark(prepared.uri)
+    manifest = prepared.read(session)
     description = manifest.describe()
     policy = choose_policy(description.gate, overrides)
     name = model_name or description.name
@@ -96,13 +97,13 @@ def of_models(
     lineage.log_data(
         f"{description.name} holdout", split.uri, split.fingerprint, description, context="holdout"
     )
-    versions = {role: models.load(uri) for role, uri in exact.items()}
+    root = manifest.uri.rpartition("/")[0]
+    versions = {role: models.load(uri, session, root) for role, uri in exact.items()}
     mlflow.set_tag("model_name", versions["champion"].version.name)
     progress(f"ab_test: both models score {split.n_rows:,} rows of the holdout")
-    folder = f"{manifest.uri.rpartition('/')[0]}/scores/{run.run_id}"
-    table = comparison.score_holdout(
-        spark(), manifest, description, versions["champion"], versions["challenger"], folder=folder
-    )
+    both = (versions["champion"], versions["challenger"])
+    folder = f"{root}/scores/{run.run_id}"
+    table = comparison.score_holdout(session, manifest, description, *both, folder=folder)
     facts = {
         **exact,
         "holdout": f"{split.start or 'hash'} to {split.end or 'split'}, {split.uri}",
@@ -149,7 +150,7 @@ def of_scores(
 ) -> Contest:
     """Compare a table of scores; what its models were trained on is not known."""
     run.use("scores", scores)
-    table = comparison.read_scores(spark(), scores)
+    table = comparison.read_scores(spark(scores), scores)
     facts = {
         "scores": scores,
         "rows that a model was trained on": "unknown: a table of scores does not tell",
@@ -174,7 +175,7 @@ def of_replay(
     if uri.startswith("runs:/"):
         table = comparison.read_kept(inputs.download(uri))._replace(uri=uri)
     else:
-        table = comparison.read_scores(spark(), uri)
+        table = comparison.read_scores(spark(uri), uri)
     kept = json.loads(Path(inputs.download(f"runs:/{replay}/policy.json")).read_text())
     tags = original.data.tags
     names = tuple(tags.get(f"compared.{role}", role) for role in ROLES)

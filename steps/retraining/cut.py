@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from retraining.dataset import Staging
     from retraining.description import Description
     from retraining.splits import Windows
 
@@ -35,6 +34,11 @@ def write_days(spark: SparkSession, rows: DataFrame, event_time: str, folder: st
     by_day.write.partitionBy(_DAY).parquet(folder)
     entries = storage.list_folder(spark, folder)
     return [date.fromisoformat(entry.name.removeprefix(f"{_DAY}=")) for entry in entries]
+
+
+def split_folder(folder: str, name: str) -> str:
+    """Where `write_splits` puts the rows of a split."""
+    return f"{folder}/splits/{SPLIT}={name}"
 
 
 def day_folder(folder: str, day: date) -> str:
@@ -73,7 +77,6 @@ def read_windows(
 
 
 def write_splits(
-    spark: SparkSession,
     rows: DataFrame,
     description: Description,
     windows: Windows | None,
@@ -88,12 +91,7 @@ def write_splits(
     in_order = assigned.repartition(n_files, description.row_key).sortWithinPartitions(
         SPLIT, description.row_key
     )
-    in_order.write.partitionBy(SPLIT).parquet(f"{folder}/_splits")
-    for name in SPLITS:
-        written = f"{folder}/_splits/{SPLIT}={name}"
-        if storage.exists(spark, written):
-            storage.move(spark, written, f"{folder}/{name}")
-    storage.remove(spark, f"{folder}/_splits")
+    in_order.write.partitionBy(SPLIT).parquet(f"{folder}/splits")
 
 
 def examine_splits(
@@ -101,7 +99,7 @@ def examine_splits(
     description: Description,
     columns: Mapping[str, str],
     windows: Windows | None,
-    staging: Staging,
+    folder: str,
 ) -> dict[str, Split]:
     """Count and fingerprint what was written, and check that no row key stands in two splits.
 
@@ -109,8 +107,9 @@ def examine_splits(
         RetrainingError: If a split has no rows, or train has rows of one class only.
     """
     for name in SPLITS:
-        _check_written(spark, staging, name, windows)
-    rows = {name: read_folders(spark, [f"{staging.uri}/{name}"], columns) for name in SPLITS}
+        _check_written(spark, folder, name, windows)
+    uris = {name: split_folder(folder, name) for name in SPLITS}
+    rows = {name: read_folders(spark, [uri], columns) for name, uri in uris.items()}
     n_positives = _count_positives(rows, description)
     found = {}
     for name, frame in rows.items():
@@ -118,7 +117,7 @@ def examine_splits(
         start, end = span or (None, None)
         digest, n_rows = fingerprint(frame)
         found[name] = Split(
-            uri=f"{staging.final}/{name}",
+            uri=uris[name],
             n_rows=n_rows,
             n_positives=n_positives[name],
             fingerprint=digest,
@@ -147,10 +146,8 @@ def _count_positives(rows: Mapping[str, DataFrame], description: Description) ->
     return {row[0]: row[1] for row in together.groupBy(SPLIT).agg(positives).collect()}
 
 
-def _check_written(
-    spark: SparkSession, staging: Staging, name: str, windows: Windows | None
-) -> None:
-    if not storage.exists(spark, f"{staging.uri}/{name}"):
+def _check_written(spark: SparkSession, folder: str, name: str, windows: Windows | None) -> None:
+    if not storage.exists(spark, split_folder(folder, name)):
         span = getattr(windows, name, None)
         days = f" from {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}" if span else ""
         raise RetrainingError(f"{name}{days} has no rows", "give more files or another as_of")

@@ -2,12 +2,11 @@
 
     <root>/<name>/<version>/
         rows/day=2018-07-25/    the days that this version computed (data with event times only)
-        train/ validation/ holdout/
+        splits/split=train/     and split=validation, split=holdout
         quarantine/
         _MANIFEST.json          written last
 
-A version is made in `<root>/<name>/_staging/<version>/` and renamed. Its manifest comes after the
-rename, which some stores do file by file: whatever has no manifest is no data set.
+Whatever has no manifest is no data set. Nothing is renamed, since an object store cannot.
 """
 
 from __future__ import annotations
@@ -16,9 +15,10 @@ import json
 import re
 from contextlib import contextmanager
 from datetime import date, datetime  # noqa: TC003 (pydantic needs them at run time)
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pyspark.sql import functions as F
 
 from retraining import storage
 from retraining.description import Description
@@ -122,16 +122,9 @@ class Manifest(Record):
         return max(known).isoformat() if known else None
 
 
-class Staging(NamedTuple):
-    """Where a version is made, and where it will stand."""
-
-    uri: str
-    final: str
-
-
 @contextmanager
-def stage(spark: SparkSession, root: str, name: str, version: str) -> Iterator[Staging]:
-    """Yield a place to write a version in; it is removed unless it was published.
+def stage(spark: SparkSession, root: str, name: str, version: str) -> Iterator[str]:
+    """Yield the folder to write a version in; it is removed if the writing fails.
 
     What a killed run of the same version left behind is removed first.
 
@@ -140,23 +133,18 @@ def stage(spark: SparkSession, root: str, name: str, version: str) -> Iterator[S
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", version):
         raise RetrainingError(f"version {version!r} is no folder name", "use letters and digits")
-    base = f"{storage.make_absolute(spark, root).rstrip('/')}/{name}"
-    staging = Staging(f"{base}/_staging/{version}", f"{base}/{version}")
-    if storage.exists(spark, f"{staging.final}/{MANIFEST}"):
-        raise RetrainingError(f"{staging.final} exists", "choose another version")
-    storage.remove(spark, staging.final)
-    storage.remove(spark, staging.uri)
-    try:
-        yield staging
-    finally:
-        storage.remove(spark, staging.uri)
+    uri = f"{storage.make_absolute(spark, root).rstrip('/')}/{name}/{version}"
+    if is_data_set(spark, uri):
+        raise RetrainingError(f"{uri} exists", "choose another version")
+    storage.remove(spark, uri)
+    with storage.removed_on_failure(spark, uri):
+        yield uri
 
 
-def publish(spark: SparkSession, staging: Staging, manifest: Manifest) -> None:
-    """Make a staged version a data set."""
-    storage.move(spark, staging.uri, staging.final)
+def publish(spark: SparkSession, manifest: Manifest) -> None:
+    """Make a version that is written a data set."""
     text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    storage.write_text(spark, f"{staging.final}/{MANIFEST}", text)
+    storage.write_text(spark, f"{manifest.uri}/{MANIFEST}", text)
 
 
 def is_data_set(spark: SparkSession, uri: str) -> bool:
@@ -207,8 +195,16 @@ def read_folders(
         folders: Of parquet files.
         columns: Spark SQL types by column; files are not asked, so reading starts at once.
     """
-    schema = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
     paths = list(folders)
     if not paths:
-        return spark.createDataFrame([], schema)
+        return no_rows(spark, columns)
+    schema = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
     return spark.read.schema(schema).parquet(*paths)
+
+
+def no_rows(spark: SparkSession, columns: Mapping[str, str]) -> DataFrame:
+    """A frame of these columns without rows.
+
+    `createDataFrame([])` would start a Python on the executors, for nothing.
+    """
+    return spark.range(0).select(*(F.lit(None).cast(t).alias(name) for name, t in columns.items()))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -14,12 +15,16 @@ from retraining import storage
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pyspark.sql import SparkSession
 
     from retraining.description import Description
 
+_T = TypeVar("_T")
+
+# Files that are looked into at the same time.
+_THREADS = 32
 _NANOSECONDS = re.compile(r"int64 (\S+) \(TIMESTAMP\(NANOS")
 
 
@@ -52,12 +57,11 @@ def group_text(
 ) -> Iterable[tuple[tuple[str | None, ...], list[str]]]:
     """Group text files by what their fields are; None is a field that is left out."""
     columns = tuple(description.columns)
+    if not description.files.header and not optional:
+        return [(columns, list(paths))] if paths else []
     groups: dict[tuple[str | None, ...], list[str]] = defaultdict(list)
-    for path in paths:
-        if not description.files.header and not optional:
-            groups[columns].append(path)
-            continue
-        first = _first_fields(spark, path, description)
+    firsts = _at_once(lambda path: _first_fields(spark, path, description), paths)
+    for path, first in zip(paths, firsts, strict=True):
         if description.files.header:
             names = [name.strip() for name in first]
             found = match(path, names, description, optional)
@@ -71,26 +75,36 @@ def group_text(
 
 
 def group_parquet(
-    spark: SparkSession, paths: Iterable[str]
+    spark: SparkSession, paths: Sequence[str]
 ) -> Iterable[tuple[frozenset[str], list[str]]]:
     """Group parquet files by schema, from their footers: Spark takes one file's for all.
 
     With each group come the columns that hold times in nanoseconds, as pandas writes them: Spark
     reads these as whole numbers if it is told to, else not at all.
     """
-    jvm, hadoop = spark._jvm, spark._jsc.hadoopConfiguration()
     groups: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        try:
-            where = jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
-            source = jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromPath(where, hadoop)  # type: ignore[union-attr]
-            footer = jvm.org.apache.parquet.hadoop.ParquetFileReader.open(source)  # type: ignore[union-attr]
-            schema = footer.getFileMetaData().getSchema().toString()
-            footer.close()
-        except (Py4JJavaError, PySparkException) as error:
-            raise RetrainingError(f"{path} is no parquet file", "write it again") from error
+    for path, schema in zip(paths, _at_once(lambda path: _schema(spark, path), paths), strict=True):
         groups[schema].append(path)
     return [(frozenset(_NANOSECONDS.findall(schema)), paths) for schema, paths in groups.items()]
+
+
+def _at_once(read: Callable[[str], _T], paths: Sequence[str]) -> list[_T]:
+    """Read of many files what is read of one: most of the time goes by in waiting for storage."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(read, paths))
+
+
+def _schema(spark: SparkSession, path: str) -> str:
+    jvm, hadoop = spark._jvm, spark._jsc.hadoopConfiguration()
+    try:
+        where = jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
+        source = jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromPath(where, hadoop)  # type: ignore[union-attr]
+        footer = jvm.org.apache.parquet.hadoop.ParquetFileReader.open(source)  # type: ignore[union-attr]
+        schema = str(footer.getFileMetaData().getSchema().toString())
+        footer.close()
+    except (Py4JJavaError, PySparkException) as error:
+        raise RetrainingError(f"{path} is no parquet file", "write it again") from error
+    return schema
 
 
 def _first_fields(spark: SparkSession, path: str, description: Description) -> list[str]:

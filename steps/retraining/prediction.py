@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from retraining.models import Registered
     from retraining.sources import RawFile
 
-# A name that begins with an underscore is skipped by who reads the folder of scores.
+# Names that begin with an underscore are skipped by who reads the folder of scores.
 QUARANTINE = "_quarantine"
+UNFINISHED = "_UNFINISHED"
 _WANTED = "_wanted"
 
 
@@ -53,24 +54,31 @@ def predict(
     folder: str,
     run_id: str,
 ) -> Prediction:
-    """Score the rows of files and write them to a folder, all of it or nothing.
+    """Score the rows of files and write them to a folder.
+
+    As long as they are not all there the folder holds `_UNFINISHED`; a folder that a killed run
+    left so is made anew.
 
     Args:
         spark: The session.
         registered: The model, with the description that builds its features.
         files: Raw files, or parquet files that hold every feature.
         history: Raw files of earlier rows, for rolling features only.
-        folder: Folder to make; it must not exist.
+        folder: Folder to make; it must not exist, unless it is unfinished.
         run_id: Written on every row.
     """
     target = storage.make_absolute(spark, folder)
-    if storage.exists(spark, target):
+    mark = f"{target}/{UNFINISHED}"
+    if storage.exists(spark, target) and not storage.exists(spark, mark):
         raise RetrainingError(f"output={target} exists", "name a folder that does not")
-    draft = f"{target.rpartition('/')[0]}/_staging/{run_id}"
-    storage.remove(spark, draft)
+    storage.remove(spark, target)
+    storage.write_text(spark, mark, run_id)
     description, version = registered.description, registered.version
-    with ExitStack() as cached:
-        rows = _rows_to_score(spark, files, history, description, cached)
+    with ExitStack() as stack:
+        stack.enter_context(storage.removed_on_failure(spark, target))
+        rows = _rows_to_score(spark, files, history, description, stack)
+        if rows.rejected is not None:
+            rows.rejected.write.parquet(f"{target}/{QUARANTINE}")
         scoring.score(rows.valid, registered.model, description.feature_columns).select(
             F.col(description.row_key).alias("key"),
             scoring.SCORE,
@@ -78,15 +86,13 @@ def predict(
             F.lit(version.name).alias("model_name"),
             F.lit(int(version.version)).alias("model_version"),
             F.lit(run_id).alias("run_id"),
-        ).write.parquet(draft)
-        if rows.rejected is not None:
-            rows.rejected.write.parquet(f"{draft}/{QUARANTINE}")
-    written = spark.read.parquet(draft)
-    content = fingerprint(written.select("key", scoring.SCORE, scoring.PREDICTION))
-    if content.n_rows != rows.n_valid:
-        raise RuntimeError(f"{content.n_rows} rows were scored of {rows.n_valid} valid ones")
-    n_positives = written.where(F.col(scoring.PREDICTION) == 1).count()
-    storage.move(spark, draft, target)
+        ).write.mode("append").parquet(target)
+        written = spark.read.parquet(target)
+        content = fingerprint(written.select("key", scoring.SCORE, scoring.PREDICTION))
+        if content.n_rows != rows.n_valid:
+            raise RuntimeError(f"{content.n_rows} rows were scored of {rows.n_valid} valid ones")
+        n_positives = written.where(F.col(scoring.PREDICTION) == 1).count()
+        storage.remove(spark, mark)
     return Prediction(target, content.n_rows, n_positives, rows.n_rejected, content.digest)
 
 

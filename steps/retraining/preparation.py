@@ -7,10 +7,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyspark import StorageLevel
-from pyspark.sql import types as T
 
 from retraining import cut, features, increment, quality, sources
-from retraining.dataset import Manifest, Quarantine, publish, stage
+from retraining.dataset import Manifest, Quarantine, no_rows, publish, stage
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-    from retraining.dataset import Split, Staging
+    from retraining.dataset import Split
     from retraining.description import Description
     from retraining.increment import Plan
     from retraining.sources import RawFile
@@ -83,19 +82,19 @@ def prepare(
     """
     plan = increment.plan(spark, description, files, previous)
     progress(plan.why)
-    with stage(spark, root, description.name, version) as staging, ExitStack() as cached:
+    with stage(spark, root, description.name, version) as folder, ExitStack() as cached:
         judged = _judge(spark, description, plan, cached)
         progress(f"{judged.n_rows_read:,} rows read, {sum(judged.rejected.values()):,} rejected")
-        _quarantine(judged, f"{staging.uri}/quarantine")
-        built = _build(spark, description, plan, judged, staging, cached)
+        _quarantine(judged, f"{folder}/quarantine")
+        built = _build(spark, description, plan, judged, folder, cached)
         progress(f"{len(built.new_days)} days computed, {len(built.reused_days)} reused")
-        windows, splits = _cut(spark, description, built, staging, as_of, progress)
+        windows, splits = _cut(spark, description, built, folder, as_of, progress)
         for name, split in splits.items():
             progress(f"{name}: {split.n_rows:,} rows, {split.n_positives:,} positive")
         manifest = Manifest(
             name=description.name,
             version=version,
-            uri=staging.final,
+            uri=folder,
             description=description.to_mapping(),
             description_digest=description.digest,
             preparation_digest=description.preparation_digest,
@@ -104,15 +103,15 @@ def prepare(
             fingerprint=_combine(splits),
             as_of=windows.as_of if windows else as_of,
             why=plan.why,
-            **_account(judged, built, staging.final),
+            **_account(judged, built, folder),
         )
-        publish(spark, staging, manifest)
+        publish(spark, manifest)
     return manifest
 
 
-def _account(judged: _Judged, built: _Built, final: str) -> dict[str, Any]:
+def _account(judged: _Judged, built: _Built, folder: str) -> dict[str, Any]:
     """What the manifest tells of the rows that were read, rejected, computed and reused."""
-    new = {day: cut.day_folder(f"{final}/rows", day) for day in built.new_days}
+    new = {day: cut.day_folder(f"{folder}/rows", day) for day in built.new_days}
     rejected = judged.rejected
     return {
         "columns": built.columns,
@@ -121,7 +120,7 @@ def _account(judged: _Judged, built: _Built, final: str) -> dict[str, Any]:
         "reused_days": tuple(sorted(built.reused_days)),
         "n_rows_read": judged.n_rows_read,
         "quarantine": Quarantine(
-            uri=f"{final}/quarantine", n_rows=sum(rejected.values()), by_reason=rejected
+            uri=f"{folder}/quarantine", n_rows=sum(rejected.values()), by_reason=rejected
         ),
     }
 
@@ -151,8 +150,7 @@ def _read(spark: SparkSession, files: Sequence[RawFile], description: Descriptio
     if files:
         return sources.read_raw(spark, files, description)
     names = (*description.columns, sources.MALFORMED, sources.FILE)
-    schema = T.StructType([T.StructField(name, T.StringType()) for name in names])
-    return spark.createDataFrame([], schema)
+    return no_rows(spark, dict.fromkeys(names, "string"))
 
 
 def _check_share(rejected: Mapping[str, int], n_rows: int, description: Description) -> None:
@@ -178,7 +176,7 @@ def _build(
     description: Description,
     plan: Plan,
     judged: _Judged,
-    staging: Staging,
+    folder: str,
     cached: ExitStack,
 ) -> _Built:
     """Build the features of the rows from `start` on, and keep them by day."""
@@ -195,7 +193,7 @@ def _build(
     columns = {field.name: field.dataType.simpleString() for field in rows.schema}
     if description.event_time is None:
         return _Built(columns, (), {}, rows)
-    new_days = cut.write_days(spark, rows, description.event_time, f"{staging.uri}/rows")
+    new_days = cut.write_days(spark, rows, description.event_time, f"{folder}/rows")
     return _Built(columns, tuple(new_days), reused, None)
 
 
@@ -203,20 +201,20 @@ def _cut(
     spark: SparkSession,
     description: Description,
     built: _Built,
-    staging: Staging,
+    folder: str,
     as_of: datetime | None,
     progress: Callable[[str], None],
 ) -> tuple[Windows | None, dict[str, Split]]:
     """Write the splits, and examine what was written."""
     windows, rows = None, built.frame
     if rows is None:
-        new = {day: cut.day_folder(f"{staging.uri}/rows", day) for day in built.new_days}
+        new = {day: cut.day_folder(f"{folder}/rows", day) for day in built.new_days}
         days = built.reused_days | new
         windows = cut.place_windows(spark, description, days, built.columns, as_of)
         rows = cut.read_windows(spark, days, built.columns, windows)
         _warn_of_short_history(description, min(days), windows, progress)
-    cut.write_splits(spark, rows, description, windows, staging.uri)
-    return windows, cut.examine_splits(spark, description, built.columns, windows, staging)
+    cut.write_splits(rows, description, windows, folder)
+    return windows, cut.examine_splits(spark, description, built.columns, windows, folder)
 
 
 def _warn_of_short_history(

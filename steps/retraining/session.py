@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
-from py4j.protocol import Py4JJavaError
+import pyspark
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
+from retraining import cluster, connector
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # What results depend on is set on every session: event times are read as UTC, and a value that
 # does not fit its type is an error on Spark 3.5 as it is on Spark 4.
@@ -25,21 +27,29 @@ _SEMANTICS = {
 
 
 @contextmanager
-def open_session(app_name: str, master: str | None = None) -> Iterator[SparkSession]:
+def open_session(
+    app_name: str, master: str | None = None, paths: Iterable[str | None] = ()
+) -> Iterator[SparkSession]:
     """Yield a Spark session, borrowed where one is active, else made here and stopped at the end.
 
     Args:
         app_name: Name shown by Spark's own pages.
         master: A Spark master URL. None leaves the choice to `spark-submit` or `SPARK_CONF_DIR`
             and, where neither is there, takes `local[*]` with settings for a laptop.
+        paths: What the session will read and write; where one is on `s3a://`, and neither
+            `spark-submit` nor `SPARK_CONF_DIR` says how to reach it, Spark gets its connector.
 
     Raises:
-        RetrainingError: If Spark does not start.
+        RetrainingError: If Spark does not start, or ends before the work is done.
     """
+    known = [path for path in paths if path]
+    _refuse_s3(known)
     borrowed = SparkSession.getActiveSession()
+    if borrowed is None and master:
+        cluster.require_master(master)
     builder = SparkSession.builder.appName(app_name)
     if borrowed is None:
-        for key, value in _creation_settings(master).items():
+        for key, value in _creation_settings(master, known).items():
             builder = builder.config(key, value)
     for key, value in _SEMANTICS.items():
         builder = builder.config(key, value)
@@ -47,37 +57,65 @@ def open_session(app_name: str, master: str | None = None) -> Iterator[SparkSess
         session = builder.getOrCreate()
     except (PySparkRuntimeError, Py4JJavaError) as error:
         told = error.java_exception if isinstance(error, Py4JJavaError) else error
+        reason = str(told).splitlines()[0]
+        remedy = "install Java 17 or set JAVA_HOME, and check spark_master"
+        if "stopped SparkContext" in reason:
+            reason = "its master does not take it in"
+            remedy = (
+                f"see that it is up, and that its version of Spark is {pyspark.__version__} too"
+            )
         raise RetrainingError(
-            f"Spark does not start with master {master or 'as configured'!r} "
-            f"({str(told).splitlines()[0]})",
-            "install Java 17 or set JAVA_HOME, and check spark_master",
+            f"Spark does not start with master {master or 'as configured'!r} ({reason})", remedy
         ) from error
     session.sparkContext.setLogLevel("ERROR")
+    _tell_of_waiting(session)
     try:
-        yield session
+        with cluster.watch(session.sparkContext):
+            yield session
     finally:
         if borrowed is None:
-            session.stop()
+            with suppress(Py4JError, OSError):  # its JVM has ended
+                session.stop()
 
 
-def _creation_settings(master: str | None) -> dict[str, str]:
+def _tell_of_waiting(session: SparkSession) -> None:
+    """Let Spark say that a cluster has no room for the work, which waits for it without end."""
+    jvm: Any = session._jvm  # PySpark has no public way to one logger
+    log4j = jvm.org.apache.logging.log4j
+    scheduler = "org.apache.spark.scheduler.TaskSchedulerImpl"
+    log4j.core.config.Configurator.setLevel(scheduler, log4j.Level.WARN)
+
+
+def _refuse_s3(paths: Iterable[str]) -> None:
+    for path in paths:
+        if "s3://" in path:
+            raise RetrainingError(f"{path} has no scheme that Spark knows", "write s3a://")
+
+
+def _creation_settings(master: str | None, paths: Iterable[str] = ()) -> dict[str, str]:
     settings = {
         "spark.scheduler.mode": "FAIR",
         "spark.ui.showConsoleProgress": "false",
+        # Many files are looked up by some tasks, not by one task each.
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",
         # The cells of a comparison are more groups than Spark's quick table holds by default.
         "spark.sql.codegen.aggregate.fastHashMap.capacityBit": "20",
     }
     if master:
         settings["spark.master"] = master
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    if submitted or "SPARK_CONF_DIR" in os.environ or not (master or "local").startswith("local"):
+    if "PYSPARK_GATEWAY_PORT" in os.environ or "SPARK_CONF_DIR" in os.environ:
+        return settings
+    if any("s3a://" in path for path in paths):
+        settings |= connector.settings(os.environ)
+    # The driver runs here, wherever the executors do.
+    settings["spark.driver.memory"] = f"{_driver_gibibytes()}g"
+    if not (master or "local").startswith("local"):
         return settings
     cores = os.cpu_count() or 1
     return {
         "spark.master": "local[*]",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
-        "spark.driver.memory": f"{_driver_gibibytes()}g",
         # Parallel GC: the highest throughput on few cores; G1 is the default above two.
         "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
         "spark.sql.shuffle.partitions": str(max(4, 2 * cores)),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import re
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
 from retraining.errors import RetrainingError
@@ -54,6 +55,12 @@ def list_folder(spark: SparkSession, folder: str) -> list[Entry]:
     return sorted(entry for entry in entries if not entry.name.startswith((".", "_")))
 
 
+def file_system(spark: SparkSession, path: str) -> Any:  # noqa: ANN401 (a Java object)
+    """Hadoop's FileSystem that a path is on."""
+    with _explained(path):
+        return _open(spark, path)[0]
+
+
 def exists(spark: SparkSession, path: str) -> bool:
     """Whether there is a file or folder of that path."""
     with _explained(path):
@@ -98,30 +105,17 @@ def read_lines(spark: SparkSession, path: str) -> Iterator[str]:
 
 def write_text(spark: SparkSession, path: str, text: str) -> None:
     """Write a UTF-8 file in one step: a reader sees all of it or none."""
-    draft = f"{path}.tmp"
     with _explained(path):
-        fs, where = _open(spark, draft)
-        stream = fs.create(where)
+        fs, where = _open(spark, path)
+        # An object comes to be when its stream is closed; a file is there from the beginning.
+        draft = where if fs.getScheme() == "s3a" else where.suffix(".tmp")
+        stream = fs.create(draft)
         try:
             stream.write(bytearray(text.encode()))
         finally:
             stream.close()
-    move(spark, draft, path)
-
-
-def move(spark: SparkSession, source: str, target: str) -> None:
-    """Rename a file or folder; the folders above the target are made.
-
-    Raises:
-        RetrainingError: If the target exists or the storage refuses.
-    """
-    with _explained(target):
-        fs, where = _open(spark, target)
-        if fs.exists(where):
-            raise RetrainingError(f"{target} exists", "remove it or choose another place")
-        fs.mkdirs(where.getParent())
-        if not fs.rename(_path(spark, source), where):
-            raise RetrainingError(f"{source} cannot be renamed to {target}", "check permissions")
+        if draft is not where and not fs.rename(draft, where):
+            raise RetrainingError(f"{path} cannot be written", "check permissions")
 
 
 def remove(spark: SparkSession, path: str) -> None:
@@ -129,6 +123,17 @@ def remove(spark: SparkSession, path: str) -> None:
     with _explained(path):
         fs, where = _open(spark, path)
         fs.delete(where, True)  # noqa: FBT003 (a Java method)
+
+
+@contextmanager
+def removed_on_failure(spark: SparkSession, folder: str) -> Iterator[None]:
+    """Remove a folder and all in it if what is done with it fails or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Py4JError, OSError, RetrainingError):  # why it failed matters more
+            remove(spark, folder)
+        raise
 
 
 def _open(spark: SparkSession, path: str) -> tuple[Any, Any]:
@@ -160,7 +165,9 @@ def _explained(path: str) -> Iterator[None]:
         yield
     except (Py4JJavaError, PySparkException) as error:
         told = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
-        reason = str(told).strip().splitlines()[0]
+        # AWS says the same thing twice, with numbers of requests.
+        reason = re.sub(r" \((Service|SDK).*", "", str(told).strip().splitlines()[0])
+        reason = reason.rpartition("Exception: ")[2]
         raise RetrainingError(
             f"{path} cannot be reached ({reason})",
             "check the path, the credentials and that Spark has the connector of its scheme",

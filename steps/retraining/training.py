@@ -82,7 +82,8 @@ def finish(
     mlflow.log_metrics(metrics)
     mlflow.log_params(pipelines.fitted_parameters(model, description))
     training = {"data": data.uri, "trained_until": manifest.trained_until or ""}
-    uri = models.log_model(model, description, scored, training)
+    root = manifest.uri.rpartition("/")[0]
+    uri = models.log_model(model, description, scored, training, root)
     scored.unpersist()
     return uri, metrics
 

@@ -14,7 +14,6 @@ from retraining.dataset import (
     Manifest,
     Quarantine,
     Split,
-    Staging,
     publish,
     read_folders,
     read_manifest,
@@ -34,23 +33,23 @@ FRAUD = Path(__file__).parents[2] / "steps" / "datasets" / "fraud.yaml"
 COLUMNS = {"a": "bigint", "b": "string"}
 
 
-def make_manifest(staging: Staging) -> Manifest:
+def make_manifest(folder: str) -> Manifest:
     description = load(FRAUD)
     moments = [datetime(2018, 8, day, tzinfo=UTC) for day in (1, 8, 15)]
     spans = {"train": moments[:2], "validation": moments[:2], "holdout": moments[1:]}
     return Manifest(
         name="fraud",
         version="v1",
-        uri=staging.final,
+        uri=folder,
         description=description.to_mapping(),
         description_digest=description.digest,
         preparation_digest=description.preparation_digest,
         files=(RawFile("file:/a.csv", 1, 2),),
         columns=COLUMNS,
-        days={date(2018, 8, 1): f"{staging.final}/rows/day=2018-08-01"},
+        days={date(2018, 8, 1): f"{folder}/rows/day=2018-08-01"},
         splits={
             name: Split(
-                uri=f"{staging.final}/{name}",
+                uri=f"{folder}/splits/split={name}",
                 n_rows=2,
                 n_positives=1,
                 fingerprint="f",
@@ -59,7 +58,7 @@ def make_manifest(staging: Staging) -> Manifest:
             )
             for name, (start, end) in spans.items()
         },
-        quarantine=Quarantine(uri=f"{staging.final}/quarantine", n_rows=1, by_reason={"x": 1}),
+        quarantine=Quarantine(uri=f"{folder}/quarantine", n_rows=1, by_reason={"x": 1}),
         n_rows_read=7,
         fingerprint="f",
         as_of=moments[2],
@@ -70,12 +69,12 @@ def make_manifest(staging: Staging) -> Manifest:
 
 
 def write_version(spark: SparkSession, root: Path, version: str = "v1") -> Manifest:
-    with stage(spark, str(root), "fraud", version) as staging:
+    with stage(spark, str(root), "fraud", version) as folder:
         for name in ("train", "validation", "holdout"):
             frame = spark.createDataFrame([(1, name), (2, name)], "a bigint, b string")
-            frame.write.parquet(f"{staging.uri}/{name}")
-        manifest = make_manifest(staging)
-        publish(spark, staging, manifest)
+            frame.write.parquet(f"{folder}/splits/split={name}")
+        manifest = make_manifest(folder)
+        publish(spark, manifest)
     return manifest
 
 
@@ -89,19 +88,16 @@ def test_a_published_version_is_read_back(spark: SparkSession, tmp_path: Path) -
     rows = read_split(spark, manifest, "train").collect()
     assert sorted(map(tuple, rows)) == [(1, "train"), (2, "train")]
     assert sorted(path.name for path in (tmp_path / "fraud" / "v1").iterdir()) == [
-        *("._MANIFEST.json.crc", "_MANIFEST.json", "holdout", "train", "validation")
+        *("._MANIFEST.json.crc", "_MANIFEST.json", "splits")
     ]
-    assert not (tmp_path / "fraud" / "_staging" / "v1").exists()
 
 
 @pytest.mark.parametrize(
-    "step", [(DataFrameWriter, "parquet"), (storage, "move"), (storage, "write_text")]
+    "step", [(DataFrameWriter, "parquet"), (storage, "write_text")], ids=["rows", "manifest"]
 )
-def test_a_killed_run_leaves_no_data_set(
+def test_an_interrupted_run_leaves_nothing(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: tuple[object, str]
 ) -> None:
-    """Killed in a write, before the rename, and between the rename and the manifest."""
-
     def kill(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -109,6 +105,7 @@ def test_a_killed_run_leaves_no_data_set(
     monkeypatch.setattr(module, name, kill)
     with pytest.raises(KeyboardInterrupt):
         write_version(spark, tmp_path)
+    assert not (tmp_path / "fraud" / "v1").exists()
     with pytest.raises(RetrainingError, match=r"v1 is no data set \(no _MANIFEST.json\): prepare"):
         read_manifest(spark, f"{tmp_path}/fraud/v1")
     monkeypatch.undo()
@@ -116,10 +113,10 @@ def test_a_killed_run_leaves_no_data_set(
 
 
 def test_what_a_killed_process_left_is_removed(spark: SparkSession, tmp_path: Path) -> None:
-    """A process that is killed outright runs no cleaning: both places hold old files."""
-    for place in ("_staging/v1", "v1"):
-        (tmp_path / "fraud" / place / "train").mkdir(parents=True)
-        (tmp_path / "fraud" / place / "train" / "old.parquet").write_text("torn")
+    """A process that is killed outright runs no cleaning."""
+    old = tmp_path / "fraud" / "v1" / "splits" / "split=train"
+    old.mkdir(parents=True)
+    (old / "old.parquet").write_text("torn")
     manifest = write_version(spark, tmp_path)
     assert read_split(spark, manifest, "train").count() == 2
     assert not list(tmp_path.rglob("old.parquet"))

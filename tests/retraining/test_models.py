@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from retraining.description import Description
 
@@ -27,7 +27,9 @@ pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("tracking")]
 
 
 def test_model_comes_back_with_all_that_travels_with_it(
-    describe: Callable[..., Description], people: Callable[[int], DataFrame]
+    spark: SparkSession,
+    describe: Callable[..., Description],
+    people: Callable[[int], DataFrame],
 ) -> None:
     description = describe(scaler="standard", class_weights="balanced")
     rows = people(60).cache()
@@ -38,9 +40,9 @@ def test_model_comes_back_with_all_that_travels_with_it(
     training = {"data": "/d/v1", "trained_until": "2026-03-01T00:00:00+00:00"}
 
     with mlflow.start_run() as run:
-        uri = models.log_model(model, description, scored, training)
+        uri = models.log_model(model, description, scored, training, "data")
     version = registry.register("people", uri, run.info.run_id, {})
-    loaded = models.load("models:/people@champion")
+    loaded = models.load("models:/people@champion", spark, "data")
 
     assert (loaded.version.version, loaded.uri) == (version.version, "models:/people/1")
     assert loaded.training == training
@@ -63,15 +65,15 @@ def test_model_comes_back_with_all_that_travels_with_it(
     rows.unpersist()
 
 
-def test_version_without_a_description_is_refused(tmp_path: Path) -> None:
+def test_version_without_a_description_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text("flavors: {}\nmetadata: {team: another}\n")
     MlflowClient().create_registered_model("foreign")
     MlflowClient().create_model_version("foreign", tmp_path.as_uri())
 
     with pytest.raises(RetrainingError, match=r"^models:/foreign/1 carries no data set descrip"):
-        models.load("models:/foreign/1")
+        models.load("models:/foreign/1", spark, "data")
 
 
-def test_version_that_does_not_exist_is_refused() -> None:
+def test_version_that_does_not_exist_is_refused(spark: SparkSession) -> None:
     with pytest.raises(RetrainingError, match="the registry has no models:/people@champion"):
-        models.load("models:/people@champion")
+        models.load("models:/people@champion", spark, "data")

@@ -25,27 +25,26 @@ def test_text_is_written_and_read_back(spark: SparkSession, tmp_path: Path) -> N
     assert not storage.exists(spark, f"{path}.tmp")
 
 
-def test_folders_are_moved_listed_and_removed(spark: SparkSession, tmp_path: Path) -> None:
+def test_folders_are_listed_and_removed(spark: SparkSession, tmp_path: Path) -> None:
     for name in ("b", "a", "_hidden", ".hidden"):
         storage.write_text(spark, f"{tmp_path}/one/{name}", name)
-    storage.move(spark, f"{tmp_path}/one", f"{tmp_path}/above/two")
-    assert not storage.exists(spark, f"{tmp_path}/one")
-    entries = storage.list_folder(spark, f"{tmp_path}/above/two")
+    entries = storage.list_folder(spark, f"{tmp_path}/one")
     assert [(entry.name, entry.size, entry.is_folder) for entry in entries] == [
         *(("a", 1, False), ("b", 1, False))
     ]
-    storage.remove(spark, f"{tmp_path}/above")
-    storage.remove(spark, f"{tmp_path}/above")
-    assert not storage.exists(spark, f"{tmp_path}/above")
+    storage.remove(spark, f"{tmp_path}/one")
+    storage.remove(spark, f"{tmp_path}/one")
+    assert not storage.exists(spark, f"{tmp_path}/one")
 
 
-def test_nothing_is_moved_over_something(spark: SparkSession, tmp_path: Path) -> None:
-    storage.write_text(spark, f"{tmp_path}/a", "a")
-    storage.write_text(spark, f"{tmp_path}/b", "b")
-    with pytest.raises(RetrainingError, match=r"/b exists: remove it or choose another place"):
-        storage.move(spark, f"{tmp_path}/a", f"{tmp_path}/b")
-    with pytest.raises(RetrainingError, match=r"/none (does not exist|cannot be renamed)"):
-        storage.move(spark, f"{tmp_path}/none", f"{tmp_path}/c")
+def test_a_folder_is_removed_only_if_its_writing_fails(spark: SparkSession, tmp_path: Path) -> None:
+    folder = f"{tmp_path}/one"
+    with storage.removed_on_failure(spark, folder):
+        storage.write_text(spark, f"{folder}/a", "a")
+    assert storage.exists(spark, f"{folder}/a")
+    with pytest.raises(KeyboardInterrupt), storage.removed_on_failure(spark, folder):
+        raise KeyboardInterrupt
+    assert not storage.exists(spark, folder)
 
 
 def test_relative_paths_get_their_scheme(spark: SparkSession, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_replay_judges_the_same_scores_without_spark(
 
 def test_every_row_of_the_holdout_is_scored_by_both(cycle: Cycle) -> None:
     scores, metrics = scores_of(cycle.tested), cycle.tested.metrics
-    holdout = pd.read_parquet(f"{cycle.data_uri.removeprefix('file:')}/holdout")
+    holdout = pd.read_parquet(f"{cycle.data_uri.removeprefix('file:')}/splits/split=holdout")
     labels = holdout.set_index("transaction_id")["tx_fraud"].sort_index()
 
     assert scores["key"].tolist() == labels.index.tolist()
@@ -216,7 +216,7 @@ def test_rows_that_a_model_was_selected_on_are_left_out(call: Call, cycle: Cycle
         called.tags["dataset_uri"].removeprefix("file:")
         for called in (cycle.first_prepared, cycle.prepared)
     )
-    holdout = pd.read_parquet(f"{older}/holdout")["transaction_id"]
+    holdout = pd.read_parquet(f"{older}/splits/split=holdout")["transaction_id"]
     seen = [pd.read_parquet(f"{newer}/{s}")["transaction_id"] for s in ("train", "validation")]
     unseen = set(holdout) - set(pd.concat(seen))
     assert 0 < len(unseen) < len(holdout)
@@ -244,7 +244,9 @@ def test_a_cycle_of_the_past_that_meets_a_later_champion_is_inconclusive(
     short.write_text(yaml.safe_dump(mapping, sort_keys=False))
     whole = call("preprocess", dataset=short, input=cycle.raw, pipeline_id="whole")
     end = max(
-        pd.read_parquet(f"{whole.tags['dataset_uri'].removeprefix('file:')}/train").tx_datetime
+        pd.read_parquet(
+            f"{whole.tags['dataset_uri'].removeprefix('file:')}/splits/split=train"
+        ).tx_datetime
     )
     call("train", pipeline_id="whole", model_name="late")
     past = call(

@@ -33,7 +33,7 @@ def gate_scores(cycle: Cycle) -> pd.Series[float]:
 
 
 def holdout_of(cycle: Cycle) -> str:
-    return cycle.data_uri.removeprefix("file:") + "/holdout"
+    return cycle.data_uri.removeprefix("file:") + "/splits/split=holdout"
 
 
 def n_lines(path: Path) -> int:

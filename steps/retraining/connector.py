@@ -1,0 +1,188 @@
+"""Spark's connector for `s3a://`: where it comes from, and how it is set.
+
+The connector is hadoop-aws of the very Hadoop version that PySpark ships, with the parts of the AWS
+SDK that it calls (a few megabytes; the whole SDK, which it names itself, has 280 to 690) and
+Spark's committers, which write to a store that has no rename. Spark's own Ivy downloads them once
+(from Maven Central, or the mirror that DEFAULT_ARTIFACT_REPOSITORY names) into the user's cache.
+
+How to find out what belongs to another Hadoop: its hadoop-aws names the version of the SDK in its
+POM; a release of spark-hadoop-cloud near to Spark's own will do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pyspark.find_spark_home import _find_spark_home
+
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class _Packages(NamedTuple):
+    """Maven coordinates, and what of their dependencies Spark has already or nobody calls."""
+
+    names: tuple[str, ...]
+    excludes: tuple[str, ...]
+
+
+_SPARK_HAS: Final = (
+    *("org.apache.spark:spark-core_*", "org.apache.spark:spark-sql_*", "org.scala-lang*:*"),
+    *("org.apache.spark:spark-catalyst_*", "org.apache.hadoop:hadoop-client*"),
+    *("org.slf4j:*", "commons-logging:*", "commons-codec:*", "org.apache.httpcomponents:*"),
+    *("com.fasterxml.jackson*:*", "io.netty:*", "joda-time:*"),
+)
+_OTHER_CLOUDS: Final = (
+    *("org.apache.hadoop:hadoop-azure*", "org.apache.hadoop:hadoop-gcp", "com.google*:*"),
+    *("org.apache.hadoop:hadoop-cloud-storage", "org.apache.hadoop:hadoop-huaweicloud"),
+    *("com.squareup*:*", "org.eclipse.jetty:*"),
+)
+_PACKAGES: Final = {
+    # Spark 4.2
+    "3.5.0": _Packages(
+        (
+            "org.apache.hadoop:hadoop-aws:3.5.0",
+            "software.amazon.awssdk:s3:2.35.4",
+            "software.amazon.awssdk:s3-transfer-manager:2.35.4",
+            "software.amazon.awssdk:sts:2.35.4",
+            "org.apache.spark:spark-hadoop-cloud_2.13:4.1.1",
+        ),
+        ("software.amazon.awssdk:bundle", *_SPARK_HAS, *_OTHER_CLOUDS),
+    ),
+    # Spark 3.5
+    "3.3.4": _Packages(
+        (
+            "org.apache.hadoop:hadoop-aws:3.3.4",
+            "com.amazonaws:aws-java-sdk-s3:1.12.262",
+            "com.amazonaws:aws-java-sdk-dynamodb:1.12.262",
+            "com.amazonaws:aws-java-sdk-sts:1.12.262",
+            "org.apache.spark:spark-hadoop-cloud_2.12:3.5.7",
+        ),
+        ("com.amazonaws:aws-java-sdk-bundle", *_SPARK_HAS, *_OTHER_CLOUDS),
+    ),
+}
+
+# Writes of tasks come to sight together when the job ends, not by renaming.
+_COMMITTER: Final = {
+    "spark.hadoop.fs.s3a.committer.name": "magic",
+    "spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3a": (
+        "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory"
+    ),
+    "spark.sql.sources.commitProtocolClass": (
+        "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol"
+    ),
+    "spark.sql.parquet.output.committer.class": (
+        "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter"
+    ),
+}
+# A store that refuses connections is given up after half a minute, one that is silent after two;
+# left to itself the connector takes many.
+_PATIENCE: Final = {
+    "spark.hadoop.fs.s3a.attempts.maximum": "1",
+    "spark.hadoop.fs.s3a.retry.limit": "5",
+    "spark.hadoop.fs.s3a.connection.establish.timeout": "15000",
+}
+
+
+def settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Settings of a session that is to reach `s3a://`.
+
+    Credentials are not among them: Spark takes AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
+    AWS_SESSION_TOKEN from the environment of the driver, hands them to the executors with the
+    Hadoop configuration, and blanks them on its pages.
+
+    Args:
+        environment: May name endpoint and region, as AWS's own programs read them.
+
+    Raises:
+        RetrainingError: If the connector cannot be had.
+    """
+    told = {**_COMMITTER, **_PATIENCE}
+    # As newer connectors do: old ones look for marks of folders to delete after every file.
+    told["spark.hadoop.fs.s3a.directory.marker.retention"] = "keep"
+    # What a killed write began is aborted when its folder is removed.
+    told["spark.hadoop.fs.s3a.directory.operations.purge.uploads"] = "true"
+    endpoint = _first(
+        environment, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL"
+    )
+    region = _first(environment, "AWS_REGION", "AWS_DEFAULT_REGION")
+    if endpoint:
+        told["spark.hadoop.fs.s3a.endpoint"] = endpoint
+        told["spark.hadoop.fs.s3a.path.style.access"] = "true"
+    if endpoint or region:
+        told["spark.hadoop.fs.s3a.endpoint.region"] = region or "us-east-1"
+    home = Path(_find_spark_home())
+    jars = home / "jars"
+    if not any(jars.glob("hadoop-aws-*.jar")):
+        told["spark.jars"] = ",".join(map(str, _download(home, _hadoop_version(jars))))
+    elif not any(jars.glob("spark-hadoop-cloud_*.jar")):
+        # Without Spark's side of them the committers cannot be used.
+        told = {key: value for key, value in told.items() if not key.startswith("spark.sql.")}
+    return told
+
+
+def _first(environment: Mapping[str, str], *names: str) -> str | None:
+    return next((environment[name] for name in names if environment.get(name)), None)
+
+
+def _hadoop_version(jars: Path) -> str:
+    found = [re.fullmatch(r"hadoop-client-api-(.+)\.jar", path.name) for path in jars.iterdir()]
+    version = next((match[1] for match in found if match), "unknown")
+    if version not in _PACKAGES:
+        raise RetrainingError(
+            f"the S3 connector for Hadoop {version} is not known",
+            "put hadoop-aws of that version and its dependencies into Spark's jars",
+        )
+    return version
+
+
+def _download(home: Path, version: str) -> list[Path]:
+    """The jars in the user's cache, downloaded if they are not there; all of them or none."""
+    packages = _PACKAGES[version]
+    digest = hashlib.sha256(repr(packages).encode()).hexdigest()[:8]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "retraining"
+    folder = cache / f"s3a-{version}-{digest}"
+    if not folder.is_dir():
+        sys.stderr.write(f"downloading Spark's S3 connector to {folder}, once\n")
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as draft:
+            _run_ivy(home, packages, Path(draft))
+            if not folder.is_dir():  # another process may have been quicker
+                (Path(draft) / "jars").rename(folder)
+    return sorted(folder.glob("*.jar"))
+
+
+def _run_ivy(home: Path, packages: _Packages, draft: Path) -> None:
+    """Let `spark-submit` fetch packages into `draft/jars`, and start nothing."""
+    told = {
+        "spark.master": "local",
+        "spark.jars.packages": ",".join(packages.names),
+        "spark.jars.excludes": ",".join(packages.excludes),
+        "spark.jars.ivy": str(draft),
+    }
+    options = [part for key, value in told.items() for part in ("--conf", f"{key}={value}")]
+    nothing = ["--class", "org.apache.ivy.Main", "spark-internal", "-version"]
+    done = subprocess.run(  # noqa: S603
+        [home / "bin" / "spark-submit", *options, *nothing],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = [line.strip(" \t:") for line in (done.stdout + done.stderr).splitlines()]
+        told_by = (line for line in said if "not found" in line or "rror" in line)
+        raise RetrainingError(
+            f"Spark's S3 connector cannot be downloaded ({next(told_by, said[-1:])})",
+            "let this machine reach Maven Central once, or name a mirror in "
+            "DEFAULT_ARTIFACT_REPOSITORY",
+        )
