@@ -1,0 +1,86 @@
+"""The MLflow server and the object store: from Airflow connections, else from the environment.
+
+The connections are named in the section `[retraining]` of Airflow's configuration.
+"""
+
+from __future__ import annotations
+
+import os
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import requests
+from airflow.sdk import BaseHook, conf
+
+_MLFLOW = conf.get("retraining", "mlflow_conn_id", fallback="")
+_STORE = conf.get("retraining", "s3_conn_id", fallback="")
+
+# A connection may leave something open, and a variable that is empty is not one that is unset.
+UNSET_EMPTY = (
+    'for name in ${!MLFLOW_TRACKING_*} ${!AWS_*}; do [ -n "${!name}" ] || unset "$name"; done\n'
+    if _MLFLOW or _STORE
+    else ""
+)
+
+
+def environment() -> dict[str, str]:
+    """Templates of the variables that a step gets besides those of the worker."""
+    templates: dict[str, str] = {}
+    if _MLFLOW:
+        names = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+        templates |= {name: f"{{{{ server(conn.{_MLFLOW})['{name}'] }}}}" for name in names}
+    if _STORE:
+        store = f"conn.{_STORE}"
+        templates |= {
+            "AWS_ACCESS_KEY_ID": f"{{{{ {store}.login or '' }}}}",
+            "AWS_SECRET_ACCESS_KEY": f"{{{{ {store}.password or '' }}}}",
+            "AWS_ENDPOINT_URL": f"{{{{ {store}.extra_dejson.get('endpoint_url', '') }}}}",
+            "AWS_REGION": f"{{{{ {store}.extra_dejson.get('region_name', '') }}}}",
+            "AWS_DEFAULT_REGION": f"{{{{ {store}.extra_dejson.get('region_name', '') }}}}",
+        }
+    return templates
+
+
+def server(connection: Any) -> dict[str, str]:  # noqa: ANN401 (Airflow's Connection)
+    """What a connection says of the MLflow server, by environment variable."""
+    address = connection.host
+    if "://" not in address:
+        port = f":{connection.port}" if connection.port else ""
+        address = f"{connection.schema or connection.conn_type}://{address}{port}"
+    return {
+        "MLFLOW_TRACKING_URI": address,
+        "MLFLOW_TRACKING_USERNAME": connection.login or "",
+        "MLFLOW_TRACKING_PASSWORD": connection.password or "",
+    }
+
+
+def tags_of(run_id: str) -> dict[str, str]:
+    """The tags of a run, asked with MLflow's own environment variables or by the connection.
+
+    A connection may bring the authority that it trusts: PEM in its extra `ca`.
+    """
+    connection = BaseHook.get_connection(_MLFLOW) if _MLFLOW else None
+    told = os.environ | (server(connection) if connection else {})
+    user, password, token, bundle = (
+        told.get(f"MLFLOW_TRACKING_{name}", "")
+        for name in ("USERNAME", "PASSWORD", "TOKEN", "SERVER_CERT_PATH")
+    )
+    insecure = told.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1")
+    with NamedTemporaryFile("w", suffix=".pem") as authority:
+        if connection and connection.extra_dejson.get("ca"):
+            authority.write(connection.extra_dejson["ca"])
+            authority.flush()
+            bundle = authority.name
+        answer = requests.get(
+            f"{told['MLFLOW_TRACKING_URI'].rstrip('/')}/api/2.0/mlflow/runs/get",
+            params={"run_id": run_id},
+            auth=(user, password) if user else None,
+            headers={"Authorization": f"Bearer {token}"} if token and not user else {},
+            verify=False if insecure else bundle or True,
+            timeout=60,
+        )
+    answer.raise_for_status()
+    return {tag["key"]: tag["value"] for tag in answer.json()["run"]["data"].get("tags", [])}
+
+
+MACROS = {"server": server}

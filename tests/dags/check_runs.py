@@ -1,0 +1,269 @@
+"""Whole runs of the DAG in this process: a small `mlflow` says what happened in its place.
+
+The Data Proc operators are the real ones, down to the stubs of the cloud's API; with a cluster, or
+a host of its own, the steps go through a real SSH server.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+import yandexcloud
+from yandex.cloud.dataproc.v1.cluster_pb2 import Cluster
+from yandex.cloud.dataproc.v1.cluster_service_pb2 import ListClusterHostsResponse
+from yandex.cloud.dataproc.v1.subcluster_pb2 import Host, Role
+
+from tests.dags.parsing import CLUSTER, SSH, parse
+from tests.stack.sshd import open_sshd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# As far as the client looks at it.
+_KEY = "-----BEGIN PRIVATE KEY-----"
+STEPS = ["preprocess", "train", "tune", "ab_test", "promote"]
+# Notes how it was called; then hangs, fails in one step, or ends as `mlflow run` does.
+MLFLOW = """#!/bin/sh
+echo "$*" >> {calls}
+[ -e {hanging} ] && echo $$ > {hanging} && sleep 600
+case "$*" in *" -e $(cat {broken} 2>/dev/null || echo none) "*) echo "Error: broken"; exit 1;; esac
+for word; do [ "$before" = -e ] && step=$word; before=$word; done
+echo "2026/01/05 INFO mlflow.projects: === Run (ID '$step') succeeded ==="
+"""
+
+
+class Project(NamedTuple):
+    """The place of MLflow and the project: what was called, what the runs' tags say."""
+
+    calls: Path
+    broken: Path
+    hanging: Path
+    tags: dict[str, dict[str, str]]
+
+    def steps(self) -> list[str]:
+        """The steps in the order in which they were called."""
+        words = [line.split() for line in self.calls.read_text().splitlines()]
+        return [line[line.index("-e") + 1] for line in words]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    made = Project(
+        tmp_path / "calls",
+        tmp_path / "broken",
+        tmp_path / "hanging",
+        {
+            "ab_test": {"verdict": "promote", "verdict.reasons": "It is better."},
+            "promote": {
+                "result.outcome": "promoted",
+                "result.summary": "fraud champion moved from version 1 to 2",
+                "model_name": "fraud",
+            },
+        },
+    )
+    program = tmp_path / "bin" / "mlflow"
+    program.parent.mkdir()
+    program.write_text(MLFLOW.format(**made._asdict()))
+    program.chmod(0o755)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            (run_id,) = parse_qs(urlparse(self.path).query)["run_id"]
+            tags = [{"key": key, "value": value} for key, value in made.tags[run_id].items()]
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"run": {"data": {"tags": tags}}}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    profile = tmp_path / "profile"
+    profile.write_text(f"export MLFLOW_TRACKING_URI={address}\n")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("AIRFLOW_VAR_RETRAINING_BIN", str(program.parent))
+    monkeypatch.setenv("AIRFLOW_VAR_RETRAINING_PROFILE", str(profile))
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with open_sshd(tmp_path / "sshd") as sshd:
+        connection = {
+            "conn_type": "ssh",
+            "host": sshd.host,
+            "port": sshd.port,
+            "login": sshd.user,
+            "extra": {
+                "key_file": str(sshd.key_file),
+                "no_host_key_check": False,
+                "host_key": sshd.host_key,
+            },
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_HOST", json.dumps(connection))
+        yield
+
+
+class Cloud:
+    """The stubs of the cloud's API: what they were asked, in order."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def client(self, *_: object, **__: object) -> Any:  # noqa: ANN401 (a stub)
+        """A stub of any service."""
+        return SimpleNamespace(Create=self._take, Delete=self._take, ListHosts=self._list)
+
+    def wait(self, operation: Any, *_: object, **__: object) -> Any:  # noqa: ANN401
+        """The result of an operation, at once."""
+        return SimpleNamespace(response=Cluster(id="cluster-1"), operation=operation, meta=None)
+
+    def _take(self, request: Any) -> Any:  # noqa: ANN401 (any request)
+        self.asked.append(request)
+        return SimpleNamespace(id="operation")
+
+    def _list(self, request: Any) -> ListClusterHostsResponse:  # noqa: ANN401
+        self.asked.append(request)
+        worker = Host(name="worker", role=Role.DATANODE)
+        return ListClusterHostsResponse(
+            hosts=[worker, Host(name="127.0.0.1", role=Role.MASTERNODE)]
+        )
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cloud:
+    made = Cloud()
+    monkeypatch.setattr(yandexcloud.SDK, "client", made.client)
+    monkeypatch.setattr(yandexcloud.SDK, "wait_operation_and_get_result", made.wait)
+    account = {"id": "key", "service_account_id": "account", "private_key": _KEY}
+    extra = {
+        "service_account_json": json.dumps(account),
+        "folder_id": "folder",
+        "public_ssh_key": "ssh-ed25519 AAAA",
+    }
+    connection = {"conn_type": "yandexcloud", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_CLOUD", json.dumps(connection))
+    return made
+
+
+def run(monkeypatch: pytest.MonkeyPatch, configuration: dict[str, str], **params: object) -> Any:  # noqa: ANN401
+    """States of the tasks of a run, with the state of the run under ``."""
+    dag = parse(monkeypatch, **configuration)["retrain"]
+    for task in dag.tasks:
+        task.retries = 0
+        task.execution_timeout = timedelta(seconds=20)
+    made = dag.test(run_conf=params)
+    states = {ti.task_id: str(ti.state) for ti in made.get_task_instances()}
+    return {**states, "": str(made.state)}
+
+
+def test_a_better_challenger_is_promoted_and_announced(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = run(monkeypatch, {})
+    assert states.pop("keep_champion") == "skipped"
+    assert set(states.values()) == {"success"}
+    assert project.steps() == STEPS
+
+
+@pytest.mark.parametrize("verdict", ["keep_champion", "inconclusive"])
+def test_a_lost_test_is_green_and_says_why(
+    verdict: str,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    project.tags["ab_test"] = {"verdict": verdict, "verdict.reasons": "Too few positives."}
+    states = run(monkeypatch, {})
+    skipped = {task for task, state in states.items() if state == "skipped"}
+    assert skipped == {"promote", "announce"}
+    assert states[""] == states["keep_champion"] == "success"
+    assert project.steps() == STEPS[:-1]
+    assert f"Verdict {verdict}: Too few positives." in caplog.text
+
+
+@pytest.mark.parametrize(("outcome", "dry_run"), [("kept", "false"), ("promoted", "true")])
+def test_no_champion_is_announced_that_did_not_move_in(
+    outcome: str, dry_run: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.tags["promote"]["result.outcome"] = outcome
+    states = run(monkeypatch, {}, dry_run=dry_run == "true")
+    assert (states["promote"], states["announce"], states[""]) == ("success", "skipped", "success")
+    assert f"-P dry_run={dry_run}" in project.calls.read_text()
+
+
+def test_a_failed_step_is_told_in_one_line(
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    project.broken.write_text("tune")
+    states = run(monkeypatch, {})
+    assert (states["tune"], states["ab_test"], states[""]) == (
+        "failed",
+        "upstream_failed",
+        "failed",
+    )
+    (line,) = [text for text in caplog.messages if "retrain.tune failed in try 1" in text]
+    assert "pipeline_id=" in line
+    assert "\n" not in line
+
+
+@pytest.mark.usefixtures("host")
+def test_steps_run_over_ssh(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = run(monkeypatch, SSH)
+    assert (states["announce"], states[""]) == ("success", "success")
+    assert project.steps() == STEPS
+
+
+@pytest.mark.usefixtures("host")
+@pytest.mark.parametrize("broken", ["", "train"])
+def test_a_cluster_is_made_used_and_deleted_in_any_case(
+    broken: str, project: Project, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.broken.write_text(broken or "none")
+    states = run(monkeypatch, CLUSTER)
+    create, hosts, delete = cloud.asked
+    assert (create.zone_id, create.config_spec.hadoop.ssh_public_keys) == (
+        "ru-central1-d",
+        ["ssh-ed25519 AAAA"],
+    )
+    (action,) = create.config_spec.hadoop.initialization_actions
+    assert (action.uri, list(action.args)) == ("s3a://source/prepare.sh", ["a"])
+    assert hosts.cluster_id == delete.cluster_id == "cluster-1"
+    assert states["delete_cluster"] == "success"
+    assert states[""] == ("failed" if broken else "success")
+    assert project.steps() == (STEPS[:2] if broken else STEPS)
+    assert "-P spark_master=yarn" in project.calls.read_text()
+
+
+@pytest.mark.usefixtures("host")
+@pytest.mark.parametrize("place", [{}, SSH], ids=["worker", "ssh"])
+def test_a_step_out_of_time_is_ended_where_it_runs(
+    place: dict[str, str], project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.hanging.touch()
+    states = run(monkeypatch, place)
+    assert (states["preprocess"], states[""]) == ("failed", "failed")
+    process = int(project.hanging.read_text())
+    deadline = time.monotonic() + 10
+    while _lives(process) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _lives(process)
+
+
+def _lives(process: int) -> bool:
+    """Whether a process is there and no zombie: nobody waits for it in a run of a test."""
+    status = Path("/proc", str(process), "status")
+    return status.exists() and "State:\tZ" not in status.read_text()
