@@ -1,0 +1,160 @@
+# ./new-secrets > secrets.auto.tfvars.json makes both variables. Of what is secret the state holds hashes, but for the
+# password of Airflow's administrator, which its resource keeps as it is.
+
+variable "secrets" {
+  description = "Passwords and private keys, made by ./new-secrets."
+  sensitive   = true
+  type = object({
+    postgresql_password    = string
+    mlflow_admin_password  = string
+    mlflow_password        = string
+    mlflow_session_key     = string
+    airflow_admin_password = string
+    ssh_private_key        = string
+    ssh_host_private_key   = string
+    tls_private_key        = string
+  })
+
+  validation {
+    condition = alltrue([
+      for name in ["postgresql_password", "mlflow_admin_password", "mlflow_password", "mlflow_session_key"] :
+      can(regex("^[A-Za-z0-9_-]{20,}$", var.secrets[name]))
+    ])
+    error_message = "secrets: passwords have at least 20 letters, digits, hyphens and underscores."
+  }
+
+  validation {
+    condition = alltrue([
+      for kind in ["[a-z]", "[A-Z]", "[0-9]", "[^A-Za-z0-9]", ".{12}"] : can(regex(kind, var.secrets.airflow_admin_password))
+    ])
+    error_message = "secrets.airflow_admin_password: at least 12 characters, among them a small and a capital letter, a digit and a sign."
+  }
+
+  # The example is enough for a plan, and for no more.
+  validation {
+    condition     = !(terraform.applying && strcontains(jsonencode(var.secrets), "example"))
+    error_message = "secrets: still those of the example; run ./new-secrets > secrets.auto.tfvars.json."
+  }
+}
+
+variable "public_keys" {
+  description = "The public halves, made by ./new-secrets: SSH client and host, certificate of MLflow and of who signed it."
+  type = object({
+    ssh             = string
+    ssh_host        = string
+    tls_certificate = string
+    tls_authority   = string
+  })
+}
+
+locals {
+  # What the DAGs read, by the names that Airflow's Lockbox backend looks for.
+  airflow_secrets = {
+    "airflow/connections/retraining_mlflow" = jsonencode({
+      conn_type = "http"
+      schema    = "https"
+      host      = local.mlflow_host
+      port      = 443
+      login     = local.mlflow_user
+      password  = var.secrets.mlflow_password
+      extra     = { ca = var.public_keys.tls_authority }
+    })
+    "airflow/connections/retraining_ssh" = jsonencode({
+      conn_type = "ssh"
+      host      = local.steps_host
+      port      = 22
+      login     = "retraining"
+      extra     = { private_key = var.secrets.ssh_private_key, host_key = var.public_keys.ssh_host }
+    })
+  }
+
+  airflow_variables = merge(
+    {
+      retraining_project     = try(var.project.url, "/srv/retraining/project")
+      retraining_bin         = "/opt/retraining/bin"
+      retraining_profile     = "/etc/retraining/profile"
+      retraining_env_manager = "uv"
+      retraining_input       = "s3a://${yandex_storage_bucket.this["data"].bucket}/${var.raw_data}"
+      retraining_data_root   = "s3a://${yandex_storage_bucket.this["data"].bucket}/data"
+    },
+    # On a transient cluster the DAG says so itself.
+    local.steps_host == local.host_name ? {} : { retraining_spark_master = "yarn" },
+    try(var.project.commit, "") == "" ? {} : { retraining_version = var.project.commit },
+  )
+
+  airflow_entries = merge(
+    local.airflow_secrets,
+    { for name, value in local.airflow_variables : "airflow/variables/${name}" => value },
+  )
+
+  # Names are no secret; without this they could not be keys of for_each.
+  airflow_names = toset(nonsensitive(keys(local.airflow_entries)))
+}
+
+resource "yandex_lockbox_secret" "mlflow" {
+  name                = "${var.name}-mlflow"
+  description         = "For the MLflow server, and for whoever administers it"
+  kms_key_id          = yandex_kms_symmetric_key.this.id
+  deletion_protection = var.deletion_protection
+  labels              = var.labels
+}
+
+resource "yandex_lockbox_secret_version_hashed" "mlflow" {
+  secret_id = yandex_lockbox_secret.mlflow.id
+
+  key_1        = "postgresql_password"
+  text_value_1 = var.secrets.postgresql_password
+  key_2        = "mlflow_admin_password"
+  text_value_2 = var.secrets.mlflow_admin_password
+  key_3        = "mlflow_password"
+  text_value_3 = var.secrets.mlflow_password
+  key_4        = "mlflow_session_key"
+  text_value_4 = var.secrets.mlflow_session_key
+  key_5        = "tls_private_key"
+  text_value_5 = var.secrets.tls_private_key
+}
+
+resource "yandex_lockbox_secret" "steps" {
+  name                = "${var.name}-steps"
+  description         = "For the machine where steps run"
+  kms_key_id          = yandex_kms_symmetric_key.this.id
+  deletion_protection = var.deletion_protection
+  labels              = var.labels
+}
+
+resource "yandex_lockbox_secret_version_hashed" "steps" {
+  secret_id = yandex_lockbox_secret.steps.id
+
+  key_1        = "mlflow_password"
+  text_value_1 = var.secrets.mlflow_password
+  key_2        = "ssh_host_private_key"
+  text_value_2 = var.secrets.ssh_host_private_key
+}
+
+# Filled by the static access keys in storage.tf.
+resource "yandex_lockbox_secret" "storage" {
+  for_each = toset(["mlflow", "steps"])
+
+  name                = "${var.name}-${each.key}-storage"
+  description         = "S3 keys of the account ${each.key}"
+  kms_key_id          = yandex_kms_symmetric_key.this.id
+  deletion_protection = var.deletion_protection
+  labels              = var.labels
+}
+
+resource "yandex_lockbox_secret" "airflow" {
+  for_each = local.airflow_names
+
+  name                = each.key
+  kms_key_id          = yandex_kms_symmetric_key.this.id
+  deletion_protection = var.deletion_protection
+  labels              = var.labels
+}
+
+resource "yandex_lockbox_secret_version_hashed" "airflow" {
+  for_each = local.airflow_names
+
+  secret_id    = yandex_lockbox_secret.airflow[each.key].id
+  key_1        = each.key # the backend wants the entry to be called as the secret
+  text_value_1 = local.airflow_entries[each.key]
+}

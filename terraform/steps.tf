@@ -1,0 +1,148 @@
+# Where steps run: Airflow logs in over SSH and types `mlflow run`. One script prepares the host and, on a Data Processing
+# cluster, its machines; like the user-data of the MLflow server it holds no secret and no id.
+
+locals {
+  uv_version = "0.13.9" # as in README.md of the project
+  java_home  = "/usr/lib/jvm/java-17-openjdk-amd64"
+
+  host_name  = "steps.ru-central1.internal"
+  steps_host = var.spark == "dataproc" && var.dataproc.master_host != "" ? var.dataproc.master_host : local.host_name
+
+  # The administrator's own account, on every machine made here.
+  admin_users = var.admin == null ? [] : [{
+    name                = "admin"
+    shell               = "/bin/bash"
+    sudo                = "ALL=(ALL) NOPASSWD:ALL"
+    ssh_authorized_keys = [var.admin.ssh_public_key]
+  }]
+
+  steps_files = {
+    "/usr/local/lib/retraining/render_secrets.py"    = file("${path.module}/machines/render_secrets.py")
+    "/usr/local/lib/retraining/fetch_project.py"     = file("${path.module}/machines/steps/fetch_project.py")
+    "/usr/local/lib/retraining/requirements.txt"     = file("${path.module}/machines/requirements.txt")
+    "/etc/systemd/system/retraining-secrets.service" = file("${path.module}/machines/steps/retraining-secrets.service")
+    "/etc/systemd/system/retraining-project.service" = file("${path.module}/machines/steps/retraining-project.service")
+    "/etc/systemd/system/retraining-project.timer"   = file("${path.module}/machines/steps/retraining-project.timer")
+    "/etc/retraining/profile"                        = file("${path.module}/machines/steps/profile")
+    "/etc/retraining/mlflow.pem"                     = var.public_keys.tls_authority
+    "/etc/retraining/templates.json"                 = jsonencode(local.steps_templates)
+
+    "/etc/retraining/cluster" = "HADOOP_CONF_DIR=/etc/hadoop/conf\nPYSPARK_SUBMIT_ARGS='${local.yarn_arguments}'\n"
+
+    "/etc/retraining/environment" = <<-EOT
+      SOURCE_BUCKET=${var.name}-source
+      JAVA_HOME=${local.java_home}
+      MLFLOW_TRACKING_URI=https://${local.mlflow_host}
+      MLFLOW_TRACKING_USERNAME=${local.mlflow_user}
+      MLFLOW_TRACKING_SERVER_CERT_PATH=/etc/retraining/mlflow.pem
+      MLFLOW_EXPERIMENT_NAME=retraining
+      AWS_ENDPOINT_URL=https://storage.yandexcloud.net
+      AWS_REGION=ru-central1
+      AWS_DEFAULT_REGION=ru-central1
+    EOT
+  }
+
+  # Filled in by render_secrets.py.
+  steps_templates = [
+    {
+      path = "/run/retraining/environment", owner = "retraining", mode = "0400"
+      text = <<-EOT
+        MLFLOW_TRACKING_PASSWORD=$mlflow_password
+        AWS_ACCESS_KEY_ID=$access_key
+        AWS_SECRET_ACCESS_KEY=$secret_key
+      EOT
+    },
+    { path = "/etc/ssh/ssh_host_ed25519_key", owner = "root", mode = "0600", text = "$ssh_host_private_key\n" },
+  ]
+
+  # Read on the master of a cluster alone. Executors get two thirds of a worker's memory, and one core less than it has.
+  worker_preset = regex("-c(?P<cores>[0-9]+)-m(?P<memory>[0-9]+)$", var.dataproc.worker_preset)
+  yarn_arguments = join(" ", concat([
+    for key, value in {
+      "spark.executor.instances"          = var.dataproc.workers
+      "spark.executor.cores"              = max(1, local.worker_preset.cores - 1)
+      "spark.executor.memory"             = "${floor(local.worker_preset.memory * 0.65)}g"
+      "spark.executorEnv.JAVA_HOME"       = local.java_home
+      "spark.yarn.appMasterEnv.JAVA_HOME" = local.java_home
+    } : "--conf ${key}=${value}"
+  ], ["pyspark-shell"]))
+
+  prepare_script = templatefile("${path.module}/machines/steps/prepare.sh.tftpl", {
+    files          = local.steps_files
+    authorized_key = var.public_keys.ssh
+    uv_version     = local.uv_version
+  })
+
+  steps_user_data = {
+    users       = local.admin_users
+    write_files = [{ path = "/usr/local/sbin/prepare-steps", content = local.prepare_script, permissions = "0755", owner = "root:root" }]
+    runcmd      = ["/usr/local/sbin/prepare-steps"]
+  }
+
+  # The ids of the secrets; there is nothing else to tell.
+  steps_settings = jsonencode({
+    secrets = [yandex_lockbox_secret.steps.id, yandex_lockbox_secret.storage["steps"].id]
+    values  = {}
+  })
+}
+
+resource "yandex_compute_instance" "steps" {
+  name                      = "${var.name}-steps"
+  hostname                  = split(".", local.host_name)[0]
+  platform_id               = "standard-v3"
+  zone                      = var.zone
+  service_account_id        = yandex_iam_service_account.this["steps"].id
+  allow_stopping_for_update = true
+  labels                    = var.labels
+
+  resources {
+    cores  = var.host_size.cores
+    memory = var.host_size.memory
+  }
+
+  scheduling_policy {
+    preemptible = var.host_size.preemptible
+  }
+
+  boot_disk {
+    initialize_params {
+      image_id   = data.yandex_compute_image.debian.id
+      size       = var.host_size.disk
+      type       = "network-ssd"
+      kms_key_id = yandex_kms_symmetric_key.this.id
+    }
+  }
+
+  network_interface {
+    subnet_id          = yandex_vpc_subnet.machines.id
+    nat                = var.admin != null # the only public address; SSH is open to the administrator's network alone
+    security_group_ids = [yandex_vpc_security_group.this["steps"].id]
+  }
+
+  metadata = {
+    user-data          = "#cloud-config\n${yamlencode(local.steps_user_data)}"
+    serial-port-enable = "0"
+    settings           = local.steps_settings
+  }
+
+  metadata_options {
+    gce_http_endpoint    = 1
+    gce_http_token       = 1
+    aws_v1_http_endpoint = 2
+    aws_v1_http_token    = 2
+  }
+
+  lifecycle {
+    ignore_changes = [boot_disk[0].initialize_params[0].image_id]
+  }
+
+  depends_on = [
+    yandex_lockbox_secret_iam_member.this,
+    yandex_kms_symmetric_key_iam_member.this,
+    yandex_storage_bucket_iam_binding.this,
+    yandex_iam_service_account_static_access_key.this,
+    yandex_lockbox_secret_version_hashed.steps,
+    yandex_vpc_security_group_rule.in,
+    yandex_vpc_security_group_rule.out,
+  ]
+}

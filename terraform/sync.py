@@ -1,0 +1,83 @@
+"""Send the DAGs and the project to their buckets.
+
+    python terraform/sync.py --dags BUCKET --source BUCKET
+
+The DAGs come to the root of their bucket, which is the root of Airflow's DAG folder; what is no
+longer in `dags/` is deleted there. The project is sent as it is committed, not as it lies around:
+`project.bundle` (git, for the host of the steps), `steps.zip` and the steps themselves under
+`steps/` (for jobs that are submitted with `--py-files`).
+
+Needs boto3 and git; credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of an account with
+storage.editor on both buckets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+ROOT = Path(__file__).resolve().parent.parent
+STORE = "https://storage.yandexcloud.net"
+
+
+def main() -> None:
+    """Read the command line, send, and say what was sent."""
+    parser = argparse.ArgumentParser(description="Send the DAGs and the project to their buckets.")
+    parser.add_argument("--dags", required=True, help="bucket of the DAGs")
+    parser.add_argument("--source", required=True, help="bucket of the project")
+    parser.add_argument("--project", type=Path, default=ROOT, help="folder of the project")
+    told = parser.parse_args()
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or STORE
+    store = boto3.client("s3", endpoint_url=endpoint, region_name="ru-central1")
+    sent = send_dags(store, told.project / "dags", told.dags)
+    commit = send_project(store, told.project, told.source)
+    sys.stdout.write(f"{sent} files of DAGs in {told.dags}, project {commit} in {told.source}\n")
+
+
+def send_dags(store: Any, folder: Path, bucket: str) -> int:  # noqa: ANN401 (boto3's clients)
+    """Make the bucket equal to the folder of the DAGs, modules before the DAGs that need them."""
+    files = [folder / ".airflowignore", *sorted(folder.glob("*.py"), key=_is_dag)]
+    for file in files:
+        store.upload_file(str(file), bucket, file.name)
+    there = store.list_objects_v2(Bucket=bucket).get("Contents", [])
+    for key in {entry["Key"] for entry in there} - {file.name for file in files}:
+        store.delete_object(Bucket=bucket, Key=key)
+    return len(files)
+
+
+def send_project(store: Any, folder: Path, bucket: str) -> str:  # noqa: ANN401
+    """Send the last commit."""
+    if _git(folder, "status", "--porcelain"):
+        sys.stderr.write("note: what is not committed is not sent\n")
+    with tempfile.TemporaryDirectory() as temporary:
+        bundle, archive = Path(temporary, "project.bundle"), Path(temporary, "steps.zip")
+        _git(folder, "bundle", "create", "--quiet", str(bundle), "HEAD")
+        _git(folder, "archive", "--format=zip", f"--output={archive}", "HEAD:steps")
+        store.upload_file(str(archive), bucket, archive.name)
+        for name in _git(folder, "ls-tree", "--name-only", "HEAD", "steps/").splitlines():
+            if name.endswith(".py"):
+                store.put_object(Bucket=bucket, Key=name, Body=_git(folder, "show", f"HEAD:{name}"))
+        store.upload_file(str(bundle), bucket, bundle.name)
+    return _git(folder, "rev-parse", "HEAD")
+
+
+def _is_dag(file: Path) -> bool:
+    return not file.name.startswith("mlflow_")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+# What a plan holds, for each place where Spark may run.
+
+mock_provider "yandex" {}
+
+variables {
+  cloud_id  = "cloud"
+  folder_id = "folder"
+  name      = "test-retraining"
+  secrets = {
+    postgresql_password    = "aaaaaaaaaaaaaaaaaaaaaaaa"
+    mlflow_admin_password  = "bbbbbbbbbbbbbbbbbbbbbbbb"
+    mlflow_password        = "cccccccccccccccccccccccc"
+    mlflow_session_key     = "dddddddddddddddddddddddd"
+    airflow_admin_password = "Eeeeeeeeeeee-1"
+    ssh_private_key        = "f"
+    ssh_host_private_key   = "g"
+    tls_private_key        = "h"
+  }
+  public_keys = { ssh = "ssh-ed25519 AAAA airflow", ssh_host = "ssh-ed25519 BBBB steps", tls_certificate = "c", tls_authority = "a" }
+}
+
+run "host" {
+  command = plan
+
+  assert {
+    condition     = length(yandex_dataproc_cluster.this) == 0 && length(yandex_spark_cluster.this) == 0 && length(yandex_storage_object.prepare) == 0
+    error_message = "Without a cluster there is nothing of a cluster."
+  }
+  assert {
+    condition     = toset(keys(yandex_iam_service_account.this)) == toset(["airflow", "mlflow", "steps"])
+    error_message = "Three accounts are enough for it."
+  }
+  assert {
+    condition     = !yandex_compute_instance.steps.network_interface[0].nat && !yandex_compute_instance.mlflow.network_interface[0].nat
+    error_message = "Without an administrator there is no public address."
+  }
+  assert {
+    condition     = !contains(keys(local.calls), "steps_from_admin") && !contains(keys(local.calls), "mlflow_ssh_from_steps")
+    error_message = "Without an administrator nobody but Airflow may log in."
+  }
+  assert {
+    condition     = keys(local.airflow_settings) == ["mlflow_conn_id", "ssh_conn_id"]
+    error_message = "Airflow makes no cluster."
+  }
+}
+
+run "administrator" {
+  command = plan
+  variables {
+    admin = { cidr = "203.0.113.0/24", ssh_public_key = "ssh-ed25519 AAAAC3Nz me" }
+  }
+
+  assert {
+    condition     = yandex_compute_instance.steps.network_interface[0].nat && !yandex_compute_instance.mlflow.network_interface[0].nat
+    error_message = "Only the host of the steps has a public address."
+  }
+  assert {
+    condition     = yandex_vpc_security_group_rule.in["steps_from_admin"].v4_cidr_blocks == tolist(["203.0.113.0/24"])
+    error_message = "It is open to the administrator's network."
+  }
+}
+
+run "permanent_cluster" {
+  command = plan
+  variables {
+    spark    = "dataproc"
+    dataproc = { master_host = "rc1a-dataproc-m-abc.mdb.yandexcloud.net" }
+  }
+
+  assert {
+    condition     = length(yandex_dataproc_cluster.this) == 1 && length(yandex_storage_object.prepare) == 1
+    error_message = "The cluster, and what prepares its machines."
+  }
+  assert {
+    condition     = alltrue([for cluster in yandex_dataproc_cluster.this[0].cluster_config[0].subcluster_spec : !cluster.assign_public_ip])
+    error_message = "No machine of it has a public address."
+  }
+  assert {
+    condition     = jsondecode(local.airflow_secrets["airflow/connections/retraining_ssh"]).host == "rc1a-dataproc-m-abc.mdb.yandexcloud.net"
+    error_message = "Steps run on its master."
+  }
+  assert {
+    condition     = local.airflow_variables.retraining_spark_master == "yarn"
+    error_message = "They use its YARN."
+  }
+  assert {
+    condition     = !contains(values(local.folder_roles)[*].role, "dataproc.editor")
+    error_message = "Airflow may not make clusters."
+  }
+}
+
+run "permanent_cluster_without_the_name_of_its_master" {
+  command = plan
+  variables {
+    spark = "dataproc"
+  }
+  expect_failures = [check.master_host]
+}
+
+run "transient_cluster" {
+  command = plan
+  variables {
+    spark = "transient"
+  }
+
+  assert {
+    condition     = length(yandex_dataproc_cluster.this) == 0
+    error_message = "The DAG makes the cluster."
+  }
+  assert {
+    condition     = length(yandex_iam_service_account_iam_member.airflow_uses_spark) == 1
+    error_message = "Airflow may use the account of the machines."
+  }
+}
+
+run "managed_spark" {
+  command = plan
+  variables {
+    spark = "managed"
+  }
+
+  assert {
+    condition     = length(yandex_spark_cluster.this) == 1 && length(yandex_dataproc_cluster.this) == 0
+    error_message = "Managed Spark instead of Data Processing."
+  }
+}
+
+run "three_databases" {
+  command = plan
+  variables {
+    postgresql = { hosts = 3 }
+  }
+
+  assert {
+    condition     = length(yandex_mdb_postgresql_cluster_v2.this.hosts) == 3
+    error_message = "Three hosts."
+  }
+}
+
+run "applied" {
+  command = apply
+  variables {
+    spark = "transient"
+  }
+
+  assert {
+    condition     = output.airflow_settings.dataproc_conn_id == "yandexcloud_default"
+    error_message = "The connection that Managed Airflow makes."
+  }
+  assert {
+    condition     = jsondecode(output.airflow_settings.dataproc_cluster).service_account_id == yandex_iam_service_account.this["spark"].id
+    error_message = "The cluster of a DAG run has the account of the machines."
+  }
+  assert {
+    condition     = strcontains(yandex_compute_instance.mlflow.metadata.settings, yandex_lockbox_secret.mlflow.id)
+    error_message = "The MLflow server knows its secrets by their ids."
+  }
+}

@@ -1,0 +1,10 @@
+terraform {
+  required_version = ">= 1.11" # write-only arguments
+
+  required_providers {
+    yandex = {
+      source  = "yandex-cloud/yandex"
+      version = "~> 0.222"
+    }
+  }
+}

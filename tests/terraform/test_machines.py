@@ -1,0 +1,236 @@
+"""The machines, as far as they can be looked at from outside: scripts, units, user-data."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.terraform.cloud import open_cloud
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.terraform.conftest import Machine, Plan
+
+MACHINES = Path(__file__).resolve().parents[2] / "terraform/machines"
+
+
+def need(program: str, package: str) -> str:
+    """The path of a program; without it a test is skipped."""
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"no {program} on the PATH: apt-get install {package}")
+    return found
+
+
+def steps_script(machines: dict[str, Machine]) -> str:
+    return machines["steps"].files["/usr/local/sbin/prepare-steps"]
+
+
+def files_of(script: str) -> dict[str, str]:
+    """What the script writes, by path."""
+    written = re.findall(
+        r"/dev/stdin '?([^\s']+)'? <<'END_OF_FILE'\n(.*?)\nEND_OF_FILE\n", script, re.S
+    )
+    return dict(written)
+
+
+@pytest.mark.parametrize("name", ["mlflow", "steps"])
+def test_user_data_is_what_cloud_init_understands(
+    machines: dict[str, Machine], name: str, tmp_path: Path
+) -> None:
+    program = need("cloud-init", "cloud-init")
+    (tmp_path / "user-data").write_text(machines[name].text)
+    done = subprocess.run(
+        [program, "schema", "--config-file", tmp_path / "user-data"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(machines[name].text) < 200_000  # bytes; metadata of a machine have a limit
+
+
+@pytest.mark.parametrize("name", ["mlflow", "steps"])
+def test_user_data_holds_no_secret_and_no_id(machines: dict[str, Machine], name: str) -> None:
+    """A plan shows it whole, so there is nothing in it that is known only later."""
+    assert "PRIVATE KEY" not in machines[name].text
+    assert "example-example" not in machines[name].text  # the passwords of the example
+
+
+def test_units_are_what_systemd_understands(machines: dict[str, Machine], tmp_path: Path) -> None:
+    program = need("systemd-analyze", "systemd")
+    files = machines["mlflow"].files | files_of(steps_script(machines))
+    units = {Path(path).name: text for path, text in files.items() if "/systemd/system/" in path}
+    units.pop("key.conf")
+    assert len(units) == 6
+    for name, text in units.items():
+        # The programs are on another machine; that they are called by their paths is what counts.
+        here = re.sub(r"^(Exec\w+)=(/opt/\S+)", rf"\1={sys.executable}", text, flags=re.M)
+        (tmp_path / name).write_text(here)
+    done = subprocess.run(
+        [program, "verify", "--recursive-errors=no", *(tmp_path / name for name in units)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{tmp_path}:/usr/lib/systemd/system"},
+    )
+    complaints = [
+        line for line in done.stderr.splitlines() if str(tmp_path) in line or "nginx" in line
+    ]
+    assert not complaints, done.stderr
+
+
+def test_the_server_runs_as_nobody_in_particular(machines: dict[str, Machine]) -> None:
+    unit = machines["mlflow"].files["/etc/systemd/system/mlflow.service"]
+    assert re.findall(r"^User=(.*)$", unit, re.M) == ["mlflow"]
+    assert "--host 127.0.0.1" in unit
+    assert {user["name"] for user in machines["mlflow"].data["users"]} == {"mlflow", "admin"}
+
+
+@pytest.mark.parametrize("spark", ["host", "dataproc"])
+def test_shell_scripts_are_clean(
+    make_plan: Callable[[str], Plan], machines: dict[str, Machine], spark: str, tmp_path: Path
+) -> None:
+    program = need("shellcheck", "shellcheck")
+    if spark == "host":
+        script = steps_script(machines)
+    else:
+        (written,) = make_plan(spark).resources("yandex_storage_object").values()
+        script = written["content"]
+        assert script == steps_script(machines)
+    (tmp_path / "prepare").write_text(script)
+    profile = files_of(script)["/etc/retraining/profile"]
+    (tmp_path / "profile").write_text("#!/bin/sh\n" + profile)
+    (tmp_path / "runcmd").write_text("#!/bin/sh\n" + "\n".join(machines["mlflow"].data["runcmd"]))
+    done = subprocess.run(
+        [program, "--exclude=SC1091", *tmp_path.iterdir()], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_machines_of_a_cluster_get_what_the_host_gets(make_plan: Callable[[str], Plan]) -> None:
+    (cluster,) = make_plan("dataproc").resources("yandex_dataproc_cluster").values()
+    action = cluster["cluster_config"][0]["hadoop"][0]["initialization_action"][0]
+    assert action["uri"] == "s3a://example-retraining-source/prepare-steps.sh"
+    roles = [each["role"] for each in cluster["cluster_config"][0]["subcluster_spec"]]
+    assert roles == ["MASTERNODE", "DATANODE"]
+
+
+def test_the_proxy_is_what_nginx_understands(machines: dict[str, Machine], tmp_path: Path) -> None:
+    program = need("nginx", "nginx-light")
+    need("openssl", "openssl")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-subj", "/CN=x", "-keyout", "tls.key", "-out", "tls.crt"),
+        ],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    site = machines["mlflow"].files["/usr/local/lib/retraining/nginx.conf"]
+    for folder in ("/etc/mlflow", "/run/mlflow"):
+        site = site.replace(folder, str(tmp_path))
+    whole = f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\n{site}\n}}\n"
+    (tmp_path / "nginx.conf").write_text(whole)
+    done = subprocess.run(
+        [program, "-t", "-q", "-c", tmp_path / "nginx.conf"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def render(
+    environment: dict[str, str], templates: Path, settings: Path
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, MACHINES / "render_secrets.py", templates],
+        env=environment | {"SETTINGS_FILE": str(settings)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_secrets_come_from_lockbox_by_the_token_of_the_machine(tmp_path: Path) -> None:
+    me = pwd.getpwuid(os.getuid()).pw_name
+    out = tmp_path / "run" / "environment"
+    templates = tmp_path / "templates.json"
+    text = "URI=postgresql://mlflow:$password@$host\n"
+    template = {"path": str(out), "owner": me, "mode": "0400", "text": text}
+    templates.write_text(json.dumps([template]))
+    with open_cloud({"host": "db"}, {"e6q1": {"password": "very secret\n"}}) as environment:
+        for _ in range(2):  # at every boot
+            done = render(environment, templates, tmp_path / "none")
+            assert done.returncode == 0, done.stderr
+            assert out.read_text() == "URI=postgresql://mlflow:very secret@db\n"
+            assert out.stat().st_mode & 0o777 == 0o400
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_a_cluster_tells_the_ids_of_secrets_in_a_file(tmp_path: Path) -> None:
+    me = pwd.getpwuid(os.getuid()).pw_name
+    settings, templates = tmp_path / "settings.json", tmp_path / "templates.json"
+    settings.write_text(json.dumps({"secrets": ["e6q1"], "values": {"host": "other"}}))
+    template = {"path": str(tmp_path / "out"), "owner": me, "mode": "0600", "text": "$host $word"}
+    templates.write_text(json.dumps([template]))
+    with open_cloud({"host": "db"}, {"e6q1": {"word": "w"}}) as environment:
+        assert render(environment, templates, settings).returncode == 0
+    assert (tmp_path / "out").read_text() == "other w"
+
+
+@pytest.mark.parametrize("name", ["mlflow", "steps"])
+def test_templates_ask_for_what_the_secrets_hold(machines: dict[str, Machine], name: str) -> None:
+    files = machines["mlflow"].files if name == "mlflow" else files_of(steps_script(machines))
+    path = "/etc/mlflow/templates.json" if name == "mlflow" else "/etc/retraining/templates.json"
+    asked = {
+        each for file in json.loads(files[path]) for each in re.findall(r"\$(\w+)", file["text"])
+    }
+    text = (MACHINES.parent / "secrets.tf").read_text()
+    version = text.partition(f'"yandex_lockbox_secret_version_hashed" "{name}"')[2].partition(
+        "\n}"
+    )[0]
+    held = set(re.findall(r'key_\d+\s+= "(\w+)"', version)) | {"access_key", "secret_key"}
+    assert asked - {"postgresql_host"} == held
+
+
+def test_the_profile_gives_a_step_its_environment(
+    machines: dict[str, Machine], tmp_path: Path
+) -> None:
+    files = files_of(steps_script(machines))
+    (tmp_path / "secrets").write_text("MLFLOW_TRACKING_PASSWORD=word\n")
+    (tmp_path / "environment").write_text(files["/etc/retraining/environment"])
+    profile = files["/etc/retraining/profile"]
+    profile = profile.replace("/etc/retraining/environment", str(tmp_path / "environment"))
+    profile = profile.replace("/run/retraining/environment", str(tmp_path / "secrets"))
+    (tmp_path / "profile").write_text(profile)
+    done = subprocess.run(
+        ["bash", "-c", f". {shlex.quote(str(tmp_path / 'profile'))}; env"],
+        env={"PATH": "/usr/bin:/bin"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    told = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert told["MLFLOW_TRACKING_PASSWORD"] == "word"  # noqa: S105
+    assert told["MLFLOW_TRACKING_URI"] == "https://mlflow.ru-central1.internal"
+    assert told["PATH"] == "/opt/retraining/bin:/usr/bin:/bin"
+    assert "PYSPARK_SUBMIT_ARGS" not in told
+
+
+def test_on_a_cluster_executors_have_its_workers_and_java(machines: dict[str, Machine]) -> None:
+    cluster = files_of(steps_script(machines))["/etc/retraining/cluster"]
+    (_, _, arguments) = cluster.partition("PYSPARK_SUBMIT_ARGS=")
+    (text,) = shlex.split(arguments)
+    words = shlex.split(text)
+    assert words[-1] == "pyspark-shell"
+    told = dict(word.split("=", 1) for word in words if "=" in word)
+    assert told["spark.executor.instances"] == "2"
+    assert told["spark.executor.cores"] == "3"
+    assert told["spark.executor.memory"] == "10g"
+    assert told["spark.executorEnv.JAVA_HOME"].startswith("/usr/lib/jvm/java-17")

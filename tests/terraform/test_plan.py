@@ -1,0 +1,179 @@
+"""What stands in the plans: closed to the world, encrypted, with secrets from Lockbox alone."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.terraform.conftest import Plan
+
+ROOT = Path(__file__).resolve().parents[2]
+ADMIN = "203.0.113.7/32"  # of terraform.tfvars.example
+NETWORK = ipaddress.IPv4Network("10.10.0.0/16")
+
+
+def walk(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """All values in a tree of them, with the names that lead there."""
+    if isinstance(value, dict):
+        for name, below in value.items():
+            yield from walk(below, f"{path}.{name}")
+    elif isinstance(value, list):
+        for below in value:
+            yield from walk(below, path)
+    else:
+        yield path, value
+
+
+def test_only_the_host_of_the_steps_has_a_public_address(plan: Plan) -> None:
+    public = {
+        address
+        for address, values in plan.resources().items()
+        for path, value in walk(values)
+        if path.endswith((".nat", ".assign_public_ip")) and value
+    }
+    assert public == {"yandex_compute_instance.steps"}
+    assert not plan.resources("yandex_vpc_address")
+
+
+def test_nothing_comes_in_but_from_the_network_and_the_administrator(plan: Plan) -> None:
+    rules = plan.resources("yandex_vpc_security_group_rule")
+    assert rules
+    incoming = {name: rule for name, rule in rules.items() if rule["direction"] == "ingress"}
+    for name, rule in incoming.items():
+        assert not rule.get("v6_cidr_blocks")
+        for block in rule.get("v4_cidr_blocks") or ():
+            inside = ipaddress.IPv4Network(block).subnet_of(NETWORK)
+            assert inside or (block == ADMIN and rule["port"] == 22), name
+    # All rules are resources of their own; a rule within a group would not be seen here.
+    for group in plan.resources("yandex_vpc_security_group").values():
+        assert not group.get("ingress")
+        assert not group.get("egress")
+
+
+def test_every_machine_and_cluster_has_a_security_group(plan: Plan) -> None:
+    groups = "yandex_vpc_security_group.this"
+    where = {
+        ("yandex_airflow_cluster", "this"): "security_group_ids",
+        ("yandex_mdb_postgresql_cluster_v2", "this"): "security_group_ids",
+        ("yandex_dataproc_cluster", "this"): "security_group_ids",
+    }
+    for (kind, name), attribute in where.items():
+        assert groups in {each.split("[")[0] for each in plan.references(kind, name, attribute)}
+    for values in plan.resources("yandex_compute_instance").values():
+        assert len(values["network_interface"]) == 1
+        assert len(values["network_interface"][0]["security_group_ids"]) == 1
+
+
+def test_every_bucket_is_private_versioned_and_encrypted(plan: Plan) -> None:
+    buckets = plan.resources("yandex_storage_bucket.") or plan.resources("yandex_storage_bucket")
+    own = {
+        name: each for name, each in buckets.items() if name.startswith("yandex_storage_bucket.")
+    }
+    assert len(own) == (5 if plan.spark in ("dataproc", "transient") else 4)
+    for bucket in own.values():
+        assert bucket["anonymous_access_flags"] == [
+            {"config_read": False, "list": False, "read": False}
+        ]
+        assert not bucket.get("acl")
+        assert not bucket.get("grant")
+        assert not bucket["website"]
+        assert bucket["versioning"] == [{"enabled": True}]
+        rule = bucket["server_side_encryption_configuration"][0]["rule"][0]
+        assert rule["apply_server_side_encryption_by_default"][0]["sse_algorithm"] == "aws:kms"
+        assert any(
+            rule["noncurrent_version_expiration"][0]["days"] >= 7
+            for rule in bucket["lifecycle_rule"]
+            if rule["noncurrent_version_expiration"]
+        )
+
+
+def test_what_holds_data_is_protected_against_deletion(plan: Plan) -> None:
+    for address, values in plan.resources().items():
+        if "deletion_protection" in values:
+            assert str(values["deletion_protection"]).lower() == "true", address
+
+
+def test_passwords_and_keys_are_in_lockbox_and_nowhere_else(plan: Plan) -> None:
+    secrets = plan.whole["variables"]["secrets"]["value"]
+    found = {
+        (address.split("[")[0], path.rpartition(".")[2])
+        for address, values in plan.resources().items()
+        for path, value in walk(values)
+        if isinstance(value, str)
+        and any(text in value for text in set(secrets.values()) - {"example"})
+    }
+    versions = {
+        (f"yandex_lockbox_secret_version_hashed.{name}", f"text_value_{number}")
+        for name, numbers in {"airflow": (1,), "mlflow": (1, 2, 3, 4), "steps": (1,)}.items()
+        for number in numbers
+    }
+    # The resource of Airflow has no other way.
+    assert found == versions | {("yandex_airflow_cluster.this", "admin_password")}
+
+
+def test_no_output_tells_a_secret(plan: Plan) -> None:
+    text = json.dumps(plan.whole["planned_values"]["outputs"])
+    assert '"sensitive": true' not in text
+    for secret in set(plan.whole["variables"]["secrets"]["value"].values()) - {"example"}:
+        assert secret not in text
+
+
+def test_keys_of_the_store_go_straight_into_lockbox(plan: Plan) -> None:
+    keys = plan.resources("yandex_iam_service_account_static_access_key")
+    assert {name.partition('"')[2].rstrip('"]') for name in keys} == {"mlflow", "steps"}
+    for key in keys.values():
+        assert len(key["output_to_lockbox"]) == 1
+
+
+def test_the_password_of_the_database_is_not_stored(plan: Plan) -> None:
+    (user,) = plan.resources("yandex_mdb_postgresql_user").values()
+    assert not user.get("password")
+    assert user["password_wo_version"] > 0
+
+
+def test_machines_hand_out_tokens_in_one_way_only(plan: Plan) -> None:
+    for values in plan.resources("yandex_compute_instance").values():
+        options = values["metadata_options"][0]
+        assert (options["gce_http_endpoint"], options["gce_http_token"]) == (1, 1)
+        assert (options["aws_v1_http_endpoint"], options["aws_v1_http_token"]) == (2, 2)
+        assert values["metadata"]["serial-port-enable"] == "0"
+
+
+def test_versions_are_those_of_the_project(plan: Plan) -> None:
+    conda = yaml.safe_load((ROOT / "conda.yaml").read_text())
+    pins = dict(
+        line.split("==")
+        for line in next(each["pip"] for each in conda["dependencies"] if isinstance(each, dict))
+        if "==" in line
+    )
+    constraints = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line and not line.startswith("#")
+    )
+    machines = dict(
+        line.split("==")
+        for line in (ROOT / "terraform/machines/requirements.txt").read_text().splitlines()
+        if "==" in line and not line.startswith("#")
+    )
+    assert machines["mlflow"] == pins["mlflow"]
+    assert {name: machines[name] for name in machines.keys() & constraints.keys()} == {
+        name: constraints[name] for name in machines.keys() & constraints.keys()
+    }
+    assert f"uv=={machines['uv']}" in (ROOT / "README.md").read_text()
+
+    (airflow,) = plan.resources("yandex_airflow_cluster").values()
+    for package in airflow["pip_packages"]:
+        assert package in (ROOT / "dags/constraints.txt").read_text().splitlines()
+    for cluster in plan.resources("yandex_spark_cluster").values():
+        packages = dict(
+            line.split("==") for line in cluster["config"]["dependencies"]["pip_packages"]
+        )
+        assert packages == {name: pin for name, pin in pins.items() if name != "pyspark"}
