@@ -24,6 +24,14 @@ _SEMANTICS = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
 }
+# Errors alone are shown, but for these.
+_LOGGERS = {
+    # That a cluster has no room for the work, which waits for it without end.
+    "scheduler.TaskSchedulerImpl": "WARN",
+    # MLflow tries to save a model where Spark cannot, before it does otherwise; what fails is
+    # raised anyway.
+    "ml.util.Instrumentation": "OFF",
+}
 
 
 @contextmanager
@@ -68,7 +76,7 @@ def open_session(
             f"Spark does not start with master {master or 'as configured'!r} ({reason})", remedy
         ) from error
     session.sparkContext.setLogLevel("ERROR")
-    _tell_of_waiting(session)
+    _set_loggers(session)
     try:
         with cluster.watch(session.sparkContext):
             yield session
@@ -78,12 +86,13 @@ def open_session(
                 session.stop()
 
 
-def _tell_of_waiting(session: SparkSession) -> None:
-    """Let Spark say that a cluster has no room for the work, which waits for it without end."""
+def _set_loggers(session: SparkSession) -> None:
     jvm: Any = session._jvm  # PySpark has no public way to one logger
     log4j = jvm.org.apache.logging.log4j
-    scheduler = "org.apache.spark.scheduler.TaskSchedulerImpl"
-    log4j.core.config.Configurator.setLevel(scheduler, log4j.Level.WARN)
+    for name, level in _LOGGERS.items():
+        log4j.core.config.Configurator.setLevel(
+            f"org.apache.spark.{name}", log4j.Level.toLevel(level)
+        )
 
 
 def _refuse_s3(paths: Iterable[str]) -> None:

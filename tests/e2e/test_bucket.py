@@ -75,7 +75,7 @@ def bucket(
     temporary = tmp_path_factory.mktemp("driver")
     DEFAULT_PLACE.mkdir(exist_ok=True)
     hidden = [project, temporary, DEFAULT_PLACE] if os.geteuid() == 0 else []
-    mlflow_run("simulate", customers=500, terminals=300)
+    mlflow_run("simulate", days=50, customers=500, terminals=300)
     raw = sorted((project / "data" / "raw" / "fraud").glob("*.txt"))
     try:
         with (

@@ -192,7 +192,7 @@ def test_a_new_champion_starts_to_score(stack: Stack, airflow: Airflow) -> None:
 def test_what_was_killed_cost_time_and_nothing_else(stack: Stack, client: MlflowClient) -> None:
     assert "preprocess: up_for_retry" in stack.printed
     assert "airflow-scheduler ended with -9: started again" in stack.printed
-    assert "mlflow ended with -9: started again" in stack.printed
+    assert re.search(r"mlflow ended with -?\d+: started again", stack.printed)
     versions = client.search_model_versions("name = 'fraud'")
     assert len({version.run_id for version in versions}) == len(versions) == 2
 

@@ -89,6 +89,19 @@ def test_rows_without_labels_are_scored(call: Call, cycle: Cycle, tmp_path: Path
     assert len(json.loads(load_text(f"runs:/{made.run_id}/history.json"))) == 13
 
 
+def test_what_a_killed_run_left_is_made_anew(call: Call, cycle: Cycle, tmp_path: Path) -> None:
+    left = tmp_path / "scored"
+    left.mkdir()
+    (left / "_UNFINISHED").write_text("killed")
+    (left / "part-0.parquet").write_text("torn")
+
+    made = call("predict", input=holdout_of(cycle), output=left)
+
+    assert len(read(made)) == made.metrics["rows_scored"]
+    assert not (left / "part-0.parquet").exists()
+    assert not (left / "_UNFINISHED").exists()
+
+
 def test_rows_with_features_are_scored_as_they_are(call: Call, cycle: Cycle) -> None:
     made = call("predict", input=holdout_of(cycle), model="models:/fraud@challenger")
 
