@@ -170,7 +170,7 @@ def test_another_client_finds_all_of_it_in_the_bucket(stack: Stack, client: Mlfl
     for pattern in (
         r"raw/fraud/2\d{3}-\d\d-\d\d\.txt",
         r"data/fraud/\w{32}/_MANIFEST\.json",
-        r"data/fraud/\w{32}/holdout/part-.*\.parquet",
+        r"data/fraud/\w{32}/splits/split=holdout/part-.*\.parquet",
         r"artifacts/.*/verdict\.json",
         r"artifacts/.*/report\.html",
         r"artifacts/.*/MLmodel",

@@ -217,7 +217,8 @@ def test_rows_that_a_model_was_selected_on_are_left_out(call: Call, cycle: Cycle
         for called in (cycle.first_prepared, cycle.prepared)
     )
     holdout = pd.read_parquet(f"{older}/splits/split=holdout")["transaction_id"]
-    seen = [pd.read_parquet(f"{newer}/{s}")["transaction_id"] for s in ("train", "validation")]
+    folders = [f"{newer}/splits/split={name}" for name in ("train", "validation")]
+    seen = [pd.read_parquet(folder)["transaction_id"] for folder in folders]
     unseen = set(holdout) - set(pd.concat(seen))
     assert 0 < len(unseen) < len(holdout)
 

@@ -88,7 +88,8 @@ def test_splits_are_logged_with_their_fingerprints(cycle: Cycle) -> None:
     assert logged == {f"fraud {name}": tags[f"fingerprint.{name}"] for name in names}
     assert len(set(logged.values())) == 3
     for name in names:
-        rows = pd.read_parquet(f"{tags['dataset_uri'].removeprefix('file:')}/{name}")
+        folder = f"{tags['dataset_uri'].removeprefix('file:')}/splits/split={name}"
+        rows = pd.read_parquet(folder)
         assert len(rows) == cycle.prepared.metrics[f"{name}_rows"]
         assert rows["tx_fraud"].sum() == cycle.prepared.metrics[f"{name}_positives"]
         assert f"{name} {len(rows):,} ({rows['tx_fraud'].sum():,} positives)" in cycle.prepared.out
