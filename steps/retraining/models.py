@@ -14,6 +14,7 @@ import mlflow
 import mlflow.spark
 from mlflow.models import get_model_info, infer_signature
 from mlflow.spark import _HadoopFileSystem
+from pyspark.ml.util import DefaultParamsReader
 from pyspark.sql import functions as F
 
 from retraining import registry, storage
@@ -69,7 +70,7 @@ def log_model(
     rows: pd.DataFrame = example.select(*columns).limit(5).toPandas()
     # Without pip_requirements MLflow starts a second Spark to find out what the model imports.
     signature = infer_signature(rows, example.select("score").limit(5).toPandas())
-    with _shared_folder(example.sparkSession, root):
+    with _shared_folder(example.sparkSession, root), _without_python_workers(example.sparkSession):
         info = mlflow.spark.log_model(
             model,
             ARTIFACT,
@@ -105,7 +106,7 @@ def load(uri: str, spark: SparkSession, root: str) -> Registered:
     description = Description.from_mapping(json.loads(carried["description"]), where=exact)
     training = json.loads(carried["training"])
     version = registry.version_at(exact)
-    with _shared_folder(spark, root) as folder:
+    with _shared_folder(spark, root) as folder, _without_python_workers(spark):
         model = mlflow.spark.load_model(exact, dst_path=folder)
     return Registered(version, model, description, training)
 
@@ -137,3 +138,24 @@ def _shared_folder(spark: SparkSession, root: str) -> Iterator[str | None]:
         _HadoopFileSystem._filesystem = before
         os.environ.pop(_PLACE) if told is None else os.environ.update({_PLACE: told})
         storage.remove(spark, folder)
+
+
+@contextmanager
+def _without_python_workers(spark: SparkSession) -> Iterator[None]:
+    """Read what a model says of itself as PySpark 4 does, by Spark.
+
+    PySpark 3.5 starts a Python on a worker for this one line, which has to be the driver's version.
+    """
+
+    def load_metadata(path: str, _: object, expected_class: str = "") -> dict[str, Any]:
+        (line,) = spark.read.text(f"{path}/metadata").head(1)
+        read: dict[str, Any] = DefaultParamsReader._parseMetaData(line.value, expected_class)
+        return read
+
+    before = DefaultParamsReader.loadMetadata
+    if not spark.version.startswith("4."):
+        DefaultParamsReader.loadMetadata = staticmethod(load_metadata)  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        DefaultParamsReader.loadMetadata = staticmethod(before)  # type: ignore[method-assign]

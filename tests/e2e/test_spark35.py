@@ -61,7 +61,9 @@ def other(
     """The store in which a chain on Spark 3.5 has followed the first."""
     path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
     told = first.parameters(OLD) | {"data_root": tmp_path_factory.mktemp("data"), "trials": 2}
-    first.mlflow_run("main", input=first.raw, variables=NO_PYTHON | {"PATH": path}, **told)
+    variables = NO_PYTHON | {"PATH": path}
+    printed = first.mlflow_run("main", input=first.raw, variables=variables, **told)
+    assert NO_PYTHON["PYSPARK_PYTHON"] not in printed
     return first
 
 
