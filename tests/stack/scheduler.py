@@ -228,7 +228,9 @@ def open_airflow(
         "DAG_PROCESSOR__REFRESH_INTERVAL": 10,
         "DATABASE__SQL_ALCHEMY_CONN": database_uri,
         "SCHEDULER__ENABLE_TRACEMALLOC": False,
-        # A task whose worker was killed is found, and tried again, in a minute instead of five.
+        # A task that was killed with its scheduler is found, and tried again, in a minute or two
+        # instead of ten.
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 30,
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
         "USAGE_DATA_COLLECTION__ENABLED": False,
     }
