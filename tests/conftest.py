@@ -66,6 +66,7 @@ def tracking(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert mlflow.get_tracking_uri() == uri  # a URI that another test set in the process wins
     folder = (tmp_path / "artifacts").as_uri()
     experiment = mlflow.MlflowClient().create_experiment("tests", artifact_location=folder)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)

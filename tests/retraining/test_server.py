@@ -22,15 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+URI = "MLFLOW_TRACKING_URI"
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask once, and forget afterwards which server it was."""
     monkeypatch.setenv(RETRIES, "0")
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)
+    monkeypatch.setenv(URI, "")
 
 
 @contextmanager
@@ -58,7 +57,7 @@ def answering(status: int, body: bytes = b"") -> Iterator[str]:
 
 def failure_of(uri: str, kept: Path | None = None) -> Exception:
     """What MLflow raises of a server for a call, or for an artifact that it shall take."""
-    mlflow.set_tracking_uri(uri)
+    os.environ[URI] = uri
     store: Any = HttpArtifactRepository
     artifacts = store(f"{uri}/api/2.0/mlflow-artifacts/artifacts/1")
     with pytest.raises((mlflow.MlflowException, OSError)) as caught:
