@@ -13,6 +13,7 @@ import re
 import signal
 import sys
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -92,6 +93,9 @@ class StepCommand(click.Command):
         # One that is ignored stays so: nohup lets a step outlive its terminal.
         heard = [s for s in _STOPS if signal.getsignal(s) != signal.SIG_IGN]
         previous = {number: signal.signal(number, _terminate) for number in heard}
+        ended = Event()
+        if "MLFLOW_RUN_ID" in os.environ:
+            Thread(target=_follow, args=(os.getppid(), ended), daemon=True).start()
         try:
             return super().invoke(ctx)
         except TerminatedError as stop:
@@ -102,6 +106,7 @@ class StepCommand(click.Command):
                 raise
             raise click.ClickException(" ".join(str(expected).split())) from error
         finally:
+            ended.set()
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -109,6 +114,14 @@ class StepCommand(click.Command):
 def progress(message: str) -> None:
     """Say on standard error what is going on."""
     click.echo(message, err=True)
+
+
+def _follow(parent: int, ended: Event) -> None:
+    """Stop with the `mlflow run` that started the step: whoever repeats it counts on that."""
+    while not ended.wait(1):
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:

@@ -239,6 +239,23 @@ def test_signal_ends_the_run_killed_and_so_the_process(
     assert mlflow.get_run(run_id).info.status == "KILLED"
 
 
+def test_step_ends_with_the_mlflow_run_that_started_it(
+    sleeper: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = mlflow.MlflowClient()
+    run_id = client.create_run(os.environ["MLFLOW_EXPERIMENT_ID"]).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    caller = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    process = sleeper(60, by=[sys.executable, "-c", caller])
+    assert line_of(process) == run_id
+
+    process.kill()
+
+    assert line_of(process) == "ending"
+    process.communicate(timeout=30)  # its output ends when the step does
+    assert client.get_run(run_id).info.status == "KILLED"
+
+
 def test_step_under_nohup_outlives_its_terminal(
     sleeper: Callable[..., subprocess.Popen[str]],
 ) -> None:
