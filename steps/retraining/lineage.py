@@ -14,6 +14,7 @@ import shlex
 from contextlib import contextmanager
 from datetime import datetime, time
 from importlib import metadata
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import mlflow
@@ -150,7 +151,8 @@ class StepRun:
         given = {**self.parameters, **self._pinned}
         flags = " ".join(f"-P {key}={shlex.quote(value)}" for key, value in given.items() if value)
         tracking_uri = server.address()
-        folder = f"{ROOT.name}-{(source.commit or 'uncommitted')[:7]}"
+        # Not named by where it is now: a project that is run by its git URL is in a temporary one.
+        folder = f"{PurePosixPath(source.url).stem}-{(source.commit or 'uncommitted')[:7]}"
         return (
             f"git clone {shlex.quote(source.url)} {folder}\n"
             f"git -C {folder} checkout {source.commit or '(no commit)'}\n"
