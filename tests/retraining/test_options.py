@@ -189,7 +189,14 @@ def sleeper(tracking: str, tmp_path: Path) -> Iterator[Callable[..., subprocess.
 
     def start(seconds: float, *, by: Sequence[str] = ()) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [*by, sys.executable, str(tmp_path / "step.py"), str(seconds)],
+            [
+                "env",
+                "--default-signal=HUP",
+                *by,
+                sys.executable,
+                tmp_path / "step.py",
+                str(seconds),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
