@@ -93,6 +93,18 @@ _PATIENCE: Final = {
 }
 
 
+# As Hadoop's connector, or the SDK below it, names what went wrong.
+_COMPLAINT: Final = re.compile(
+    r"(?:org\.apache\.hadoop\.fs\.s3a|software\.amazon\.awssdk|com\.amazonaws)[\w.$]*: (.+)"
+)
+
+
+def complaint(error: Exception) -> str | None:
+    """What the object store, or the way to it, is blamed for in an error of Spark."""
+    found = _COMPLAINT.search(f"{error}\n{getattr(error, '_stackTrace', '')}")
+    return found[1] if found else None
+
+
 def settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Settings of a session that is to reach `s3a://`.
 

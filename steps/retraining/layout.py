@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from retraining import storage
+from retraining import connector, storage
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def _schema(spark: SparkSession, path: str) -> str:
         schema = str(footer.getFileMetaData().getSchema().toString())
         footer.close()
     except (Py4JJavaError, PySparkException) as error:
+        if connector.complaint(error):
+            raise
         raise RetrainingError(f"{path} is no parquet file", "write it again") from error
     return schema
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyspark
 from py4j.protocol import Py4JError, Py4JJavaError
-from pyspark.errors import PySparkRuntimeError
+from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from retraining import cluster, connector
@@ -48,7 +48,8 @@ def open_session(
             `spark-submit` nor `SPARK_CONF_DIR` says how to reach it, Spark gets its connector.
 
     Raises:
-        RetrainingError: If Spark does not start, or ends before the work is done.
+        RetrainingError: If Spark does not start, or ends before the work is done, or is failed by
+            the object store.
     """
     known = [path for path in paths if path]
     _refuse_s3(known)
@@ -80,6 +81,14 @@ def open_session(
     try:
         with cluster.watch(session.sparkContext):
             yield session
+    except (Py4JJavaError, PySparkException) as error:
+        if complaint := connector.complaint(error):
+            raise RetrainingError(
+                f"the object store fails Spark ({complaint})",
+                "see that it is up and that the credentials hold, then run the step again; what "
+                "was half-written does not count",
+            ) from error
+        raise
     finally:
         if borrowed is None:
             with suppress(Py4JError, OSError):  # its JVM has ended

@@ -67,6 +67,7 @@ def start(objects: Objects, code: str, **environment: str) -> subprocess.Popen[s
     return subprocess.Popen(
         [sys.executable, "-c", script],
         env=inherited | added | objects.environment | environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -176,6 +177,30 @@ def test_a_wrong_secret_is_told_in_one_line(objects: Objects) -> None:
     assert process.returncode == 1
     last = err.splitlines()[-1]
     assert "s3a://data/a cannot be reached (Forbidden): check the path, the credentials" in last
+
+
+def test_a_store_that_has_gone_is_told_in_one_line(objects: Objects) -> None:
+    process = start(
+        objects,
+        """
+        spark.range(1).write.parquet("s3a://data/before")
+        print("written", flush=True)
+        Path("/dev/stdin").read_text()
+        spark.range(1).write.parquet("s3a://data/after")
+        """,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "written\n"
+    (server,) = objects.servers
+    server.stop()
+    try:
+        _, err = process.communicate(timeout=300)
+    finally:
+        server.start()
+    assert process.returncode == 1
+    last = err.splitlines()[-1]
+    assert "the object store fails Spark (" in last
+    assert "Connection refused" in last
 
 
 @pytest.fixture
