@@ -17,7 +17,7 @@ locals {
     services                   = local.services
     s3_bucket                  = try(yandex_storage_bucket.this["logs"].bucket, null)
     log_group_id               = yandex_logging_group.this.id
-    ssh_public_keys            = compact([var.public_keys.ssh, try(var.admin.ssh_public_key, "")])
+    ssh_public_keys            = [try(var.admin.ssh_public_key, var.public_keys.ssh)] # its own user may do all: not Airflow
     masternode_resource_preset = var.dataproc.master_preset
     masternode_disk_type       = "network-ssd"
     masternode_disk_size       = var.dataproc.disk
@@ -112,6 +112,8 @@ resource "yandex_dataproc_cluster" "this" {
     yandex_storage_bucket_iam_binding.this,
     yandex_kms_symmetric_key_iam_member.this,
     yandex_lockbox_secret_iam_member.this,
+    yandex_lockbox_secret_version_hashed.steps,
+    yandex_iam_service_account_static_access_key.this,
     yandex_storage_object.prepare,
     yandex_vpc_security_group_rule.in,
     yandex_vpc_security_group_rule.out,

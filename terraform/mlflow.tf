@@ -5,6 +5,13 @@ locals {
   mlflow_host = "mlflow.ru-central1.internal"
   mlflow_user = "retraining"
 
+  # Both machines mend themselves.
+  upgrades_path = "/etc/apt/apt.conf.d/20auto-upgrades"
+  upgrades      = "APT::Periodic::Update-Package-Lists \"1\";\nAPT::Periodic::Unattended-Upgrade \"1\";\n"
+
+  # Object Storage has refused the checksums that newer clients of S3 add by themselves.
+  store_checksums = "AWS_REQUEST_CHECKSUM_CALCULATION=when_required\nAWS_RESPONSE_CHECKSUM_VALIDATION=when_required"
+
   mlflow_files = {
     "/usr/local/lib/retraining/render_secrets.py"  = file("${path.module}/machines/render_secrets.py")
     "/usr/local/lib/retraining/make_user.py"       = file("${path.module}/machines/mlflow/make_user.py")
@@ -14,7 +21,7 @@ locals {
     "/etc/systemd/system/mlflow-users.service"     = file("${path.module}/machines/mlflow/mlflow-users.service")
     "/usr/local/lib/retraining/nginx.conf"         = file("${path.module}/machines/mlflow/nginx.conf")
     "/etc/systemd/system/nginx.service.d/key.conf" = "[Unit]\nRequires=mlflow-secrets.service\nAfter=mlflow-secrets.service\n"
-    "/etc/apt/apt.conf.d/20auto-upgrades"          = "APT::Periodic::Update-Package-Lists \"1\";\nAPT::Periodic::Unattended-Upgrade \"1\";\n"
+    (local.upgrades_path)                          = local.upgrades
     "/etc/mlflow/tls.crt"                          = var.public_keys.tls_certificate
     "/etc/mlflow/templates.json"                   = jsonencode(local.mlflow_templates)
 
@@ -28,6 +35,7 @@ locals {
       MLFLOW_S3_ENDPOINT_URL=https://storage.yandexcloud.net
       AWS_ENDPOINT_URL=https://storage.yandexcloud.net
       AWS_DEFAULT_REGION=ru-central1
+      ${local.store_checksums}
     EOT
   }
 
@@ -72,10 +80,12 @@ locals {
       "python3 -m venv /opt/mlflow",
       "/opt/mlflow/bin/pip install --quiet --requirement /usr/local/lib/retraining/requirements.txt",
       "systemctl daemon-reload",
-      "systemctl enable --now mlflow-secrets.service mlflow.service mlflow-users.service",
-      # Only now: the package starts nginx before there is a key.
+      "systemctl enable --now mlflow-secrets.service mlflow.service",
+      # Only now: the package brings a file of this name.
       "install -m 0644 /usr/local/lib/retraining/nginx.conf /etc/nginx/sites-available/default",
       "systemctl restart nginx.service",
+      # Last, since it waits for tables to be made; should it give up, the next boot tries again.
+      "systemctl enable --now mlflow-users.service",
     ]
   }
 }

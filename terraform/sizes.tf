@@ -64,8 +64,8 @@ variable "airflow" {
   default = {}
 
   validation {
-    condition     = can(regex("^3\\.[0-9]+$", var.airflow.version))
-    error_message = "airflow.version: 3.x; the DAGs are written for Airflow 3."
+    condition     = can(regex("^3\\.([2-9]|[1-9][0-9]+)$", var.airflow.version))
+    error_message = "airflow.version: 3.2 or a newer 3.x; the DAGs need it."
   }
 
   validation {
@@ -89,6 +89,12 @@ variable "dataproc" {
   validation {
     condition     = can(regex("^2\\.[0-9]+(\\.[0-9]+)?$", var.dataproc.image)) && var.dataproc.workers >= 1 && var.dataproc.disk >= 40
     error_message = "dataproc: image 2.x, at least one worker, disks of at least 40 GB."
+  }
+
+  # Executors are sized by it.
+  validation {
+    condition     = can(regex("^[a-z0-9]+-c[0-9]+-m[0-9]+$", var.dataproc.worker_preset))
+    error_message = "dataproc.worker_preset: as s3-c4-m16, with its cores and memory in the name."
   }
 }
 

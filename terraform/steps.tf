@@ -39,6 +39,7 @@ locals {
       AWS_ENDPOINT_URL=https://storage.yandexcloud.net
       AWS_REGION=ru-central1
       AWS_DEFAULT_REGION=ru-central1
+      ${local.store_checksums}
     EOT
   }
 
@@ -73,11 +74,15 @@ locals {
     uv_version     = local.uv_version
   })
 
-  steps_user_data = {
-    users       = local.admin_users
-    write_files = [{ path = "/usr/local/sbin/prepare-steps", content = local.prepare_script, permissions = "0755", owner = "root:root" }]
-    runcmd      = ["/usr/local/sbin/prepare-steps"]
-  }
+  steps_user_data = merge(var.admin == null ? {} : { users = local.admin_users }, { # cloud-init wants no empty list
+    package_update = true
+    packages       = ["unattended-upgrades"]
+    write_files = [
+      { path = "/usr/local/sbin/prepare-steps", content = local.prepare_script, permissions = "0755", owner = "root:root" },
+      { path = local.upgrades_path, content = local.upgrades, permissions = "0644", owner = "root:root" },
+    ]
+    runcmd = ["/usr/local/sbin/prepare-steps"]
+  })
 
   # The ids of the secrets; there is nothing else to tell.
   steps_settings = jsonencode({
@@ -114,8 +119,9 @@ resource "yandex_compute_instance" "steps" {
   }
 
   network_interface {
-    subnet_id          = yandex_vpc_subnet.machines.id
-    nat                = var.admin != null # the only public address; SSH is open to the administrator's network alone
+    subnet_id = yandex_vpc_subnet.machines.id
+    # The only public address; SSH is open to the administrator's network alone. It goes before the route to the gateway.
+    nat                = var.admin != null
     security_group_ids = [yandex_vpc_security_group.this["steps"].id]
   }
 

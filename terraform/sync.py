@@ -22,9 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 STORE = "https://storage.yandexcloud.net"
+# Object Storage has refused the checksums that newer clients of S3 add by themselves.
+PLAIN = Config(
+    request_checksum_calculation="when_required", response_checksum_validation="when_required"
+)
 
 
 def main() -> None:
@@ -35,7 +40,7 @@ def main() -> None:
     parser.add_argument("--project", type=Path, default=ROOT, help="folder of the project")
     told = parser.parse_args()
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or STORE
-    store = boto3.client("s3", endpoint_url=endpoint, region_name="ru-central1")
+    store = boto3.client("s3", endpoint_url=endpoint, region_name="ru-central1", config=PLAIN)
     sent = send_dags(store, told.project / "dags", told.dags)
     commit = send_project(store, told.project, told.source)
     sys.stdout.write(f"{sent} files of DAGs in {told.dags}, project {commit} in {told.source}\n")

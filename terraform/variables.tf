@@ -35,7 +35,7 @@ variable "network_cidr" {
   default     = "10.10.0.0/16"
 
   validation {
-    condition     = can(cidrhost(var.network_cidr, 0)) && endswith(var.network_cidr, "/16")
+    condition     = can(cidrnetmask(var.network_cidr)) && endswith(var.network_cidr, "/16")
     error_message = "network_cidr: an IPv4 network that ends with /16."
   }
 
@@ -56,7 +56,7 @@ variable "admin" {
   default     = null
 
   validation {
-    condition     = var.admin == null || try(cidrhost(var.admin.cidr, 0) != "" && tonumber(split("/", var.admin.cidr)[1]) >= 16, false)
+    condition     = var.admin == null || try(cidrnetmask(var.admin.cidr) != "" && tonumber(split("/", var.admin.cidr)[1]) >= 16, false)
     error_message = "admin.cidr: an IPv4 network of at most a /16, as 203.0.113.7/32; never 0.0.0.0/0."
   }
 
@@ -90,12 +90,22 @@ variable "project" {
     condition     = var.project == null || try(can(regex("^(|[0-9a-f]{40})$", var.project.commit)), false)
     error_message = "project.commit: empty, or all 40 hexadecimal digits (MLflow fetches no abbreviated commit)."
   }
+
+  validation {
+    condition     = var.project == null || try(startswith(var.project.url, "https://"), false)
+    error_message = "project.url: https://...; the machines may speak nothing else to the outside."
+  }
 }
 
 variable "raw_data" {
   description = "Folder of raw files in the bucket `data`: what `retraining_input` names."
   type        = string
   default     = "raw/fraud"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$", var.raw_data))
+    error_message = "raw_data: a path without a slash at either end, as raw/fraud."
+  }
 }
 
 variable "deletion_protection" {

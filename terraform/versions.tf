@@ -4,7 +4,7 @@ terraform {
   required_providers {
     yandex = {
       source  = "yandex-cloud/yandex"
-      version = "~> 0.222"
+      version = "~> 0.222.0" # before 1.0 each minor version may change arguments
     }
   }
 }

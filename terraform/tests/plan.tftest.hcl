@@ -152,6 +152,13 @@ run "applied" {
     error_message = "The cluster of a DAG run has the account of the machines."
   }
   assert {
+    condition = (
+      yandex_vpc_security_group_rule.in["database_from_mlflow"].security_group_id == yandex_vpc_security_group.this["mlflow"].id
+      && yandex_vpc_security_group_rule.in["mlflow_from_steps"].security_group_id == yandex_vpc_security_group.this["steps"].id
+    )
+    error_message = "The database is open to MLflow alone, MLflow to the steps (and to the subnet of Airflow)."
+  }
+  assert {
     condition     = strcontains(yandex_compute_instance.mlflow.metadata.settings, yandex_lockbox_secret.mlflow.id)
     error_message = "The MLflow server knows its secrets by their ids."
   }

@@ -43,6 +43,14 @@ run "no_network" {
   expect_failures = [var.admin]
 }
 
+run "network_of_the_administrator_in_ipv6" {
+  command = plan
+  variables {
+    admin = { cidr = "2001:db8::/32", ssh_public_key = "ssh-ed25519 AAAAC3Nz me" }
+  }
+  expect_failures = [var.admin]
+}
+
 run "private_key_of_the_administrator" {
   command = plan
   variables {
@@ -99,10 +107,42 @@ run "short_commit" {
   expect_failures = [var.project]
 }
 
+run "project_over_ssh" {
+  command = plan
+  variables {
+    project = { url = "git@example.org:retraining.git" }
+  }
+  expect_failures = [var.project]
+}
+
+run "raw_data_with_a_bucket" {
+  command = plan
+  variables {
+    raw_data = "s3://test-retraining-data/raw/fraud"
+  }
+  expect_failures = [var.raw_data]
+}
+
 run "old_airflow" {
   command = plan
   variables {
     airflow = { version = "2.10" }
+  }
+  expect_failures = [var.airflow]
+}
+
+run "airflow_that_the_dags_do_not_know" {
+  command = plan
+  variables {
+    airflow = { version = "3.1" }
+  }
+  expect_failures = [var.airflow]
+}
+
+run "airflow_of_unknown_size" {
+  command = plan
+  variables {
+    airflow = { preset = "large" }
   }
   expect_failures = [var.airflow]
 }
@@ -113,6 +153,22 @@ run "old_postgresql" {
     postgresql = { version = "12" }
   }
   expect_failures = [var.postgresql]
+}
+
+run "too_many_databases" {
+  command = plan
+  variables {
+    postgresql = { hosts = 4 }
+  }
+  expect_failures = [var.postgresql]
+}
+
+run "workers_of_unknown_size" {
+  command = plan
+  variables {
+    dataproc = { worker_preset = "large" }
+  }
+  expect_failures = [var.dataproc]
 }
 
 run "tiny_machines" {
@@ -165,11 +221,11 @@ run "secrets_of_the_example" {
   command = apply
   variables {
     secrets = {
-      postgresql_password    = "example-example-example"
-      mlflow_admin_password  = "example-example-example"
-      mlflow_password        = "example-example-example"
-      mlflow_session_key     = "example-example-example"
-      airflow_admin_password = "Example-example-1"
+      postgresql_password    = "example-of-a-long-password"
+      mlflow_admin_password  = "example-of-a-long-password"
+      mlflow_password        = "example-of-a-long-password"
+      mlflow_session_key     = "example-of-a-long-password"
+      airflow_admin_password = "Example-of-airflow-1"
       ssh_private_key        = "example"
       ssh_host_private_key   = "example"
       tls_private_key        = "example"

@@ -100,10 +100,17 @@ run "permanent_cluster" {
   assert {
     condition = toset(flatten([
       for given in values(yandex_storage_bucket_iam_binding.this) : [
-        for member in given.members : "${given.role} ${trimprefix(given.bucket, "test-retraining-")}"
-        if member == "serviceAccount:${yandex_iam_service_account.this["spark"].id}"
+        for member in given.members :
+        "${[for name, account in yandex_iam_service_account.this : name if member == "serviceAccount:${account.id}"][0]} ${given.role} ${trimprefix(given.bucket, "test-retraining-")}"
       ]
-    ])) == toset(["storage.editor logs", "storage.viewer source"])
+      ])) == toset([
+      "steps storage.editor data",
+      "mlflow storage.uploader artifacts",
+      "airflow storage.viewer dags",
+      "steps storage.viewer source",
+      "spark storage.editor logs",
+      "spark storage.viewer source",
+    ])
     error_message = "Buckets of the cluster; data goes by the keys of the steps."
   }
   assert {
@@ -112,6 +119,22 @@ run "permanent_cluster" {
       if given.member == "serviceAccount:${yandex_iam_service_account.this["spark"].id}"
     ]) == toset([yandex_lockbox_secret.steps.id, yandex_lockbox_secret.storage["steps"].id])
     error_message = "The master has the secrets of the steps."
+  }
+  assert {
+    condition = toset([
+      for given in values(yandex_kms_symmetric_key_iam_member.this) :
+      "${[for name, account in yandex_iam_service_account.this : name if given.member == "serviceAccount:${account.id}"][0]} ${given.role}"
+      ]) == toset([
+      "airflow kms.keys.decrypter",
+      "mlflow kms.keys.encrypterDecrypter",
+      "steps kms.keys.encrypterDecrypter",
+      "spark kms.keys.encrypterDecrypter",
+    ])
+    error_message = "Roles on the key."
+  }
+  assert {
+    condition     = length(yandex_iam_service_account_iam_member.airflow_uses_spark) == 0
+    error_message = "No account may use another."
   }
 }
 
@@ -137,6 +160,41 @@ run "transient_cluster" {
     )
     error_message = "Airflow may use the account of the machines, and no other."
   }
+  assert {
+    condition = toset(flatten([
+      for given in values(yandex_storage_bucket_iam_binding.this) : [
+        for member in given.members :
+        "${[for name, account in yandex_iam_service_account.this : name if member == "serviceAccount:${account.id}"][0]} ${given.role} ${trimprefix(given.bucket, "test-retraining-")}"
+      ]
+      ])) == toset([
+      "steps storage.editor data",
+      "mlflow storage.uploader artifacts",
+      "airflow storage.viewer dags",
+      "steps storage.viewer source",
+      "spark storage.editor logs",
+      "spark storage.viewer source",
+    ])
+    error_message = "Buckets of the cluster; data goes by the keys of the steps."
+  }
+  assert {
+    condition = toset([
+      for given in values(yandex_lockbox_secret_iam_member.this) : given.secret_id
+      if given.member == "serviceAccount:${yandex_iam_service_account.this["spark"].id}"
+    ]) == toset([yandex_lockbox_secret.steps.id, yandex_lockbox_secret.storage["steps"].id])
+    error_message = "The master has the secrets of the steps."
+  }
+  assert {
+    condition = toset([
+      for given in values(yandex_kms_symmetric_key_iam_member.this) :
+      "${[for name, account in yandex_iam_service_account.this : name if given.member == "serviceAccount:${account.id}"][0]} ${given.role}"
+      ]) == toset([
+      "airflow kms.keys.decrypter",
+      "mlflow kms.keys.encrypterDecrypter",
+      "steps kms.keys.encrypterDecrypter",
+      "spark kms.keys.encrypterDecrypter",
+    ])
+    error_message = "Roles on the key."
+  }
 }
 
 run "managed_spark" {
@@ -146,18 +204,50 @@ run "managed_spark" {
 
   assert {
     condition = toset([
-      for given in values(yandex_resourcemanager_folder_iam_member.this) : given.role
-      if given.member == "serviceAccount:${yandex_iam_service_account.this["spark"].id}"
-    ]) == toset(["managed-spark.integrationProvider", "vpc.user"])
+      for given in values(yandex_resourcemanager_folder_iam_member.this) :
+      "${[for name, account in yandex_iam_service_account.this : name if given.member == "serviceAccount:${account.id}"][0]} ${given.role}"
+      ]) == toset([
+      "airflow managed-airflow.integrationProvider", "airflow vpc.user", "spark managed-spark.integrationProvider", "spark vpc.user",
+    ])
     error_message = "Roles in the folder."
   }
   assert {
     condition = toset(flatten([
       for given in values(yandex_storage_bucket_iam_binding.this) : [
-        for member in given.members : "${given.role} ${trimprefix(given.bucket, "test-retraining-")}"
-        if member == "serviceAccount:${yandex_iam_service_account.this["spark"].id}"
+        for member in given.members :
+        "${[for name, account in yandex_iam_service_account.this : name if member == "serviceAccount:${account.id}"][0]} ${given.role} ${trimprefix(given.bucket, "test-retraining-")}"
       ]
-    ])) == toset(["storage.editor data", "storage.viewer source"])
+      ])) == toset([
+      "steps storage.editor data",
+      "mlflow storage.uploader artifacts",
+      "airflow storage.viewer dags",
+      "steps storage.viewer source",
+      "spark storage.editor data",
+      "spark storage.viewer source",
+    ])
     error_message = "Jobs read and write data with the account of the cluster."
+  }
+  assert {
+    condition = length([
+      for given in values(yandex_lockbox_secret_iam_member.this) : given
+      if given.member == "serviceAccount:${yandex_iam_service_account.this["spark"].id}"
+    ]) == 0
+    error_message = "Jobs read no secret."
+  }
+  assert {
+    condition = toset([
+      for given in values(yandex_kms_symmetric_key_iam_member.this) :
+      "${[for name, account in yandex_iam_service_account.this : name if given.member == "serviceAccount:${account.id}"][0]} ${given.role}"
+      ]) == toset([
+      "airflow kms.keys.decrypter",
+      "mlflow kms.keys.encrypterDecrypter",
+      "steps kms.keys.encrypterDecrypter",
+      "spark kms.keys.encrypterDecrypter",
+    ])
+    error_message = "Roles on the key."
+  }
+  assert {
+    condition     = length(yandex_iam_service_account_iam_member.airflow_uses_spark) == 0
+    error_message = "No account may use another."
   }
 }

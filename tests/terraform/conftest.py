@@ -32,14 +32,25 @@ class Plan(NamedTuple):
     def resources(self, kind: str = "") -> dict[str, dict[str, Any]]:
         """Values of resources by address, of all if no kind is told; what is unknown is absent."""
         made = self.whole["planned_values"]["root_module"]["resources"]
-        return {each["address"]: each["values"] for each in made if each["type"].startswith(kind)}
+        return {each["address"]: each["values"] for each in made if kind in ("", each["type"])}
 
-    def references(self, kind: str, name: str, attribute: str) -> set[str]:
-        """What the configuration of a resource names in one of its arguments."""
-        for each in self.whole["configuration"]["root_module"]["resources"]:
-            if (each["type"], each["name"]) == (kind, name):
-                return set(each["expressions"][attribute].get("references", ()))
-        raise KeyError(f"{kind}.{name}")
+    @property
+    def configured(self) -> dict[str, dict[str, Any]]:
+        """What is written of each resource, by its address without an index."""
+        written = self.whole["configuration"]["root_module"]["resources"]
+        return {each["address"]: each for each in written}
+
+    def references(self, address: str, attribute: str) -> set[str]:
+        """What a resource names in one of its arguments."""
+        return set(self.configured[address]["expressions"][attribute].get("references", ()))
+
+    @property
+    def machines(self) -> dict[str, Machine]:
+        """User-data by name."""
+        return {
+            address.partition(".")[2]: Machine(values["metadata"]["user-data"])
+            for address, values in self.resources("yandex_compute_instance").items()
+        }
 
 
 class Machine(NamedTuple):
@@ -69,20 +80,20 @@ def check() -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_plan(check: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Plan]:
-    """Make a plan once for each place of Spark."""
-    made: dict[str, Plan] = {}
+def make_plan(check: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Plan]:
+    """Make a plan once for each place of Spark, and each text of other variables."""
+    made: dict[tuple[str, str], Plan] = {}
 
-    def make(spark: str) -> Plan:
-        if spark not in made:
+    def make(spark: str, more: str = "") -> Plan:
+        if (spark, more) not in made:
             copy = tmp_path_factory.mktemp(spark) / "terraform"
             shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("tests", ".terraform*"))
-            (copy / "with.tfvars.example").write_text(f'spark = "{spark}"\n')
+            (copy / "with.tfvars.example").write_text(f'spark = "{spark}"\n{more}\n')
             out = copy.parent / "plan.json"
             done = subprocess.run([check, copy, out], capture_output=True, text=True)
             assert done.returncode == 0, done.stdout + done.stderr
-            made[spark] = Plan(spark, json.loads(out.read_text()))
-        return made[spark]
+            made[spark, more] = Plan(spark, json.loads(out.read_text()))
+        return made[spark, more]
 
     return make
 
@@ -96,8 +107,4 @@ def plan(request: pytest.FixtureRequest, make_plan: Callable[[str], Plan]) -> Pl
 @pytest.fixture(scope="session")
 def machines(make_plan: Callable[[str], Plan]) -> dict[str, Machine]:
     """User-data of both machines."""
-    made = make_plan("host").resources("yandex_compute_instance")
-    return {
-        address.removeprefix("yandex_compute_instance."): Machine(values["metadata"]["user-data"])
-        for address, values in made.items()
-    }
+    return make_plan("host").machines

@@ -143,11 +143,22 @@ def test_the_paths_that_the_dags_get_are_those_that_the_machine_has(
     assert f"Match User {connection['login']}\n" in script
 
 
-def test_the_buckets_that_the_dags_name_are_there(plan: Plan) -> None:
-    buckets = set(output(plan, "buckets").values())
+def test_all_mean_the_same_buckets(plan: Plan) -> None:
+    buckets = output(plan, "buckets")
     for name in ("retraining_input", "retraining_data_root"):
-        bucket = output(plan, "airflow_variables")[name].removeprefix("s3a://").partition("/")[0]
-        assert bucket in buckets
+        uri = output(plan, "airflow_variables")[name]
+        assert uri.startswith(f"s3a://{buckets['data']}/")
+    (airflow,) = plan.resources("yandex_airflow_cluster").values()
+    assert airflow["code_sync"]["s3"]["bucket"] == buckets["dags"]
+    machines = plan.machines
+    assert f"_DESTINATION=s3://{buckets['artifacts']}/" in machines["mlflow"].text
+    assert f"SOURCE_BUCKET={buckets['source']}\n" in machines["steps"].text
+    for prepared in plan.resources("yandex_storage_object").values():
+        assert prepared["bucket"] == buckets["source"]
+    for cluster in plan.resources("yandex_dataproc_cluster").values():
+        assert cluster["bucket"] == buckets["logs"]
+        (action,) = cluster["cluster_config"][0]["hadoop"][0]["initialization_action"]
+        assert action["uri"] == f"s3a://{buckets['source']}/prepare-steps.sh"
 
 
 def ask_airflow(program: str, **environment: str) -> Any:  # noqa: ANN401

@@ -69,6 +69,15 @@ def test_checkov_finds_nothing(tmp_path: Path) -> None:
     assert summary["passed"] > 10
 
 
+def test_every_variable_that_refuses_something_is_seen_to_refuse() -> None:
+    text = "".join(path.read_text() for path in FOLDER.glob("*.tf"))
+    blocks = re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', text, re.M | re.S)
+    rules = {name: block.count("validation {") for name, block in blocks if "validation {" in block}
+    runs = (FOLDER / "tests/refusals.tftest.hcl").read_text()
+    seen = re.findall(r"var\.(\w+)", " ".join(re.findall(r"expect_failures = \[(.*)\]", runs)))
+    assert {name: count for name, count in rules.items() if seen.count(name) < count} == {}
+
+
 def test_new_secrets_are_those_that_the_variables_ask_for(tmp_path: Path) -> None:
     if not (shutil.which("openssl") and shutil.which("ssh-keygen")):
         pytest.skip("no openssl or no ssh-keygen on the PATH")

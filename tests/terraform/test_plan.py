@@ -17,6 +17,26 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN = "203.0.113.7/32"  # of terraform.tfvars.example
 NETWORK = ipaddress.IPv4Network("10.10.0.0/16")
+AIRFLOW = "10.10.1.0/24"
+
+# Ports that are open, and to whom; where that is a group, no plan knows it.
+OPEN = {
+    'in["mlflow_from_steps"]': (443, None),
+    'in["mlflow_from_airflow"]': (443, AIRFLOW),
+    'in["mlflow_ssh_from_steps"]': (22, None),
+    'in["database_from_mlflow"]': (6432, None),
+    'in["steps_from_airflow"]': (22, AIRFLOW),
+    'in["steps_from_admin"]': (22, ADMIN),
+}
+
+# What gives roles; tests/roles.tftest.hcl reads back what each of them gave.
+ROLES = {
+    "yandex_resourcemanager_folder_iam_member.this",
+    "yandex_iam_service_account_iam_member.airflow_uses_spark",
+    "yandex_lockbox_secret_iam_member.this",
+    "yandex_kms_symmetric_key_iam_member.this",
+    "yandex_storage_bucket_iam_binding.this",
+}
 
 
 def walk(value: object, path: str = "") -> Iterator[tuple[str, object]]:
@@ -43,41 +63,83 @@ def test_only_the_host_of_the_steps_has_a_public_address(plan: Plan) -> None:
 
 
 def test_nothing_comes_in_but_from_the_network_and_the_administrator(plan: Plan) -> None:
-    rules = plan.resources("yandex_vpc_security_group_rule")
-    assert rules
-    incoming = {name: rule for name, rule in rules.items() if rule["direction"] == "ingress"}
-    for name, rule in incoming.items():
+    incoming = {
+        name.removeprefix("yandex_vpc_security_group_rule."): rule
+        for name, rule in plan.resources("yandex_vpc_security_group_rule").items()
+        if rule["direction"] == "ingress"
+    }
+    if plan.spark != "host":
+        within = incoming.pop('cluster["ingress"]')
+        assert within["predefined_target"] == "self_security_group"
+    assert {
+        name: (rule["port"], ", ".join(rule.get("v4_cidr_blocks") or ()) or None)
+        for name, rule in incoming.items()
+    } == OPEN
+    for rule in incoming.values():
         assert not rule.get("v6_cidr_blocks")
-        for block in rule.get("v4_cidr_blocks") or ():
-            inside = ipaddress.IPv4Network(block).subnet_of(NETWORK)
-            assert inside or (block == ADMIN and rule["port"] == 22), name
+        assert not rule.get("predefined_target")
     # All rules are resources of their own; a rule within a group would not be seen here.
     for group in plan.resources("yandex_vpc_security_group").values():
         assert not group.get("ingress")
         assert not group.get("egress")
+    assert not plan.resources("yandex_vpc_default_security_group")
+
+
+def test_only_packages_clouds_and_clocks_are_called_outside(plan: Plan) -> None:
+    for name, rule in plan.resources("yandex_vpc_security_group_rule").items():
+        if rule["direction"] == "egress" and not rule.get("predefined_target"):
+            (block,) = rule["v4_cidr_blocks"]
+            inside = ipaddress.IPv4Network(block).subnet_of(NETWORK)
+            assert inside or (rule["protocol"], rule["port"]) in {
+                ("TCP", 443),
+                ("TCP", 80),
+                ("UDP", 123),
+            }, name
+
+
+def test_roles_are_given_where_their_test_looks(plan: Plan) -> None:
+    giving = ("_iam_member", "_iam_binding", "_iam_policy", "_bucket_grant", "_bucket_policy")
+    assert {name for name in plan.configured if name.split(".")[0].endswith(giving)} == ROLES
+    text = (ROOT / "terraform/tests/roles.tftest.hcl").read_text()
+    assert all(name in text for name in ROLES)
 
 
 def test_every_machine_and_cluster_has_a_security_group(plan: Plan) -> None:
     groups = "yandex_vpc_security_group.this"
     where = {
-        ("yandex_airflow_cluster", "this"): "security_group_ids",
-        ("yandex_mdb_postgresql_cluster_v2", "this"): "security_group_ids",
-        ("yandex_dataproc_cluster", "this"): "security_group_ids",
+        "yandex_airflow_cluster.this": "security_group_ids",
+        "yandex_mdb_postgresql_cluster_v2.this": "security_group_ids",
+        "yandex_dataproc_cluster.this": "security_group_ids",
+        "yandex_spark_cluster.this": "network",
     }
-    for (kind, name), attribute in where.items():
-        assert groups in {each.split("[")[0] for each in plan.references(kind, name, attribute)}
+    for name, attribute in where.items():
+        assert groups in {each.split("[")[0] for each in plan.references(name, attribute)}
     for values in plan.resources("yandex_compute_instance").values():
         assert len(values["network_interface"]) == 1
         assert len(values["network_interface"][0]["security_group_ids"]) == 1
 
 
+def test_what_fetches_secrets_at_its_start_starts_after_them(plan: Plan) -> None:
+    for name, secret in {
+        "yandex_compute_instance.mlflow": "mlflow",
+        "yandex_compute_instance.steps": "steps",
+        "yandex_dataproc_cluster.this": "steps",
+    }.items():
+        assert set(plan.configured[name]["depends_on"]) >= {
+            "yandex_lockbox_secret_iam_member.this",
+            "yandex_kms_symmetric_key_iam_member.this",
+            "yandex_storage_bucket_iam_binding.this",
+            "yandex_iam_service_account_static_access_key.this",
+            f"yandex_lockbox_secret_version_hashed.{secret}",
+            "yandex_vpc_security_group_rule.in",
+            "yandex_vpc_security_group_rule.out",
+        }, name
+
+
 def test_every_bucket_is_private_versioned_and_encrypted(plan: Plan) -> None:
-    buckets = plan.resources("yandex_storage_bucket.") or plan.resources("yandex_storage_bucket")
-    own = {
-        name: each for name, each in buckets.items() if name.startswith("yandex_storage_bucket.")
-    }
-    assert len(own) == (5 if plan.spark in ("dataproc", "transient") else 4)
-    for bucket in own.values():
+    buckets = plan.resources("yandex_storage_bucket")
+    assert len(buckets) == (5 if plan.spark in ("dataproc", "transient") else 4)
+    for bucket in buckets.values():
         assert bucket["anonymous_access_flags"] == [
             {"config_read": False, "list": False, "read": False}
         ]
@@ -98,6 +160,8 @@ def test_what_holds_data_is_protected_against_deletion(plan: Plan) -> None:
     for address, values in plan.resources().items():
         if "deletion_protection" in values:
             assert str(values["deletion_protection"]).lower() == "true", address
+    for address, values in plan.resources("yandex_storage_bucket").items():
+        assert values["force_destroy"] is False, address
 
 
 def test_passwords_and_keys_are_in_lockbox_and_nowhere_else(plan: Plan) -> None:
@@ -106,13 +170,12 @@ def test_passwords_and_keys_are_in_lockbox_and_nowhere_else(plan: Plan) -> None:
         (address.split("[")[0], path.rpartition(".")[2])
         for address, values in plan.resources().items()
         for path, value in walk(values)
-        if isinstance(value, str)
-        and any(text in value for text in set(secrets.values()) - {"example"})
+        if isinstance(value, str) and any(text in value for text in secrets.values())
     }
     versions = {
         (f"yandex_lockbox_secret_version_hashed.{name}", f"text_value_{number}")
-        for name, numbers in {"airflow": (1,), "mlflow": (1, 2, 3, 4), "steps": (1,)}.items()
-        for number in numbers
+        for name, last in {"airflow": 1, "mlflow": 5, "steps": 2}.items()
+        for number in range(1, last + 1)
     }
     # The resource of Airflow has no other way.
     assert found == versions | {("yandex_airflow_cluster.this", "admin_password")}
@@ -121,7 +184,7 @@ def test_passwords_and_keys_are_in_lockbox_and_nowhere_else(plan: Plan) -> None:
 def test_no_output_tells_a_secret(plan: Plan) -> None:
     text = json.dumps(plan.whole["planned_values"]["outputs"])
     assert '"sensitive": true' not in text
-    for secret in set(plan.whole["variables"]["secrets"]["value"].values()) - {"example"}:
+    for secret in plan.whole["variables"]["secrets"]["value"].values():
         assert secret not in text
 
 
@@ -168,6 +231,16 @@ def test_versions_are_those_of_the_project(plan: Plan) -> None:
         name: constraints[name] for name in machines.keys() & constraints.keys()
     }
     assert f"uv=={machines['uv']}" in (ROOT / "README.md").read_text()
+
+    python, java = (
+        next(each.split("=")[1] for each in conda["dependencies"] if each.startswith(f"{name}="))
+        for name in ("python", "openjdk")
+    )
+    script = plan.machines["steps"].text
+    assert f"uv=={machines['uv']}'" in script
+    assert f"--python {python} " in script
+    assert f"openjdk-{java}-jre-headless " in script
+    assert f"JAVA_HOME=/usr/lib/jvm/java-{java}-" in script
 
     (airflow,) = plan.resources("yandex_airflow_cluster").values()
     for package in airflow["pip_packages"]:

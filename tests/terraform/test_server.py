@@ -57,6 +57,16 @@ version = client.create_model_version("fraud", f"runs:/{run.info.run_id}/model",
 client.set_registered_model_alias("fraud", "champion", version.version)
 print(mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/note.txt"))
 """
+REVOKE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import make_user
+server = make_user.Server(sys.argv[2])
+path = "2.0/mlflow/experiments/get-by-name?experiment_name=retraining"
+number = server.ask("GET", path)["experiment"]["experiment_id"]
+told = {"username": "retraining", "resource_type": "experiment", "resource_id": number}
+server.ask("POST", "3.0/mlflow/users/permissions/revoke", **told)
+"""
 LOOK_UP = """
 import mlflow
 mlflow.set_experiment("retraining")
@@ -275,6 +285,18 @@ def test_another_password_works_after_the_next_boot(served: Served) -> None:
     subprocess.run(served.make_user, env=changed, check=True)
     assert "RESOURCE_ALREADY_EXISTS" in served.client("another-password-of-the-user").stderr
     subprocess.run(served.make_user, env=served.environment, check=True)
+
+
+@pytest.mark.slow
+def test_a_boot_makes_good_what_another_left_unfinished(served: Served) -> None:
+    python, script, url = served.make_user
+    revoke = [python, "-c", REVOKE, str(Path(script).parent), url]
+    subprocess.run(revoke, env=served.environment, check=True)
+    refused = served.client(served.secrets["mlflow_password"], LOOK_UP)
+    assert "403" in refused.stderr
+    subprocess.run(served.make_user, env=served.environment, check=True)
+    done = served.client(served.secrets["mlflow_password"], LOOK_UP)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

@@ -71,15 +71,17 @@ def main() -> None:
     if server.ask("POST", "2.0/mlflow/users/create", username=USER, password=password) is None:
         server.ask("PATCH", "2.0/mlflow/users/update-password", username=USER, password=password)
     made = server.ask("POST", "2.0/mlflow/experiments/create", name=EXPERIMENT)
-    if made is not None:
-        server.ask(
-            "POST",
-            "3.0/mlflow/users/permissions/grant",
-            username=USER,
-            resource_type="experiment",
-            resource_id=made["experiment_id"],
-            permission="EDIT",
-        )
+    if made is None:
+        path = f"2.0/mlflow/experiments/get-by-name?experiment_name={EXPERIMENT}"
+        made = (server.ask("GET", path) or {})["experiment"]  # a boot that was cut short made it
+    server.ask(
+        "POST",
+        "3.0/mlflow/users/permissions/grant",
+        username=USER,
+        resource_type="experiment",
+        resource_id=made["experiment_id"],
+        permission="EDIT",
+    )
 
 
 if __name__ == "__main__":
