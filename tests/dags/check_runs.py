@@ -7,9 +7,10 @@ a host of its own, the steps go through a real SSH server.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -159,13 +160,18 @@ def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cloud:
     return made
 
 
-def run(monkeypatch: pytest.MonkeyPatch, configuration: dict[str, str], **params: object) -> Any:  # noqa: ANN401
-    """States of the tasks of a run, with the state of the run under ``."""
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    configuration: dict[str, str],
+    day: datetime | None = None,
+    **params: object,
+) -> Any:  # noqa: ANN401
+    """States of the tasks of a run, now or of a day, with the state of the run under ``."""
     dag = parse(monkeypatch, **configuration)["retrain"]
     for task in dag.tasks:
         task.retries = 0
         task.execution_timeout = timedelta(seconds=20)
-    made = dag.test(run_conf=params)
+    made = dag.test(logical_date=day, run_conf=params)
     states = {ti.task_id: str(ti.state) for ti in made.get_task_instances()}
     return {**states, "": str(made.state)}
 
@@ -177,6 +183,20 @@ def test_a_better_challenger_is_promoted_and_announced(
     assert states.pop("keep_champion") == "skipped"
     assert set(states.values()) == {"success"}
     assert project.steps() == STEPS
+
+
+def test_weeks_that_are_made_up_for_are_each_as_of_their_day(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = ["2026-01-05", "2026-01-12", "2026-01-19"]
+    for day in days:
+        states = run(monkeypatch, {}, datetime.fromisoformat(f"{day}T03:00:00+00:00"))
+        assert states[""] == "success"
+    told = re.findall(
+        r"-e preprocess .*-P as_of=(\S+) .*-P pipeline_id=(\S+)", project.calls.read_text()
+    )
+    assert [as_of for as_of, _ in told] == days
+    assert len({cycle for _, cycle in told}) == len(days)
 
 
 @pytest.mark.parametrize("verdict", ["keep_champion", "inconclusive"])
