@@ -8,10 +8,12 @@ import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts, load_dict
 
 from retraining import registry
 from retraining.inputs import DESCRIPTIONS
@@ -129,6 +131,17 @@ def invoke(entry_point: str, **parameters: object) -> Called:
     made = [run for run in runs_of(entry_point) if run.info.run_id not in before]
     assert len(made) < 2
     return Called(done.exit_code, done.stdout, done.stderr, made[0] if made else None)
+
+
+def scores_of(called: Called) -> pd.DataFrame:
+    """Scores that a run of ab_test kept."""
+    return pd.read_parquet(download_artifacts(f"runs:/{called.run_id}/scores.parquet"))
+
+
+def verdict_of(called: Called) -> dict[str, Any]:
+    """Verdict that a run of ab_test wrote."""
+    found: dict[str, Any] = load_dict(f"runs:/{called.run_id}/verdict.json")
+    return found
 
 
 def runs_of(step: str) -> list[Run]:

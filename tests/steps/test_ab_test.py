@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts, load_dict, load_text
+from mlflow.artifacts import load_text
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from retraining import comparison, registry
 from retraining import description as descriptions
-from retraining.decision import Policy, decide
-from tests.steps.conftest import small_description
+from retraining.decision import decide
+from tests.steps.conftest import scores_of, small_description, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.steps.conftest import Call, Called, Cycle
+    from tests.steps.conftest import Call, Cycle
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("store")]
 
@@ -30,31 +29,6 @@ PROMISED = [
     *("verdict", "reasons", "strategy", "metric", "effect_size", "ci_lower", "ci_upper"),
     *("pvalue", "alpha", "n_rows", "n_positives", "minimum_detectable_effect"),
 ]
-
-
-def scores_of(called: Called) -> pd.DataFrame:
-    return pd.read_parquet(download_artifacts(f"runs:/{called.run_id}/scores.parquet"))
-
-
-def verdict_of(called: Called) -> dict[str, Any]:
-    found: dict[str, Any] = load_dict(f"runs:/{called.run_id}/verdict.json")
-    return found
-
-
-def rows(n_rows: int = 1000, gain: float = 0.3) -> pd.DataFrame:
-    """Scores of two models on rows of `n_rows / 4` units with weights; the second one is better."""
-    rng = np.random.default_rng(3)
-    label = rng.integers(0, 2, n_rows)
-    noise = rng.normal(size=(2, n_rows))
-    return pd.DataFrame(
-        {
-            "label": label,
-            "champion": 1 / (1 + np.exp(noise[0] - label)),
-            "challenger": 1 / (1 + np.exp(noise[0] - label * (1 + gain) + 0.1 * noise[1])),
-            "weight": rng.integers(1, 4, n_rows).astype(float),
-            "unit": [f"u{i // 4}" for i in range(n_rows)],
-        }
-    )
 
 
 def test_verdict_is_that_of_the_logged_scores(cycle: Cycle) -> None:
@@ -286,58 +260,6 @@ def test_after_its_promotion_a_cycle_finds_the_test_that_was_made(call: Call, cy
     assert again.tags["reused_from"] == cycle.tested.run_id
 
 
-def test_table_of_scores_is_compared_by_weight_and_unit(call: Call, tmp_path: Path) -> None:
-    table = rows().assign(claim=range(1000))
-    table.to_parquet(tmp_path / "scores.parquet")
-    made = call("ab_test", scores=tmp_path / "scores.parquet", alpha=0.01)
-    expected = decide(
-        *(table[name].to_numpy() for name in ("label", "champion", "challenger")),
-        policy=Policy(alpha=0.01),
-        weight=table["weight"].to_numpy(),
-        unit=table["unit"].to_numpy(),
-    ).to_mapping()
-
-    found = verdict_of(made)
-    assert found["verdict"] == expected["verdict"] == "promote"
-    for name in ("effect_size", "ci_lower", "ci_upper", "pvalue", "champion", "challenger"):
-        assert found[name] == pytest.approx(expected[name], rel=1e-9)
-    counts = ("n_rows", "n_positives", "n_units", "alpha", "strategy")
-    assert {name: found[name] for name in counts} == {name: expected[name] for name in counts}
-    auroc = roc_auc_score(table["label"], table["champion"], sample_weight=table["weight"])
-    assert made.metrics["champion_auroc"] == pytest.approx(auroc, rel=1e-12)
-    assert len(scores_of(made)) == len(table)
-    report = load_text(f"runs:/{made.run_id}/report.html")
-    assert "<dt>columns with too many values for slices</dt><dd>claim</dd>" in report
-    assert "report.html" in {file.path for file in MlflowClient().list_artifacts(made.run_id)}
-
-
-@pytest.mark.parametrize("metric", ["auroc", "log_loss"])
-def test_more_rows_than_the_driver_takes_are_counted_by_spark(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str
-) -> None:
-    table = rows(4000).assign(city=np.arange(4000) % 2)
-    table.to_parquet(tmp_path / "scores.parquet")
-    exact = verdict_of(call("ab_test", scores=tmp_path / "scores.parquet", metric=metric))
-    monkeypatch.setattr(comparison, "EXACT_ROWS", 100)
-    made = call("ab_test", scores=tmp_path / "scores.parquet", metric=metric)
-    found = verdict_of(made)
-    assert found["verdict"] == exact["verdict"]
-    assert abs(found["effect_size"] - exact["effect_size"]) <= found["error_bound"] + 1e-8
-    assert found["standard_error"] == pytest.approx(exact["standard_error"], rel=0.02)
-    for name in ("n_rows", "n_positives", "n_units"):
-        assert found[name] == exact[name]
-    assert {part["name"] for part in found["slices"]} == {"city=0", "city=1"}
-    assert made.tags["scores_uri"] == str(tmp_path / "scores.parquet")
-
-    again = call("ab_test", replay=made.run_id, slice="city=1", metric=metric)
-    (part,) = (part for part in exact["slices"] if part["name"] == "city=1")
-    assert verdict_of(again)["n_rows"] == part["n_rows"]
-    assert verdict_of(again)["effect_size"] == pytest.approx(part["effect_size"], abs=1e-3)
-    refused = call("ab_test", replay=made.run_id, strategy="subsample_ttest").refusal
-    assert "draws single rows, and these were put into cells" in refused
-    assert "names no slice" in call("ab_test", replay=made.run_id, slice="town=1").refusal
-
-
 def test_a_large_holdout_is_scored_into_a_folder_of_its_own(
     call: Call, cycle: Cycle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,79 +275,6 @@ def test_a_large_holdout_is_scored_into_a_folder_of_its_own(
     assert made.metrics["champion_precision_at_100"] == pytest.approx(
         cycle.tested.metrics["champion_precision_at_100"]
     )
-
-
-def test_order_of_the_rows_decides_nothing(call: Call, tmp_path: Path) -> None:
-    table = rows(400).drop(columns="unit")
-    found = []
-    for seed in (1, 2):
-        path = tmp_path / f"{seed}.parquet"
-        table.sample(frac=1, random_state=seed).to_parquet(path)
-        found.append(verdict_of(call("ab_test", scores=path, metric="brier")))
-
-    assert found[0] == found[1]
-    assert (found[0]["metric"], found[0]["strategy"]) == ("brier", "influence")
-
-
-def test_scores_need_not_be_probabilities_for_auroc(call: Call, tmp_path: Path) -> None:
-    table = rows()[["label", "champion", "challenger"]]
-    table[["champion", "challenger"]] *= 100
-    table.to_parquet(tmp_path / "margins.parquet")
-
-    made = call("ab_test", scores=tmp_path / "margins.parquet")
-
-    assert made.tags["verdict"] == "promote"
-    assert {"champion_auroc", "challenger_auprc"} <= set(made.metrics)
-    assert "champion_log_loss" not in made.metrics
-    refused = call("ab_test", scores=tmp_path / "margins.parquet", metric="log_loss").refusal
-    assert "champion is outside [0, 1] in" in refused
-
-
-def test_equal_scores_keep_the_champion(call: Call, tmp_path: Path) -> None:
-    table = rows()
-    table["challenger"] = table["champion"]
-    table.to_parquet(tmp_path / "scores.parquet")
-
-    made = call("ab_test", scores=tmp_path / "scores.parquet")
-
-    assert made.tags["verdict"] == "keep_champion"
-    assert made.metrics["effect_size"] == 0
-
-
-@pytest.mark.parametrize(
-    ("change", "phrase"),
-    [
-        ({"challenger": None}, "has no column challenger: it has label, champion, weight, unit"),
-        ({"label": 2}, "label is neither 0 nor 1 in 1 rows, first 2 in row"),
-        ({"label": np.nan}, "label is neither 0 nor 1 in 1 rows"),
-        ({"champion": np.nan}, "champion is not finite in 1 rows"),
-        ({"challenger": np.inf}, "challenger is not finite in 1 rows"),
-        ({"weight": -1.0}, "weight is negative or not finite in 1 rows"),
-        ({"weight": np.nan}, "weight is negative or not finite in 1 rows"),
-        ({"unit": None}, "unit is missing in 1 rows"),
-        ({"champion": "high"}, "champion is not numeric"),
-        ({"label": "all 0"}, "label holds no row of class 1"),
-        ({"label": "no rows"}, "has no rows: give a table with rows"),
-    ],
-)
-def test_bad_tables_of_scores_are_refused_in_one_line(
-    call: Call, tmp_path: Path, change: dict[str, object], phrase: str
-) -> None:
-    table = rows(200)
-    ((name, value),) = change.items()
-    if value is None and name != "unit":
-        table = table.drop(columns=name)
-    elif value == "all 0":
-        table[name] = 0
-    elif value == "no rows":
-        table = table[:0]
-    elif value == "high":
-        table[name] = "high"
-    else:
-        table[name] = [value, *table[name][1:]]
-    table.to_parquet(tmp_path / "scores.parquet")
-
-    assert phrase in call("ab_test", scores=tmp_path / "scores.parquet").refusal
 
 
 @pytest.mark.parametrize(
