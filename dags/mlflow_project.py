@@ -93,7 +93,8 @@ def step(
     return RemoteStep(
         ssh_conn_id=_SSH,
         remote_host=f"{{{{ ti.xcom_pull('{FIND_MASTER}') }}}}" if on_cluster else None,
-        command="".join([_if_set(variable("profile"), ". {}"), *command]),
+        # The shell of `mlflow run` would take itself for that of the login, as above.
+        command="".join([_if_set(variable("profile"), ". {}"), "unset SSH_CLIENT\n", *command]),
         get_pty=True,  # so that the step ends when the connection does
         conn_timeout=30,
         cmd_timeout=int(timeout.total_seconds()),

@@ -103,18 +103,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with open_sshd(tmp_path / "sshd") as sshd:
-        connection = {
-            "conn_type": "ssh",
-            "host": sshd.host,
-            "port": sshd.port,
-            "login": sshd.user,
-            "extra": {
-                "key_file": str(sshd.key_file),
-                "no_host_key_check": False,
-                "host_key": sshd.host_key,
-            },
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_HOST", json.dumps(connection))
+        monkeypatch.setenv("AIRFLOW_CONN_HOST", sshd.connection)
         yield
 
 

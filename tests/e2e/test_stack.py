@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -16,11 +15,12 @@ import boto3
 import pytest
 from mlflow import MlflowClient
 
+from tests.e2e.conftest import wait
 from tests.stack.scheduler import Airflow
 from tests.stack.system import BUCKET, ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from mlflow.entities import Run
 
@@ -92,13 +92,6 @@ class Stack:
     def matching(self, pattern: str) -> list[int]:
         """Processes below the command that have this in their command line."""
         return [pid for pid, command in self.processes() if re.search(pattern, command)]
-
-
-def wait(is_so: Callable[[], bool], otherwise: str, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")

@@ -261,6 +261,25 @@ def open_airflow(
         yield airflow
 
 
+def prepare_home(folder: Path) -> dict[str, str]:
+    """Environment of an Airflow without servers: it reads the DAGs, its metadata are in SQLite.
+
+    Raises:
+        StackError: If it is not installed, or its metadata cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW_", "MLFLOW_"))}
+    environment = {
+        **kept,
+        "AIRFLOW_HOME": str(folder),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    _migrate(find_program(), environment, folder)
+    return environment
+
+
 def find_program() -> Path:
     """The `airflow` command; StackError if there is none."""
     home = Path(os.environ.get("AIRFLOW_ENVIRONMENT", ROOT / ".venv-airflow"))

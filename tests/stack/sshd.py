@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import shutil
 import subprocess
@@ -34,6 +35,17 @@ class Sshd(NamedTuple):
     key_file: Path
     host_key: str
     server: Server
+
+    @property
+    def connection(self) -> str:
+        """As an Airflow connection, in JSON."""
+        extra = {
+            "key_file": str(self.key_file),
+            "no_host_key_check": False,
+            "host_key": self.host_key,
+        }
+        told = {"conn_type": "ssh", "host": self.host, "port": self.port, "login": self.user}
+        return json.dumps({**told, "extra": extra})
 
 
 @contextmanager
