@@ -62,11 +62,9 @@ def watch(context: SparkContext) -> Iterator[None]:
         watcher.start()
     try:
         yield
+    except RetrainingError:
+        raise
     except Exception as error:
-        if stop := _interruption(error):
-            raise stop from None
-        if isinstance(error, RetrainingError):
-            raise
         if deserted.is_set():
             message = f"the Spark cluster {master} has no executors any more"
             raise RetrainingError(message, _REMEDY) from error
@@ -79,13 +77,6 @@ def watch(context: SparkContext) -> Iterator[None]:
         left.set()
         if watcher.is_alive():
             watcher.join()
-
-
-def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
-    """The signal in whose wake an error came up: it ends Spark too, so that cleaning up fails."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__context__
-    return error
 
 
 def _stop_when_deserted(context: SparkContext, master: str, left: Event, deserted: Event) -> None:

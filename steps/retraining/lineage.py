@@ -199,11 +199,11 @@ def open_step(
                 mlflow.set_tag("mlflow.source.name", code.without_credentials(name))
             mlflow.log_text(_environment(), "environment.txt")
             yield run
-        except KeyboardInterrupt:
-            server.hurry(retries=3)  # who asks to stop waits for some seconds only
-            _end(active, RunStatus.KILLED)
-            raise
-        except Exception as error:
+        except (KeyboardInterrupt, Exception) as error:
+            if stop := _interruption(error):
+                server.hurry(retries=3)  # who asks to stop waits for some seconds only
+                _end(active, RunStatus.KILLED)
+                raise stop from None
             if server.is_lost(error):
                 _end(active, RunStatus.FAILED)
             elif expected := server.fault(error):
@@ -211,6 +211,13 @@ def open_step(
                 mlflow.set_tags(tags)
             raise
         mlflow.set_tags({"mlflow.note.content": run.note(), "result.summary": run.summary})
+
+
+def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The signal in whose wake an error came up: Spark gets it too, so that cleaning up fails."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
 
 
 def _end(active: ActiveRun, status: int) -> None:

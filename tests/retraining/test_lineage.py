@@ -227,6 +227,17 @@ def test_interruption_before_the_step_begins_leaves_the_run_killed(
     assert run.info.status == "KILLED"
 
 
+@pytest.mark.parametrize("failure", [OSError("gone"), RetrainingError("Spark ended", "see why")])
+def test_a_signal_goes_before_what_fails_in_its_wake(failure: Exception) -> None:
+    failure.__context__ = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt), lineage.open_step("train", {}) as run:
+        raise failure
+
+    killed = mlflow.get_run(run.run_id)
+    assert killed.info.status == "KILLED"
+    assert "failure" not in killed.data.tags
+
+
 def test_note_shows_inputs_and_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     made = run_step("preprocess", begins_cycle=True)
     with lineage.open_step("train", {"seed": 7, "data": None, "note": "a b"}) as run:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retraining import session
-from retraining.errors import RetrainingError
 from retraining.options import ROOT
 from retraining.session import open_session
 
@@ -67,16 +66,6 @@ def test_borrowed_session_is_not_stopped_by_a_failure(spark: SparkSession) -> No
         raise ZeroDivisionError
 
     assert spark.range(3).count() == 3
-
-
-def test_a_signal_goes_before_what_fails_in_its_wake(spark: SparkSession) -> None:
-    failure = RetrainingError("cleaning up failed", "nothing")
-    failure.__context__ = stop = KeyboardInterrupt()
-
-    with pytest.raises(KeyboardInterrupt) as raised, open_session("borrower"):
-        raise failure
-
-    assert raised.value is stop
 
 
 def test_borrowed_session_gets_the_semantics_that_results_depend_on(spark: SparkSession) -> None:
