@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -112,8 +113,10 @@ class StepCommand(click.Command):
 
 
 def progress(message: str) -> None:
-    """Say on standard error what is going on."""
-    click.echo(message, err=True)
+    """Say on standard error what is going on, if anybody is left to hear it."""
+    # A terminal that closes refuses what is written before its SIGHUP arrives, which decides.
+    with suppress(OSError):
+        click.echo(message, err=True)
 
 
 def _follow(parent: int, ended: Event) -> None:

@@ -137,6 +137,20 @@ def test_unexpected_failure_keeps_its_traceback() -> None:
     assert isinstance(result.exception, ZeroDivisionError)
 
 
+def test_a_step_goes_on_when_the_terminal_that_it_tells_has_closed() -> None:
+    shown, terminal = os.openpty()
+    os.close(shown)
+    told = "from retraining.options import progress; progress('half done'); print('goes on')"
+    done = subprocess.run(
+        [sys.executable, "-c", told],
+        env=os.environ | {"PYTHONPATH": str(options.ROOT / "steps")},
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    assert done.stdout == b"goes on\n"
+
+
 def test_progress_goes_to_standard_error() -> None:
     result, _ = call(body=lambda given: options.progress("half done"))
 
