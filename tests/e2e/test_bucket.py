@@ -93,7 +93,7 @@ def bucket(
                 client.upload_file(str(path), BUCKET, f"raw/fraud/{path.name}")
             variables = objects.environment | {"TMPDIR": str(temporary)}
             common = {"spark_master": cluster.master, "variables": variables}
-            root = f"s3a://{BUCKET}/work"
+            root = f"s3a://{BUCKET}/sets"
             newest = ",".join(
                 f"s3a://{BUCKET}/raw/fraud/{path.name}" for path in raw[-DAYS_TO_SCORE:]
             )
@@ -132,7 +132,7 @@ def _found(project: Path, client: Any, printed: str, objects: Objects) -> Bucket
 def test_a_data_set_is_in_the_bucket_with_its_manifest(bucket: Bucket) -> None:
     run = bucket.runs["preprocess"]
     uri = run.data.tags["dataset_uri"]
-    assert uri == f"s3a://{BUCKET}/work/fraud/{run.info.run_id}"
+    assert uri == f"s3a://{BUCKET}/sets/fraud/{run.info.run_id}"
     found = bucket.under(uri)
     manifest = json.loads(found["_MANIFEST.json"])
     assert manifest["splits"]["train"]["uri"] == f"{uri}/splits/split=train"

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from tests.e2e.conftest import wait
 from tests.stack.process import StackError
 from tests.stack.scheduler import ROOT, find_program, prepare_home
-from tests.stack.sshd import Sshd, open_sshd
+from tests.stack.sshd import Sshd, find_sshd, open_sshd
 from tests.stack.tracking import open_tracking
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def host(first: FirstChain, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("ssh")
     try:
         find_program()
+        find_sshd()
     except StackError as error:
         pytest.skip(str(error))
     server = open_tracking(

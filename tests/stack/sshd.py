@@ -55,9 +55,7 @@ def open_sshd(folder: Path) -> Iterator[Sshd]:
     Raises:
         StackError: If it is not installed, or does not start.
     """
-    program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-    if program is None:
-        raise StackError("sshd is not installed: apt-get install openssh-server")
+    program = find_sshd()
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # it refuses to start as root without
@@ -79,6 +77,14 @@ def open_sshd(folder: Path) -> Iterator[Sshd]:
         server.wait_for(lambda: listens(port))
         kind, key, *_ = host_key.with_suffix(".pub").read_text().split()
         yield Sshd(LOOPBACK, port, getpass.getuser(), user_key, f"{kind} {key}", server)
+
+
+def find_sshd() -> str:
+    """The `sshd` program; StackError if there is none."""
+    program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        raise StackError("sshd is not installed: apt-get install openssh-server")
+    return program
 
 
 def _make_key(path: Path) -> Path:
