@@ -114,7 +114,7 @@ def _found(project: Path, client: Any, printed: str, objects: Objects) -> Bucket
     contents = {
         key: client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         for key in keys
-        if key.startswith("work/")
+        if key.startswith("sets/")
     }
     database = project / "mlflow.db"
     runs = MlflowClient(f"sqlite:///{database}").search_runs(["0"])
