@@ -81,21 +81,35 @@ def tag(version: ModelVersion, tags: Mapping[str, str]) -> None:
         MlflowClient().set_model_version_tag(version.name, version.version, key, value)
 
 
-def register(name: str, model_uri: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
-    """Register a logged model; the first version ever also becomes champion.
+def register(
+    name: str, model_uri: str, run_id: str, *, once: Mapping[str, str], tags: Mapping[str, str]
+) -> ModelVersion:
+    """Register a logged model, once; the first version ever also becomes champion.
 
-    Registering the same run again returns the version that it made before.
+    A step may be tried again while the try that was given up still runs, or after it was killed
+    between registering and its end: the version that it made is returned, not made again.
+
+    Args:
+        name: Registered model.
+        model_uri: Of the logged model.
+        run_id: Of the run that logged it.
+        once: Tags that no two versions have in common; the version has them too.
+        tags: More tags of the version.
     """
     client = MlflowClient()
-    made = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    same = " and ".join(f"tags.`{key}` = '{value}'" for key, value in once.items())
+    made = client.search_model_versions(
+        f"name = '{name}' and {same}", order_by=["version_number ASC"]
+    )
     if made:
-        return made[0]
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
-            raise
-    version = client.create_model_version(name, model_uri, run_id, tags=dict(tags))
+        version = made[0]
+    else:
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+                raise
+        version = client.create_model_version(name, model_uri, run_id, tags={**once, **tags})
     if holder(name, CHAMPION) is None:
         _set(name, CHAMPION, version.version)
     return version

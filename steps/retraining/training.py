@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import mlflow
 
 from retraining import dataset, evaluation, lineage, models, pipelines, registry, scoring
+from retraining.options import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,14 +93,16 @@ def register(
     name: str, model_uri: str, run: StepRun, manifest: Manifest, description: Description
 ) -> ModelVersion:
     """Register the model of a run, with the tags that later decisions read."""
+    once = {"pipeline_id": run.pipeline_id, "identity": run.identity}
     tags: dict[str, Any] = {
-        "pipeline_id": run.pipeline_id,
         "step": run.step,
         "description_digest": description.digest,
         "trained_until": manifest.trained_until or "",
         **{f"fingerprint.{k}": manifest.splits[k].fingerprint for k in ("train", "validation")},
     }
-    version = registry.register(name, model_uri, run.run_id, tags)
+    version = registry.register(name, model_uri, run.run_id, once=once, tags=tags)
+    if version.run_id != run.run_id:
+        progress(f"{run.step}: another try, run {version.run_id}, has registered it")
     made = {"registered": "true", "model_name": name, "model_version": version.version}
     mlflow.set_tags(made)
     return version

@@ -29,7 +29,8 @@ def register(tmp_path: Path) -> Callable[[], ModelVersion]:
     def make() -> ModelVersion:
         with mlflow.start_run() as run:
             pass
-        return registry.register("people", tmp_path.as_uri(), run.info.run_id, {"step": "train"})
+        once, tags = {"identity": run.info.run_id}, {"step": "train"}
+        return registry.register("people", tmp_path.as_uri(), run.info.run_id, once=once, tags=tags)
 
     return make
 
@@ -56,7 +57,7 @@ def test_first_version_ever_becomes_champion(register: Callable[[], ModelVersion
     first = register()
 
     assert str(first.version) == "1"
-    assert first.tags == {"step": "train"}
+    assert first.tags == {"identity": first.run_id, "step": "train"}
     assert aliases() == {"champion": "1"}
 
 
@@ -67,25 +68,46 @@ def test_second_version_does_not_become_champion(register: Callable[[], ModelVer
     assert aliases() == {"champion": "1"}
 
 
-def test_registering_a_run_twice_makes_one_version(
+def test_what_was_registered_is_not_registered_again(tmp_path: Path) -> None:
+    """Another try of a step that was given up, with a run of its own."""
+    once = {"pipeline_id": "p1", "identity": "a"}
+    with mlflow.start_run() as first, mlflow.start_run(nested=True) as second:
+        pass
+
+    made = [
+        registry.register("people", tmp_path.as_uri(), run.info.run_id, once=told, tags={})
+        for run, told in (
+            (first, once),
+            (second, once),
+            (second, {**once, "pipeline_id": "p2"}),
+            (second, {**once, "identity": "b"}),
+            (second, once),
+        )
+    ]
+
+    assert [str(version.version) for version in made] == ["1", "1", "2", "3", "1"]
+    assert made[1].run_id == first.info.run_id
+    assert len(MlflowClient().search_model_versions("name = 'people'")) == 3
+
+
+def test_a_first_version_that_was_left_without_its_alias_gets_it(
     register: Callable[[], ModelVersion], tmp_path: Path
 ) -> None:
     first = register()
-    assert first.run_id is not None
+    MlflowClient().delete_registered_model_alias("people", "champion")
 
-    again = registry.register("people", tmp_path.as_uri(), first.run_id, {})
+    once = {"identity": first.tags["identity"]}
+    registry.register("people", tmp_path.as_uri(), once["identity"], once=once, tags={})
 
-    assert again.version == first.version
-    assert len(MlflowClient().search_model_versions("name = 'people'")) == 1
+    assert aliases() == {"champion": "1"}
 
 
 def test_registering_in_another_model_does_not_disturb(
     register: Callable[[], ModelVersion], tmp_path: Path
 ) -> None:
-    first = register()
-    assert first.run_id is not None
+    once = {"identity": register().tags["identity"]}
 
-    other = registry.register("trees", tmp_path.as_uri(), first.run_id, {})
+    other = registry.register("trees", tmp_path.as_uri(), once["identity"], once=once, tags={})
 
     assert (other.name, str(other.version)) == ("trees", "1")
     assert aliases() == {"champion": "1"}
@@ -110,6 +132,7 @@ def test_tag_is_written_on_the_version(register: Callable[[], ModelVersion]) -> 
     registry.tag(register(), {"verdict": "promote", "metric": "auroc"})
 
     tags = registry.version_at("models:/people/1").tags
+    del tags["identity"]
     assert tags == {"step": "train", "verdict": "promote", "metric": "auroc"}
 
 

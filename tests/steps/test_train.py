@@ -109,6 +109,19 @@ def test_repeated_in_its_pipeline_nothing_is_registered_twice(call: Call, cycle:
     assert n_versions() == before
 
 
+def test_what_a_killed_try_has_registered_is_not_registered_again(call: Call, cycle: Cycle) -> None:
+    before = n_versions()
+    MlflowClient().set_terminated(cycle.trained.run_id, "KILLED")
+
+    again = call("train")
+
+    assert "reused_from" not in again.tags
+    assert f"another try, run {cycle.trained.run_id}, has registered it" in again.err
+    assert (again.tags["model_name"], again.tags["model_version"]) == ("fraud", "1")
+    assert again.out.rstrip().endswith("; fraud version 1")
+    assert n_versions() == before
+
+
 def test_a_description_whose_file_changed_is_another_input(
     call: Call, description: Callable[..., Path], aliases: Callable[..., dict[str, str]]
 ) -> None:
