@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 BUCKET = "retraining"
+SETS = "sets"
 DAYS_TO_SCORE = 3
 # Where MLflow passes models between driver and workers unless it is told otherwise.
 DEFAULT_PLACE = Path("/tmp/mlflow")  # noqa: S108
@@ -93,7 +94,7 @@ def bucket(
                 client.upload_file(str(path), BUCKET, f"raw/fraud/{path.name}")
             variables = objects.environment | {"TMPDIR": str(temporary)}
             common = {"spark_master": cluster.master, "variables": variables}
-            root = f"s3a://{BUCKET}/sets"
+            root = f"s3a://{BUCKET}/{SETS}"
             newest = ",".join(
                 f"s3a://{BUCKET}/raw/fraud/{path.name}" for path in raw[-DAYS_TO_SCORE:]
             )
@@ -114,7 +115,7 @@ def _found(project: Path, client: Any, printed: str, objects: Objects) -> Bucket
     contents = {
         key: client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         for key in keys
-        if key.startswith("sets/")
+        if key.startswith(f"{SETS}/")
     }
     database = project / "mlflow.db"
     runs = MlflowClient(f"sqlite:///{database}").search_runs(["0"])
@@ -132,7 +133,7 @@ def _found(project: Path, client: Any, printed: str, objects: Objects) -> Bucket
 def test_a_data_set_is_in_the_bucket_with_its_manifest(bucket: Bucket) -> None:
     run = bucket.runs["preprocess"]
     uri = run.data.tags["dataset_uri"]
-    assert uri == f"s3a://{BUCKET}/sets/fraud/{run.info.run_id}"
+    assert uri == f"s3a://{BUCKET}/{SETS}/fraud/{run.info.run_id}"
     found = bucket.under(uri)
     manifest = json.loads(found["_MANIFEST.json"])
     assert manifest["splits"]["train"]["uri"] == f"{uri}/splits/split=train"
