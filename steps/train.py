@@ -66,8 +66,7 @@ def fit_baseline(
     )
     if register:
         name = model_name or description.name
-        version = training.register(name, uri, run, manifest, description)
-        run.summary += f"; {name} version {version.version}"
+        training.register(name, uri, run, manifest, description)
 
 
 if __name__ == "__main__":

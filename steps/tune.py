@@ -96,9 +96,8 @@ def find_challenger(
     )
     if register:
         name = model_name or description.name
-        version = training.register(name, uri, run, manifest, description)
-        registry.challenge(version)
-        run.summary += f"; {name} version {version.version} is challenger"
+        registry.challenge(training.register(name, uri, run, manifest, description))
+        run.summary += " is challenger"
 
 
 def _limited(description: Description, limits: dict[str, object]) -> Description:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import mlflow
 
 from retraining import dataset, evaluation, lineage, models, pipelines, registry, scoring
-from retraining.options import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +91,11 @@ def finish(
 def register(
     name: str, model_uri: str, run: StepRun, manifest: Manifest, description: Description
 ) -> ModelVersion:
-    """Register the model of a run, with the tags that later decisions read."""
+    """Register the model of a run, with the tags that later decisions read; its summary says so.
+
+    A search with a limit of time finds another model when it is tried again: where another try has
+    registered its own, the run tells that the version is not of its making.
+    """
     once = {"pipeline_id": run.pipeline_id, "identity": run.identity}
     tags: dict[str, Any] = {
         "step": run.step,
@@ -101,8 +104,10 @@ def register(
         **{f"fingerprint.{k}": manifest.splits[k].fingerprint for k in ("train", "validation")},
     }
     version = registry.register(name, model_uri, run.run_id, once=once, tags=tags)
+    run.summary += f"; {name} version {version.version}"
     if version.run_id != run.run_id:
-        progress(f"{run.step}: another try, run {version.run_id}, has registered it")
+        run.use("version", f"{name} version {version.version}", version.run_id)
+        run.summary += f" (of another try, run {version.run_id})"
     made = {"registered": "true", "model_name": name, "model_version": version.version}
     mlflow.set_tags(made)
     return version

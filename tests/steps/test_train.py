@@ -116,9 +116,12 @@ def test_what_a_killed_try_has_registered_is_not_registered_again(call: Call, cy
     again = call("train")
 
     assert "reused_from" not in again.tags
-    assert f"another try, run {cycle.trained.run_id}, has registered it" in again.err
     assert (again.tags["model_name"], again.tags["model_version"]) == ("fraud", "1")
-    assert again.out.rstrip().endswith("; fraud version 1")
+    assert again.out.rstrip().endswith(
+        f"; fraud version 1 (of another try, run {cycle.trained.run_id})"
+    )
+    assert again.tags["input.version"] == "fraud version 1"
+    assert f"/runs/{cycle.trained.run_id})" in again.tags["mlflow.note.content"]
     assert n_versions() == before
 
 
