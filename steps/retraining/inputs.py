@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import re
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlparse
@@ -171,13 +174,16 @@ def digest_of(files: Iterable[RawFile]) -> str:
 
 
 def download(uri: str) -> str:
-    """Local path of a run's artifact.
+    """Local path of a run's artifact, which is there as long as this process.
 
     Raises:
         RetrainingError: If the run or the artifact is not there.
     """
+    folder = tempfile.mkdtemp()
+    # MLflow would leave it there for ever: scores of ten million rows at each replay.
+    atexit.register(shutil.rmtree, folder)
     try:
-        return str(download_artifacts(artifact_uri=uri))
+        return str(download_artifacts(artifact_uri=uri, dst_path=folder))
     except (mlflow.MlflowException, OSError) as error:
         raise server.fault(error) or RetrainingError(
             f"{uri} cannot be read", "check run id and artifact"
