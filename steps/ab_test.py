@@ -24,26 +24,21 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from retraining import (
-    comparison,
-    contest,
-    decision,
-    evidence,
-    lineage,
-    options,
-    registry,
-    report,
-    summary,
-)
-from retraining.metrics import METRICS
-from retraining.session import open_session
-from retraining.strategies import STRATEGIES
+from retraining.cli import options
+from retraining.comparison import contenders, evidence
+from retraining.comparison.scores import ROLES
+from retraining.gate import decision
+from retraining.gate.strategies import STRATEGIES
+from retraining.report import page, summary
+from retraining.spark.session import open_session
+from retraining.statistics.metrics import METRICS
+from retraining.tracking import lineage, registry
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from retraining.comparison import Comparison
-    from retraining.contest import Contest
+    from retraining.comparison.contenders import Contest
+    from retraining.comparison.scores import Comparison
 
 _SHARE = options.Optional(click.FloatRange(0, 1, min_open=True, max_open=True))
 
@@ -108,7 +103,7 @@ def ab_test(**parameters: object) -> None:
     """Test whether the challenger is better than the champion."""
     sources = ("scores", "replay")
     for name in sources:
-        others = ("data", *comparison.ROLES, *sources)
+        others = ("data", *ROLES, *sources)
         if parameters[name] and any(parameters[other] for other in others if other != name):
             raise click.BadParameter(
                 "is compared by itself: give no data, models, scores or replay beside it",
@@ -143,13 +138,13 @@ def compare(
             return stack.enter_context(open_session("ab_test", spark_master, paths))
 
         if replay:
-            found: Contest | None = contest.of_replay(run, spark, replay, overrides)
+            found: Contest | None = contenders.of_replay(run, spark, replay, overrides)
         elif scores:
-            found = contest.of_scores(run, spark, scores, overrides)
+            found = contenders.of_scores(run, spark, scores, overrides)
         else:
             told = (data, model_name, champion, challenger)
             binding = register and not slice
-            found = contest.of_models(run, spark, *told, overrides, binding=binding)
+            found = contenders.of_models(run, spark, *told, overrides, binding=binding)
         if found is None:
             return
         if not found.comparison.n_rows:
@@ -193,11 +188,11 @@ def _log(
     measured = {k: float(v) for k, v in numbers.items() if isinstance(v, int | float)}
     counts = {"n_holdout": table.n_holdout, "n_excluded": table.n_excluded}
     values = evidence.metric_values(judged)
-    values |= {f"{role}_{verdict.metric}": getattr(verdict, role) for role in comparison.ROLES}
+    values |= {f"{role}_{verdict.metric}": getattr(verdict, role) for role in ROLES}
     mlflow.log_metrics(
         {**measured, **counts, **values, **table.unit_precision, **judgement.measured}
     )
-    html = report.render(
+    html = page.render(
         verdict,
         judged.rows,
         effects=judgement.effects if judgement.effects.size else None,
@@ -221,7 +216,7 @@ def _log(
             "verdict": verdict.verdict,
             "verdict.reasons": " ".join(verdict.reasons),
             "scores_uri": _keep_scores(run, table),
-            **{f"compared.{r}": n for r, n in zip(comparison.ROLES, found.names, strict=True)},
+            **{f"compared.{r}": n for r, n in zip(ROLES, found.names, strict=True)},
         }
     )
 

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 import click
 import mlflow
 
-from retraining import inputs, lineage, options, projects, server
+from retraining.cli import options
 from retraining.errors import RetrainingError
+from retraining.tracking import children, inputs, lineage, outage
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -116,7 +117,7 @@ def _steps(told: dict[str, str], name: str) -> dict[str, list[str]]:
 
 def _run_step(step: str, parameters: dict[str, str]) -> Run:
     try:
-        done = projects.run(str(options.ROOT), step, parameters)
+        done = children.run(str(options.ROOT), step, parameters)
     except RetrainingError as error:
         pipeline_id = parameters["pipeline_id"]
         raise RetrainingError(
@@ -127,7 +128,7 @@ def _run_step(step: str, parameters: dict[str, str]) -> Run:
 
 def _link(run: Run, artifact: str = "") -> str:
     """Where to look at a run, or at one of its artifacts: on the server if there is one."""
-    uri = server.address()
+    uri = outage.address()
     if uri.startswith("http"):
         page = f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
         return f"{page}/artifacts/{artifact}" if artifact else page

@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING
 import click
 import mlflow
 
-from retraining import inputs, lineage, models, options, prediction, registry, sources, storage
-from retraining.session import open_session
+from retraining.cli import options
+from retraining.data import sources
+from retraining.models import prediction, store
+from retraining.spark import storage
+from retraining.spark.session import open_session
+from retraining.tracking import inputs, lineage, registry
 
 if TYPE_CHECKING:
-    from retraining.sources import RawFile
+    from retraining.data.sources import RawFile
 
 
 @click.command(cls=options.StepCommand)
@@ -74,7 +78,7 @@ def score_rows(
     told = [inputs.local_copy(source) for source in (input, history) if source]
     paths = [path for source in told for path in inputs.paths_in(source)]
     with open_session("predict", spark_master, [*paths, output, root]) as spark:
-        registered = models.load(exact, spark, root)
+        registered = store.load(exact, spark, root)
         source = input or inputs.raw_folder(data_root, registered.description.name)
         files = sources.list_files(spark, inputs.local_copy(source))
         _keep_files(run, "input", source, files)

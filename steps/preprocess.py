@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING
 import click
 import mlflow
 
-from retraining import dataset as datasets
-from retraining import inputs, lineage, options, preparation, profile, runs, sources
-from retraining.session import open_session
+from retraining.cli import options
+from retraining.data import preparation, profile, sources
+from retraining.data.manifest import is_data_set, read_manifest, read_split
+from retraining.spark.session import open_session
+from retraining.tracking import inputs, lineage, runs
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from pyspark.sql import SparkSession
 
-    from retraining.dataset import Manifest
-    from retraining.description import Description
-    from retraining.sources import RawFile
+    from retraining.data.manifest import Manifest
+    from retraining.data.sources import RawFile
+    from retraining.description.document import Description
 
 
 @click.command(cls=options.StepCommand)
@@ -81,7 +83,7 @@ def prepare(
         _keep_files(run, source, files)
         if run.reuse(
             {"files": inputs.digest_of(files), "description": description.digest},
-            is_there=lambda made: datasets.is_data_set(spark, made.data.tags["dataset_uri"]),
+            is_there=lambda made: is_data_set(spark, made.data.tags["dataset_uri"]),
         ):
             return
         manifest = preparation.prepare(
@@ -133,12 +135,12 @@ def _previous(
         digest = description.preparation_digest
         found = runs.find("preprocess", preparation_digest=digest, data_root=root)
     uri = inputs.folder_made_by(found, "previous") if found else ""
-    if found is None or not (told or datasets.is_data_set(spark, uri)):
+    if found is None or not (told or is_data_set(spark, uri)):
         run.pin(previous="none")
         return None
     run.pin(previous=found.info.run_id)
     run.use("previous", uri, found.info.run_id)
-    return datasets.read_manifest(spark, uri)
+    return read_manifest(spark, uri)
 
 
 def _log(spark: SparkSession, manifest: Manifest, description: Description) -> None:
@@ -157,7 +159,7 @@ def _log(spark: SparkSession, manifest: Manifest, description: Description) -> N
             f"{description.name} {name}", split.uri, split.fingerprint, description, context=name
         )
     mlflow.log_metrics(counts)
-    train = profile.profile(datasets.read_split(spark, manifest, "train"), description)
+    train = profile.profile(read_split(spark, manifest, "train"), description)
     mlflow.log_text(json.dumps(train, indent=1), "profile.json")
     mlflow.log_figure(profile.draw_classes(_classes(spark, manifest, description)), "classes.png")
     rejected = manifest.quarantine.by_reason
@@ -172,7 +174,7 @@ def _classes(
         return {name: (split.n_rows, split.n_positives) for name, split in manifest.splits.items()}
     counts: dict[str, tuple[int, int]] = {}
     for name in manifest.splits:
-        rows = datasets.read_split(spark, manifest, name)
+        rows = read_split(spark, manifest, name)
         counts |= profile.count_classes(rows, description)
     return dict(sorted(counts.items()))
 

@@ -18,9 +18,12 @@ import click
 import mlflow
 from pyspark.sql import functions as F
 
-from retraining import dataset, inputs, lineage, models, options, registry, runs, scoring
+from retraining.cli import options
+from retraining.data.manifest import read_manifest, read_split
 from retraining.errors import RetrainingError
-from retraining.session import open_session
+from retraining.models import scoring, store
+from retraining.spark.session import open_session
+from retraining.tracking import inputs, lineage, registry, runs
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -172,10 +175,10 @@ def _try_scoring(challenger: ModelVersion, tested: Run, master: str | None) -> N
     """Load the model and let it score some rows of the holdout, as it will have to."""
     data = tested.data.tags["input.data"]
     with open_session("promote", master, [data]) as spark:
-        manifest = dataset.read_manifest(spark, data)
+        manifest = read_manifest(spark, data)
         root = manifest.uri.rpartition("/")[0]
-        registered = models.load(f"models:/{challenger.name}/{challenger.version}", spark, root)
-        rows = dataset.read_split(spark, manifest, "holdout").limit(_TRIED_ROWS)
+        registered = store.load(f"models:/{challenger.name}/{challenger.version}", spark, root)
+        rows = read_split(spark, manifest, "holdout").limit(_TRIED_ROWS)
         scored = scoring.score(rows, registered.model, registered.description.feature_columns)
         fine = F.col(scoring.SCORE).between(0, 1)
         bad = scored.where(~fine | F.isnan(scoring.SCORE) | F.isnull(scoring.SCORE)).count()

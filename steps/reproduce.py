@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import click
 import mlflow
 
-from retraining import lineage, options, projects, replay, runs
+from retraining.cli import options
 from retraining.errors import RetrainingError
+from retraining.tracking import children, lineage, reproduction, runs
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -46,12 +47,12 @@ def repeat(run: lineage.StepRun, run_id: str) -> str:
     """
     given = runs.get_run(run_id, "run_id")
     _check_finished(given)
-    steps = projects.children(run_id) if given.data.tags["step"] == "main" else [given]
+    steps = children.children(run_id) if given.data.tags["step"] == "main" else [given]
     originals = [_original(step) for step in steps]
-    differences: list[replay.Difference] = []
+    differences: list[reproduction.Difference] = []
     for original in originals:
         again = _again(original)
-        found = replay.compare(original, again)
+        found = reproduction.compare(original, again)
         result = f"{len(found)} differences" if found else "identical"
         mlflow.MlflowClient().set_tag(again.info.run_id, "result.comparison", result)
         options.progress(f"{original.data.tags['step']} {original.info.run_id}: {result}")
@@ -61,7 +62,7 @@ def repeat(run: lineage.StepRun, run_id: str) -> str:
     mlflow.set_tag("result.comparison", outcome)
     run.use("run", run_id, run_id)
     run.summary = f"{outcome}: {', '.join(r.data.tags['step'] for r in originals)} of run {run_id}"
-    return replay.table(differences)
+    return reproduction.table(differences)
 
 
 def _check_finished(run: Run) -> None:
@@ -93,10 +94,10 @@ def _again(original: Run) -> Run:
     pipeline_id = runs.new_pipeline_id(f"{runs.REPRODUCTION}{run_id[:8]}-")
     with tempfile.TemporaryDirectory() as folder:
         _check_out(commit, folder)
-        parameters = replay.parameters(original, folder) | {"pipeline_id": pipeline_id}
-        manager = replay.env_manager(folder, options.ROOT, tags.get("mlflow.project.env"))
+        parameters = reproduction.parameters(original, folder) | {"pipeline_id": pipeline_id}
+        manager = reproduction.env_manager(folder, options.ROOT, tags.get("mlflow.project.env"))
         options.progress(f"reproduce: {step} of commit {commit[:7]}, run {run_id}")
-        again = projects.run(folder, step, parameters, env_manager=manager)
+        again = children.run(folder, step, parameters, env_manager=manager)
     mlflow.MlflowClient().set_tag(again.info.run_id, "reproduces", run_id)
     return again
 

@@ -17,11 +17,12 @@ from pathlib import Path
 import click
 import mlflow
 
-from retraining import inputs, lineage, options, runs
-from retraining.defects import Defects
+from retraining.cli import options
 from retraining.errors import RetrainingError
-from retraining.simulation import ORIGIN, last_day
-from retraining.simulation import simulate as write_days
+from retraining.simulation.defects import Defects
+from retraining.simulation.files import ORIGIN, last_day
+from retraining.simulation.files import simulate as write_days
+from retraining.tracking import inputs, lineage, runs
 
 _PROCESS = ("seed", "customers", "terminals", "drift", "defects")
 

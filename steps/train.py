@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import click
 
-from retraining import inputs, lineage, options, pipelines, training
-from retraining.session import open_session
+from retraining.cli import options
+from retraining.models import pipelines, training
+from retraining.spark.session import open_session
+from retraining.tracking import inputs, lineage
 
 
 @click.command(cls=options.StepCommand)

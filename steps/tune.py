@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING
 import click
 import mlflow
 
-from retraining import code, inputs, lineage, options, registry, search, training
-from retraining.session import open_session
-from retraining.trials import EncodedRows, Trials
+from retraining.cli import options
+from retraining.models import search, training
+from retraining.models.trials import EncodedRows, Trials
+from retraining.spark.session import open_session
+from retraining.tracking import checkout, inputs, lineage, registry
 
 if TYPE_CHECKING:
-    from retraining.description import Description
-    from retraining.inputs import PreparedData
+    from retraining.description.document import Description
+    from retraining.tracking.inputs import PreparedData
 
 _WHOLE = options.Optional(click.IntRange(min=0))
 
@@ -114,7 +116,7 @@ def _limited(description: Description, limits: dict[str, object]) -> Description
 def _search_key(description: Description, prepared: PreparedData, seed: int) -> str:
     # A trial depends on everything but the search that proposed it.
     rest = {key: value for key, value in description.to_mapping().items() if key != "search"}
-    same = f"{json.dumps(rest)} {prepared.uri} {seed} {code.digest(options.ROOT)}"
+    same = f"{json.dumps(rest)} {prepared.uri} {seed} {checkout.digest(options.ROOT)}"
     return hashlib.sha256(same.encode()).hexdigest()[:16]
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from retraining import slices
-from retraining.decision import Evidence, Policy, judge
-from retraining.rows import check_rows
-from retraining.verdict import Spending
+from retraining.gate import slices
+from retraining.gate.decision import Evidence, Policy, judge
+from retraining.gate.verdict import Spending
+from retraining.statistics.rows import check_rows
 
 if TYPE_CHECKING:
-    from retraining.rows import Floats, Rows
-    from retraining.verdict import Outcome, Verdict
+    from retraining.gate.verdict import Outcome, Verdict
+    from retraining.statistics.rows import Floats, Rows
 
 NAMES: Final = ("fraud version 3", "fraud version 4")
 FACTS: Final = {

@@ -31,7 +31,7 @@ sys.path.insert(0, str(STEPS))
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from retraining.rows import Bools, Floats
+    from retraining.statistics.rows import Bools, Floats
 
 N_RESAMPLES: Final = 1000
 MEBIBYTE: Final = 2**10  # ru_maxrss is in KiB
@@ -72,7 +72,7 @@ def time_calls(call: Callable[[], object], repeats: int) -> Timing:
 
 
 def bootstrap(rows: Rows) -> Timing:
-    from retraining.resampling import auroc_effects
+    from retraining.statistics.resampling import auroc_effects
 
     def call() -> None:
         rng = np.random.default_rng(0)
@@ -137,7 +137,7 @@ def by_spark(rows: Rows) -> Timing:
 
 
 def delong(rows: Rows) -> Timing:
-    from retraining.paired import delong
+    from retraining.statistics.paired import delong
 
     return time_calls(lambda: delong(*rows), 4)
 
@@ -148,7 +148,7 @@ def sort_twice(rows: Rows) -> Timing:
 
 def first_use(rows: Rows) -> Timing:
     """Import and the first call; with the machine code on disk if a process ran before this."""
-    from retraining.resampling import auroc_effects
+    from retraining.statistics.resampling import auroc_effects
 
     rng = np.random.default_rng(0)
     return time_calls(lambda: auroc_effects(*rows, unit=None, n_resamples=1, rng=rng), 1)

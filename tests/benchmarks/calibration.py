@@ -30,10 +30,10 @@ from scipy import special, stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps"))
 
-from retraining.metrics import METRICS
-from retraining.policy import Policy
-from retraining.rows import Rows, check_rows
-from retraining.strategies import STRATEGIES
+from retraining.gate.policy import Policy
+from retraining.gate.strategies import STRATEGIES
+from retraining.statistics.metrics import METRICS
+from retraining.statistics.rows import Rows, check_rows
 
 AREA: Final = 0.8
 LIFT: Final = 0.01

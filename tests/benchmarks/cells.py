@@ -3,9 +3,9 @@
     python tests/benchmarks/cells.py --rows 1e7
 
 writes binormal scores (area 0.80, correlation 0.9, 2 % of class 1, 50 rows a unit) to a temporary
-folder and prints what a scan of them takes, what `retraining.cells` takes, its error bound as a
-share of the standard error, and the peak memory of the driver's Python. Every time is taken
-`--repeats` times; the first includes what Spark compiles.
+folder and prints what a scan of them takes, what `retraining.comparison.binned.aggregate` takes,
+its error bound as a share of the standard error, and the peak memory of the driver's Python. Every
+time is taken `--repeats` times; the first includes what Spark compiles.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from pyspark.sql import functions as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps"))
 
-from retraining import cells
-from retraining.metrics import METRICS
-from retraining.session import open_session
+from retraining.comparison.binned import aggregate
+from retraining.spark.session import open_session
+from retraining.statistics.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,9 +81,9 @@ def measure(frame: DataFrame, repeats: int) -> None:
     ways: dict[str, Callable[[], object]] = {
         "scan": scan,
         "sum of the columns": total,
-        "cells, auroc": lambda: cells.aggregate(scores, metric=auroc),
-        "cells, brier": lambda: cells.aggregate(scores, metric=brier),
-        "cells, auroc by unit": lambda: cells.aggregate(frame, metric=auroc, unit=True),
+        "cells, auroc": lambda: aggregate.aggregate(scores, metric=auroc),
+        "cells, brier": lambda: aggregate.aggregate(scores, metric=brier),
+        "cells, auroc by unit": lambda: aggregate.aggregate(frame, metric=auroc, unit=True),
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     found: dict[str, object] = {}
@@ -96,7 +96,7 @@ def measure(frame: DataFrame, repeats: int) -> None:
         ratio = min(taken) / min(times["scan"])
         report(f"{name:22} {' '.join(f'{t:7.2f}' for t in taken)} s, {ratio:.2f} x the best scan")
     for name, result in found.items():
-        if isinstance(result, cells.Aggregate):
+        if isinstance(result, aggregate.Aggregate):
             compared = result.compare()
             report(
                 f"{name:22} effect {compared.effect_size:+.3e}, standard error "

@@ -21,16 +21,16 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps"))
 
 from retraining.errors import RetrainingError
-from retraining.ledger import Entry, spend
-from retraining.metrics import METRICS
-from retraining.paired import compare_rows
-from retraining.policy import Memory, Policy
-from retraining.rows import Rows
+from retraining.gate.ledger import Entry, spend
+from retraining.gate.policy import Memory, Policy
+from retraining.statistics.metrics import METRICS
+from retraining.statistics.paired import compare_rows
+from retraining.statistics.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from retraining.rows import Bools, Floats
+    from retraining.statistics.rows import Bools, Floats
 
 WEEKS: Final = 52
 N_ROWS: Final = 5000

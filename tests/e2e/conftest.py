@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from mlflow import MlflowClient
 
-from retraining import replay
+from retraining.tracking import reproduction
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -55,11 +55,11 @@ class FirstChain(NamedTuple):
         (run,) = self.client.search_runs(["0"], wanted)
         return run
 
-    def differences(self, step: str, pipeline_id: str) -> list[replay.Difference]:
+    def differences(self, step: str, pipeline_id: str) -> list[reproduction.Difference]:
         """How a step of another chain differs, as `reproduce` compares them."""
         other = self.run(step, pipeline_id)
         assert other.info.status == "FINISHED"
-        found = replay.compare(self.run(step), other)
+        found = reproduction.compare(self.run(step), other)
         return [d for d in found if d.kind != "parameter" or d.name not in _WHERE]
 
 

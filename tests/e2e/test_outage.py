@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
-from retraining.options import ROOT
+from retraining.cli.options import ROOT
 from tests.stack.tracking import open_tracking
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ import preprocess
 import promote
 import train
 import tune
-from retraining import description, options
+from retraining.cli import options
+from retraining.description import document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,7 @@ def test_drivers_go_through_the_chain(reference_data: Path, store: Path) -> None
     Two areas measured on different rows, 9,262 and 15,282, differ by a standard error of .0042;
     .0127 is three of them.
     """
-    mapping = description.load(DESCRIPTIONS / "drivers.yaml").to_mapping()
+    mapping = document.load(DESCRIPTIONS / "drivers.yaml").to_mapping()
     mapping["estimator"]["parameters"]["maxIter"] = 30
     raw = reference_data / "drivers" / "drivers.parquet"
     prepared = call(preprocess.preprocess, dataset=write(store, mapping), input=raw)
@@ -96,7 +97,7 @@ def handbook() -> dict[str, Any]:
     It takes from the test week the customers that are known to be defrauded. Trees get bins enough
     for every amount: the default of 32 costs them a third of their average precision.
     """
-    mapping = description.load(DESCRIPTIONS / "fraud.yaml").to_mapping()
+    mapping = document.load(DESCRIPTIONS / "fraud.yaml").to_mapping()
     mapping["name"] = "handbook"
     mapping["columns"]["tx_amount"] = {"type": "double", "not_null": True, "min": 0}
     mapping["split"].update(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 import pytest
 
-from retraining.report import render
-from retraining.verdict import Outcome
+from retraining.gate.verdict import Outcome
+from retraining.report.page import render
 from tests.samples import COMMANDS, FACTS, LINKS, NAMES, make_sample
 
 if TYPE_CHECKING:

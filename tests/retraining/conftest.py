@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retraining.description import Description
+from retraining.description.document import Description
 
 if TYPE_CHECKING:
     from collections.abc import Callable

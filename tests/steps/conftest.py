@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts, load_dict
 
-from retraining import registry
-from retraining.inputs import DESCRIPTIONS
+from retraining.tracking import registry
+from retraining.tracking.inputs import DESCRIPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,9 @@ from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from retraining import comparison, registry
-from retraining import description as descriptions
-from retraining.decision import decide
+from retraining.description import document as descriptions
+from retraining.gate.decision import decide
+from retraining.tracking import registry
 from tests.steps.conftest import scores_of, small_description, verdict_of
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def test_after_its_promotion_a_cycle_finds_the_test_that_was_made(call: Call, cy
 def test_a_large_holdout_is_scored_into_a_folder_of_its_own(
     call: Call, cycle: Cycle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "EXACT_ROWS", 100)
+    monkeypatch.setattr("retraining.comparison.scores.EXACT_ROWS", 100)
     made = call("ab_test", register="false")
     exact, found = verdict_of(cycle.tested), verdict_of(made)
     kept = pd.read_parquet(made.tags["scores_uri"].removeprefix("file:"))

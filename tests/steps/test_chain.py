@@ -9,8 +9,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 
-from retraining import projects
 from retraining.errors import RetrainingError
+from retraining.tracking import children
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ def fake_steps(
             mlflow.set_tags(TESTED if step == "ab_test" else {"result.summary": f"{step} done"})
         return MlflowClient().get_run(child.info.run_id)
 
-    monkeypatch.setattr(projects, "run", run)
+    monkeypatch.setattr(children, "run", run)
     return told
 
 

@@ -9,7 +9,8 @@ import pytest
 from mlflow import MlflowClient, MlflowException
 
 import promote
-from retraining import registry, scoring
+from retraining.models import scoring
+from retraining.tracking import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 
 import reproduce
-from retraining import projects
-from retraining.options import ROOT
+from retraining.cli.options import ROOT
+from retraining.tracking import children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,7 +75,7 @@ def repeated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]
         for name in ("MLproject", "conda.yaml"):
             shutil.copy(ROOT / name, folder)
 
-    monkeypatch.setattr(projects, "run", run)
+    monkeypatch.setattr(children, "run", run)
     monkeypatch.setattr(reproduce, "_check_out", check_out)
     return told
 

@@ -11,8 +11,7 @@ from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 from sklearn.metrics import roc_auc_score
 
-from retraining import comparison
-from retraining.decision import Policy, decide
+from retraining.gate.decision import Policy, decide
 from tests.steps.conftest import scores_of, verdict_of
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def test_more_rows_than_the_driver_takes_are_counted_by_spark(
     table = rows(4000).assign(city=np.arange(4000) % 2)
     table.to_parquet(tmp_path / "scores.parquet")
     exact = verdict_of(call("ab_test", scores=tmp_path / "scores.parquet", metric=metric))
-    monkeypatch.setattr(comparison, "EXACT_ROWS", 100)
+    monkeypatch.setattr("retraining.comparison.scores.EXACT_ROWS", 100)
     made = call("ab_test", scores=tmp_path / "scores.parquet", metric=metric)
     found = verdict_of(made)
     assert found["verdict"] == exact["verdict"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import mlflow
 import pytest
 
-from retraining.defects import KINDS, Defects
-from retraining.simulation import simulate as write_days
+from retraining.simulation.defects import KINDS, Defects
+from retraining.simulation.files import simulate as write_days
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from mlflow import MlflowClient
 
-from retraining.trials import EncodedRows
+from retraining.models.trials import EncodedRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run
 
-    from retraining.search import Candidate
+    from retraining.models.search import Candidate
     from tests.steps.conftest import Call, Cycle
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("store")]

@@ -1,0 +1,1 @@
+"""Two models become the gate's evidence."""

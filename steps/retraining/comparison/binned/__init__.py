@@ -1,0 +1,1 @@
+"""The same for more rows than the driver holds."""

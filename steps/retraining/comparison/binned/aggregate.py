@@ -1,0 +1,217 @@
+"""Two models compared on any number of scored rows: Spark counts them in a bounded grid of cells.
+
+A cell is a label, a coarse bin of the champion's score and one of the challenger's. Cells are
+weighted rows to every statistic of this library, and the standard error comes from them. They are
+too coarse for the effect itself where only the order of scores counts: there the same pass counts
+the fine bins of each model too, and says how far the unknown order within them can move the effect.
+Counts are whole numbers, so that nothing depends on how the rows are divided over a cluster.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from retraining.comparison.binned import counts
+from retraining.comparison.binned.bounds import Bins, metric_ends
+from retraining.comparison.binned.grid import Grid
+from retraining.errors import RetrainingError
+from retraining.statistics.inference import conclude, half_width, tail_probability, without_rounding
+from retraining.statistics.influence import paired_influence, variance_of_difference
+from retraining.statistics.metrics import FALSE_NEGATIVE_COST
+from retraining.statistics.rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from pyspark.sql import DataFrame
+
+    from retraining.comparison.binned.counts import Grids
+    from retraining.statistics.metrics import Metric
+    from retraining.statistics.paired import PairedResult
+
+FAULTS: Final = {
+    "label": ("label is neither 0 nor 1", "code class 1 as 1"),
+    "champion": ("champion is not finite", "give every row a finite score"),
+    "challenger": ("challenger is not finite", "give every row a finite score"),
+    "weight": ("weight is negative or not finite", "give weights of 0 or more"),
+    "unit": ("unit is missing", "give every row a unit"),
+    "outside": ("a score is outside [0, 1]", "give the probability of class 1"),
+}
+
+
+class Aggregate(NamedTuple):
+    """Two models on the same rows, as cells and as what was measured on the way.
+
+    Attributes:
+        rows: Cells: label, scores in the middle of the cell, summed weights and numbers of rows.
+        slices: The cells of every slice by "column=value".
+        metric: What was compared.
+        values: The metric of champion and challenger.
+        error_bound: By how much the difference of `values` can be off; without any assumption.
+        standard_error: Of that difference.
+        n_units: Units that the rows belong to; None where rows are independent.
+    """
+
+    rows: Rows
+    slices: dict[str, Rows]
+    metric: Metric
+    values: tuple[float, float]
+    error_bound: float
+    standard_error: float
+    n_units: int | None
+
+    def compare(self, confidence_level: float = 0.95) -> PairedResult:
+        """What the rows tell, the error bound included.
+
+        The interval reaches `error_bound` farther on both sides, and the p-value (of "not better")
+        is that of the smallest effect that the bound allows.
+        """
+        champion, challenger = self.values
+        sign = 1 if self.metric.greater_is_better else -1
+        effect = sign * (challenger - champion)
+        effect, error = without_rounding(effect, self.standard_error, champion)
+        degrees = math.inf if self.n_units is None else self.n_units - 1 or math.nan
+        reach = half_width(error, confidence_level, degrees) + self.error_bound
+        ends = (effect - reach, effect + reach)
+        result = conclude(
+            self.rows, self.values, effect, error, ends, alternative="greater", degrees=degrees
+        )
+        least = effect - self.error_bound
+        pvalue = tail_probability(least, error, alternative="greater", degrees=degrees)
+        return result._replace(pvalue=pvalue)
+
+
+def aggregate(
+    frame: DataFrame,
+    *,
+    metric: Metric,
+    weight: bool = False,
+    unit: bool = False,
+    slices: Sequence[str] = (),
+) -> Aggregate:
+    """Count scored rows in cells and compare the two models.
+
+    One pass over the rows, one more with units and one with slices; `frame` should be stored or
+    cached. What reaches the driver is bounded by the grid: tens of megabytes at most.
+
+    Args:
+        frame: Columns label (0 or 1), champion, challenger (scores) and, as told, weight and unit.
+        metric: What to compare.
+        weight: Whether rows have weights; those of weight zero are left out.
+        unit: Whether rows of one unit may depend on each other.
+        slices: Columns of at most 50 values.
+
+    Raises:
+        RetrainingError: Rows are not what `retraining.statistics.rows.check_rows` asks for, or a
+            slice column has too many values.
+    """
+    frame = counts.standardise(frame, weight=weight, unit=unit, slices=slices)
+    threshold = _threshold(metric)
+    grids = (Grid(threshold), Grid(threshold))
+    counted = counts.count_cells(frame, grids, metric, weighted=weight)
+    if (counted["key"] == counts.UNSOUND).any():
+        _check_faults(counts.count_faults(frame), of_probabilities=metric.of_probabilities)
+        grids = counts.measure(frame, threshold)
+        counted = counts.count_cells(frame, grids, metric, weighted=weight)
+    cells = counted[counted["key"].between(0, counts.KIND - 1)].reset_index(drop=True)
+    rows = _rows(cells, grids)
+    _check_classes(rows)
+    first, second, influence = paired_influence(rows, metric)
+    values, bound = _measure(counted, cells, rows, metric) or ((first, second), 0.0)
+    variance, n_units = variance_of_difference(rows, metric, influence), None
+    if unit:
+        sums = counts.sum_units(frame, grids, cells, influence / rows.weight)
+        variance, n_units = _variance_of_units(sums, metric), int(sums["n_units"])
+    found = counts.count_slices(frame, grids, slices, weighted=weight)
+    return Aggregate(
+        rows=rows,
+        slices={name: _rows(part, grids) for name, part in found.items()},
+        metric=metric,
+        values=values,
+        error_bound=bound,
+        standard_error=math.sqrt(variance),
+        n_units=n_units,
+    )
+
+
+def _threshold(metric: Metric) -> float:
+    """Where the cost of either mistake is even; cells are cut there, as at 0.5."""
+    told = metric.function.keywords if isinstance(metric.function, partial) else {}
+    return 1 / (1 + float(told.get("false_negative_cost", FALSE_NEGATIVE_COST)))
+
+
+def _check_faults(faults: Mapping[str, int], *, of_probabilities: bool) -> None:
+    """Scores outside [0, 1] are a fault of probabilities only; they come last."""
+    for name, count in faults.items():
+        if count and (name != "outside" or of_probabilities):
+            what, remedy = FAULTS[name]
+            raise RetrainingError(f"{what} in {count} rows", remedy)
+
+
+def _check_classes(rows: Rows) -> None:
+    for value in (0, 1):
+        if not np.any(rows.label == value):
+            raise RetrainingError(
+                f"label holds no row of class {value} with a weight above 0",
+                "give rows of both classes, for example of a longer period",
+            )
+
+
+def _rows(cells: pd.DataFrame, grids: Grids) -> Rows:
+    key = cells["key"].to_numpy(np.int64)
+    champion, rest = np.divmod(key, 2 * counts.COARSE)
+    challenger, label = np.divmod(rest, 2)
+    return Rows(
+        label == 1,
+        (grids[0].scores(champion), grids[1].scores(challenger)),
+        cells["mass"].to_numpy(np.float64),
+        None,
+        cells["square"].to_numpy(np.float64),
+        cells["size"].to_numpy(np.float64),
+    )
+
+
+def _measure(
+    counted: pd.DataFrame, cells: pd.DataFrame, rows: Rows, metric: Metric
+) -> tuple[tuple[float, float], float] | None:
+    """Both models' metric and the bound of their difference; None where cells tell them exactly."""
+    if metric.name in counts.OF_ORDER:
+        ends = [metric_ends(metric, _bins(counted, i)) for i in range(2)]
+        (low, high), (least, most) = ends
+        identical = (cells["low"] == 0).all() and (cells["high"] == 0).all()
+        bound = 0.0 if identical else (high - low + most - least) / 2
+        return ((low + high) / 2, (least + most) / 2), bound
+    if counts.ROLES[0] in cells:
+        total = float(np.sum(rows.weight))
+        first, second = (math.fsum(cells[role]) * counts.LOSS_UNIT / total for role in counts.ROLES)
+        return (first, second), 0.0
+    return None
+
+
+def _bins(counted: pd.DataFrame, model: int) -> Bins:
+    start = counts.KIND + model * counts.MODEL
+    own = counted[counted["key"].between(start, start + counts.MODEL - 1)]
+    place, label = np.divmod(own["key"].to_numpy(np.int64) - start, 2)
+    occupied, at = np.unique(place, return_inverse=True)
+    mass = np.zeros((2, occupied.size))
+    low, high = np.full_like(mass, math.inf), np.full_like(mass, -math.inf)
+    for array, name in ((mass, "mass"), (low, "low"), (high, "high")):
+        array[label, at] = own[name].to_numpy()
+    return Bins(mass, low, high)
+
+
+def _variance_of_units(sums: Mapping[str, float], metric: Metric) -> float:
+    """As `retraining.statistics.influence.variance_of_sum`, of sums that Spark has taken."""
+    parts = [
+        (sums["ones"], sums["with_ones"]),
+        (sums["zeros"], sums["with_zeros"]),
+        (2 * sums["product"], sums["n_units"]),
+    ]
+    if not metric.by_class:
+        parts = [(sum(part for part, _ in parts), sums["n_units"])]
+    return sum(part * count / (count - 1) if count > 1 else math.nan for part, count in parts)

@@ -1,0 +1,1 @@
+"""From raw files to train, validation and holdout."""

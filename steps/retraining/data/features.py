@@ -1,0 +1,188 @@
+"""The features of a description: rolling, derived, filled, and checked to be complete."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pyspark import StorageLevel
+from pyspark.errors import (
+    AnalysisException,
+    ArithmeticException,
+    ArrayIndexOutOfBoundsException,
+    DateTimeException,
+    NumberFormatException,
+    PySparkException,
+)
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from retraining.data.rolling import add_rolling, present, reach
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date, timedelta
+
+    from pyspark.sql import Column, DataFrame
+
+    from retraining.description.document import Description
+
+# What Spark raises when an expression meets a value that it is not made for.
+_VALUE_ERRORS = (
+    ArithmeticException,
+    ArrayIndexOutOfBoundsException,
+    DateTimeException,
+    NumberFormatException,
+)
+
+_ASIDES = re.compile(r" Did you mean| If necessary| SQLSTATE|; line \d|\(line \d")
+
+
+def history(description: Description) -> timedelta:
+    """How far before a row its features look back: the longest delay and window together."""
+    return reach(description.features.rolling)
+
+
+def build(frame: DataFrame, description: Description, *, since: date | None = None) -> DataFrame:
+    """Add every feature of the description to the rows of a frame.
+
+    First rolling features (`rolling` defines them), then derived ones in the order of
+    the description, which may use the rolling and the earlier derived ones, then fills, which
+    replace null and NaN. Categorical features stay as they are.
+
+    Args:
+        frame: Rows with the raw columns of the description; event times in UTC.
+        description: Says which features.
+        since: Return only rows from this day on (UTC). Earlier rows serve as history; those more
+            than `history(description)` before it change nothing. None returns all rows.
+
+    Returns:
+        All columns of `frame` and the features, none of them null. It is persisted, since the
+        check has computed it: `unpersist()` it after use.
+
+    Raises:
+        RetrainingError: If a column is missing, a derived expression is invalid or uses a column
+            that must not be a feature, or a feature is null in some row.
+    """
+    _check_columns(frame, description, since)
+    rows = frame
+    if description.event_time is not None:
+        rows = add_rolling(rows, description.features.rolling, description.event_time, since)
+    rows = _add_derived(rows, description)
+    for name, value in description.features.fill.items():
+        fill = F.lit(value).cast(rows.schema[name].dataType)
+        rows = rows.withColumn(name, F.coalesce(present(rows, name), fill))
+    rows = rows.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        _check_complete(rows, description)
+    except BaseException:
+        rows.unpersist()
+        raise
+    return rows
+
+
+def _check_columns(frame: DataFrame, description: Description, since: date | None) -> None:
+    features = description.features
+    needed = {*features.plain, *features.categorical}
+    needed.update(name for entry in features.rolling for name in (entry.key, entry.value))
+    if since is not None or features.rolling:
+        needed.add(description.event_time or "event_time")
+    missing = sorted(needed - set(frame.columns))
+    if missing:
+        raise RetrainingError(
+            f"the features of {description.name} need column {', '.join(missing)}",
+            f"give rows that hold it, these hold {', '.join(frame.columns)}",
+        )
+
+
+def _add_derived(frame: DataFrame, description: Description) -> DataFrame:
+    """Evaluate expressions where the columns that must not be features cannot be named.
+
+    They travel in one struct whose name is made up here, so that rows need not be joined again.
+    """
+    derived = description.features.derived
+    if not derived:
+        return frame
+    columns = frame.columns
+    hidden = [name for name in columns if name in description.forbidden_features]
+    sealed = f"__sealed_{uuid.uuid4().hex}"
+    rows = frame.select(
+        *(name for name in columns if name not in hidden), F.struct(F.lit(0), *hidden).alias(sealed)
+    )
+    for name, expression in derived.items():
+        rows = rows.withColumn(name, _evaluated(rows, name, expression, sealed))
+    kept = (F.col(f"{sealed}.{name}") if name in hidden else F.col(name) for name in columns)
+    return rows.select(*kept, *derived)
+
+
+def _evaluated(rows: DataFrame, name: str, expression: str, sealed: str) -> Column:
+    """A derived feature as a column, refused unless it is a number made of one row's open columns.
+
+    `CASE` around it makes Spark refuse generators such as `explode`, which multiply rows, and the
+    `*` beside it aggregates such as `max`. Inside the expression a `*` would break the seal: the
+    name that Spark gives to the result spells it out.
+    """
+    what = f"derived feature {name} ({expression})"
+    remedy = f"write Spark SQL over {', '.join(c for c in rows.columns if c != sealed)}"
+    try:
+        with _quiet():
+            column = F.when(F.lit(1) == F.lit(1), F.expr(f"({expression}\n)"))
+            result = rows.select("*", column).schema[-1]
+    except AnalysisException as error:
+        raise RetrainingError(f"{what}: {_reason(error)}", remedy) from error
+    if sealed in result.name:
+        raise RetrainingError(f"{what}: * takes in columns that must not be features", remedy)
+    if not isinstance(result.dataType, T.NumericType | T.BooleanType):
+        raise RetrainingError(
+            f"{what}: has type {result.dataType.simpleString()}", "make it a number or a boolean"
+        )
+    return column
+
+
+def _check_complete(rows: DataFrame, description: Description) -> None:
+    names = description.feature_columns
+    absent = [F.count(F.when(present(rows, name).isNull(), 1)).alias(name) for name in names]
+    try:
+        with _quiet():
+            counts = rows.agg(*absent).collect()[0].asDict()
+    except _VALUE_ERRORS as error:
+        raise RetrainingError(
+            f"the features of {description.name} fail on a row: {_reason(error)}",
+            "write derived features that hold for every row",
+        ) from error
+    incomplete = [f"{name} in {count} rows" for name, count in counts.items() if count]
+    if incomplete:
+        raise RetrainingError(
+            f"features without a value: {', '.join(incomplete)}",
+            "give one in features.fill, or the rule not_null to the columns that they come from",
+        )
+
+
+def _reason(error: PySparkException) -> str:
+    """The first line of Spark's message, without its guesses and codes."""
+    line = next(line for line in str(error).splitlines() if line.strip())
+    return _ASIDES.split(line)[0].rstrip(" .;")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep PySpark 4 from logging, stack and all, an error that is told in one line."""
+    try:
+        from pyspark.logger import PySparkLogger
+    except ImportError:  # Spark 3.5 logs none
+        yield
+        return
+    loggers = [
+        PySparkLogger.getLogger(f"{kind}QueryContextLogger") for kind in ("SQL", "DataFrame")
+    ]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled

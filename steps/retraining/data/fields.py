@@ -1,0 +1,117 @@
+"""Which field of a raw file is which column of the description."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
+from retraining.errors import RetrainingError
+from retraining.spark import s3a, storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pyspark.sql import SparkSession
+
+    from retraining.description.document import Description
+
+_T = TypeVar("_T")
+
+# Files that are looked into at the same time.
+_THREADS = 32
+_NANOSECONDS = re.compile(r"int64 (\S+) \(TIMESTAMP\(NANOS")
+
+
+def late_columns(description: Description) -> frozenset[str]:
+    """What may be unknown when a row is to be scored."""
+    late = set(description.never_features) - set(description.not_null_columns)
+    used = {name for entry in description.features.rolling for name in (entry.key, entry.value)}
+    return frozenset(late - used) | {description.label.column}
+
+
+def match(
+    path: str, names: Sequence[str], description: Description, optional: frozenset[str]
+) -> dict[str, str]:
+    """The file's name of each column, its own name before its other ones."""
+    found = {}
+    for column, rule in description.columns.items():
+        candidates = [name for name in (column, *rule.source) if name in names]
+        if candidates:
+            found[column] = candidates[0]
+        elif column not in optional:
+            raise RetrainingError(
+                f"{path} has no column {' or '.join((column, *rule.source))}",
+                f"its columns are {', '.join(names)}; name the one to read as a source of {column}",
+            )
+    return found
+
+
+def group_text(
+    spark: SparkSession, paths: Sequence[str], description: Description, optional: frozenset[str]
+) -> Iterable[tuple[tuple[str | None, ...], list[str]]]:
+    """Group text files by what their fields are; None is a field that is left out."""
+    columns = tuple(description.columns)
+    if not description.files.header and not optional:
+        return [(columns, list(paths))] if paths else []
+    groups: dict[tuple[str | None, ...], list[str]] = defaultdict(list)
+    firsts = _at_once(lambda path: _first_fields(spark, path, description), paths)
+    for path, first in zip(paths, firsts, strict=True):
+        if description.files.header:
+            names = [name.strip() for name in first]
+            found = match(path, names, description, optional)
+            by_index = {names.index(name): column for column, name in found.items()}
+            groups[tuple(by_index.get(index) for index in range(len(names)))].append(path)
+        else:
+            absent = columns[len(first) :]
+            fields = columns[: len(first)] if optional.issuperset(absent) else columns
+            groups[fields].append(path)
+    return groups.items()
+
+
+def group_parquet(
+    spark: SparkSession, paths: Sequence[str]
+) -> Iterable[tuple[frozenset[str], list[str]]]:
+    """Group parquet files by schema, from their footers: Spark takes one file's for all.
+
+    With each group come the columns that hold times in nanoseconds, as pandas writes them: Spark
+    reads these as whole numbers if it is told to, else not at all.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path, schema in zip(paths, _at_once(lambda path: _schema(spark, path), paths), strict=True):
+        groups[schema].append(path)
+    return [(frozenset(_NANOSECONDS.findall(schema)), paths) for schema, paths in groups.items()]
+
+
+def _at_once(read: Callable[[str], _T], paths: Sequence[str]) -> list[_T]:
+    """Read of many files what is read of one: most of the time goes by in waiting for storage."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(read, paths))
+
+
+def _schema(spark: SparkSession, path: str) -> str:
+    jvm, hadoop = spark._jvm, spark._jsc.hadoopConfiguration()
+    try:
+        where = jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
+        source = jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromPath(where, hadoop)  # type: ignore[union-attr]
+        footer = jvm.org.apache.parquet.hadoop.ParquetFileReader.open(source)  # type: ignore[union-attr]
+        schema = str(footer.getFileMetaData().getSchema().toString())
+        footer.close()
+    except (Py4JJavaError, PySparkException) as error:
+        if s3a.complaint(error):
+            raise
+        raise RetrainingError(f"{path} is no parquet file", "write it again") from error
+    return schema
+
+
+def _first_fields(spark: SparkSession, path: str, description: Description) -> list[str]:
+    comment = description.files.comment
+    for line in storage.read_lines(spark, path):
+        if line.strip() and not (comment and line.startswith(comment)):
+            return next(csv.reader([line.lstrip("\ufeff")], delimiter=description.files.separator))
+    return [] if description.files.header else list(description.columns)

@@ -1,0 +1,155 @@
+"""What must be read again: all files, or only those that an earlier version has not seen."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyspark.sql import functions as F
+
+from retraining.data.features import history
+from retraining.data.manifest import read_folders
+from retraining.data.quality import RAW, REASON
+from retraining.data.sources import FILE, MALFORMED
+from retraining.spark import storage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.data.manifest import Manifest
+    from retraining.data.sources import RawFile
+    from retraining.description.document import Description
+
+
+class Plan(NamedTuple):
+    """What to read.
+
+    Attributes:
+        files: The raw files to read; none if nothing is new.
+        base: The earlier version whose rows are reused; None if all files are read.
+        why: One sentence for the log and the manifest.
+    """
+
+    files: tuple[RawFile, ...]
+    base: Manifest | None
+    why: str
+
+
+def plan(
+    spark: SparkSession,
+    description: Description,
+    files: Sequence[RawFile],
+    previous: Manifest | None,
+) -> Plan:
+    """Decide what must be read so that the result is the same as from reading everything.
+
+    Args:
+        spark: The session.
+        description: As it is now.
+        files: All raw files there are.
+        previous: The manifest of an earlier version, if there is one.
+    """
+    obstacle = _find_obstacle(spark, description, files, previous)
+    if previous is None or obstacle is not None:
+        return Plan(tuple(files), None, f"all {len(files)} files are read: {obstacle}")
+    new = tuple(sorted(set(files) - set(previous.files)))
+    if new:
+        why = f"{len(new)} of {len(files)} files are read: {previous.version} holds the others"
+    else:
+        why = f"no file is read: {previous.version} holds all {len(files)}"
+    return Plan(new, previous, why)
+
+
+def _find_obstacle(
+    spark: SparkSession,
+    description: Description,
+    files: Sequence[RawFile],
+    previous: Manifest | None,
+) -> str | None:
+    """Why the rows of an earlier version cannot be reused; None if they can."""
+    if previous is None:
+        return "there is no earlier version"
+    if description.event_time is None:
+        return "without event times, rows have no days to be reused by"
+    if len(description.unique_columns) > 1:
+        # A row that comes to be a duplicate by one column may have made others duplicates by
+        # another one: those would have to come back from quarantine.
+        return "duplicates by more than one column are only found together"
+    if description.preparation_digest != previous.preparation_digest:
+        return f"the description is another one than that of {previous.version}"
+    now = {file.path: file for file in files}
+    for file in previous.files:
+        if file.path not in now:
+            return f"{file.path} of {previous.version} is not among them"
+        if file != now[file.path]:
+            return f"{file.path} has changed since {previous.version}"
+    gone = _find_missing(spark, previous)
+    return f"{gone} of {previous.version} is gone" if gone else None
+
+
+def _find_missing(spark: SparkSession, previous: Manifest) -> str | None:
+    there: set[str] = set()
+    for parent in {uri.rpartition("/")[0] for uri in previous.days.values()}:
+        if storage.exists(spark, parent):
+            there.update(entry.path for entry in storage.list_folder(spark, parent))
+    return next((uri for _, uri in sorted(previous.days.items()) if uri not in there), None)
+
+
+def first_day(checked: DataFrame, event_time: str) -> tuple[date | None, int]:
+    """The day of the earliest valid row, None without any, and the number of all rows."""
+    day = F.to_date(F.when(F.col(REASON).isNull(), F.col(event_time)))
+    start, n_rows = checked.agg(F.min(day), F.count(F.lit(1))).collect()[0]
+    return start, n_rows
+
+
+def add_stored(
+    spark: SparkSession,
+    checked: DataFrame,
+    description: Description,
+    base: Manifest,
+    start: date | None,
+) -> DataFrame:
+    """Put new rows and the stored ones of the same and later days together.
+
+    A new row whose unique value a stored row of an earlier day has is a duplicate; which of the
+    rows from `start` on are, is left to `quality.flag_duplicates`.
+
+    Args:
+        spark: The session.
+        checked: New rows, from `quality.check_rows`.
+        description: Of the data set.
+        base: The version that holds the stored rows.
+        start: The first day that a new row touches.
+    """
+    later = {day: uri for day, uri in base.days.items() if start is not None and day >= start}
+    earlier = [uri for day, uri in base.days.items() if day not in later]
+    (unique,) = description.unique_columns
+    is_known = "_known"
+    known = read_folders(spark, earlier, base.columns).select(unique, F.lit(1).alias(is_known))
+    repeated = F.col(REASON).isNull() & F.col(is_known).isNotNull()
+    new = (
+        checked.join(known, on=unique, how="left")
+        .withColumn(REASON, F.when(repeated, f"duplicate {unique}").otherwise(F.col(REASON)))
+        .select(*checked.columns)
+    )
+    stored = read_folders(spark, later.values(), base.columns).select(
+        *description.columns,
+        F.lit(None).cast(checked.schema[RAW].dataType).alias(RAW),
+        F.lit(None).cast("string").alias(MALFORMED),
+        (F.col("_metadata.file_path") if later else F.lit(None).cast("string")).alias(FILE),
+        F.lit(None).cast("string").alias(REASON),
+    )
+    return new.unionByName(stored)
+
+
+def read_history(
+    spark: SparkSession, description: Description, base: Manifest, start: date
+) -> DataFrame:
+    """The stored rows before a day, as far back as features look."""
+    oldest = start - timedelta(days=math.ceil(history(description) / timedelta(days=1)))
+    folders = [uri for day, uri in base.days.items() if oldest <= day < start]
+    return read_folders(spark, folders, base.columns).select(*description.columns)

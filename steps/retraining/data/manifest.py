@@ -1,0 +1,210 @@
+"""Prepared data sets on storage: there completely, or not at all.
+
+    <root>/<name>/<version>/
+        rows/day=2018-07-25/    the days that this version computed (data with event times only)
+        splits/split=train/     and split=validation, split=holdout
+        quarantine/
+        _MANIFEST.json          written last
+
+Whatever has no manifest is no data set. Nothing is renamed, since an object store cannot.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from datetime import date, datetime  # noqa: TC003 (pydantic needs them at run time)
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pyspark.sql import functions as F
+
+from retraining.data.sources import RawFile  # noqa: TC001 (pydantic needs it at run time)
+from retraining.description.document import Description
+from retraining.errors import RetrainingError
+from retraining.spark import storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pyspark.sql import DataFrame, SparkSession
+
+MANIFEST = "_MANIFEST.json"
+SPLITS = ("train", "validation", "holdout")
+_PREPARE_AGAIN = "prepare the data set again"
+
+
+class Record(BaseModel):
+    """A part of a manifest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Split(Record):
+    """The rows of one purpose.
+
+    Attributes:
+        uri: Their folder.
+        n_rows: How many there are.
+        n_positives: How many of them are positive.
+        fingerprint: Of their content.
+        start: First moment of the window in UTC; None if rows were not split by time.
+        end: First moment after the window.
+    """
+
+    uri: str
+    n_rows: int
+    n_positives: int
+    fingerprint: str
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class Quarantine(Record):
+    """The rows that were rejected in this version: where they are, and how many by reason."""
+
+    uri: str
+    n_rows: int
+    by_reason: dict[str, int]
+
+
+class Manifest(Record):
+    """What a data set holds and what it was made from.
+
+    Attributes:
+        name: The name of the description.
+        version: The run that made it.
+        uri: Its folder.
+        description: What `Description.to_mapping` wrote.
+        description_digest: Digest of all of it.
+        preparation_digest: Digest of what decides the content of rows.
+        files: The raw files that it stands for, those that earlier versions read included.
+        columns: Spark SQL types of the rows by column.
+        days: Folders of prepared rows by day (UTC); those of reused days are in earlier versions.
+        splits: Train, validation and holdout.
+        quarantine: The rejected rows.
+        n_rows_read: Raw rows that were read for this version.
+        fingerprint: Of the rows of all splits.
+        as_of: The moment that the splits were cut for, if one was given.
+        new_days: The days that this version computed.
+        reused_days: The days that it took from earlier versions.
+        why: Why all or only new files were read.
+    """
+
+    name: str
+    version: str
+    uri: str
+    description: dict[str, Any]
+    description_digest: str
+    preparation_digest: str
+    files: tuple[RawFile, ...]
+    columns: dict[str, str]
+    days: dict[date, str]
+    splits: dict[str, Split]
+    quarantine: Quarantine
+    n_rows_read: int
+    fingerprint: str
+    as_of: datetime | None
+    new_days: tuple[date, ...]
+    reused_days: tuple[date, ...]
+    why: str
+
+    def describe(self) -> Description:
+        """The description that the data set was prepared with."""
+        return Description.from_mapping(self.description, where=f"{self.uri}/{MANIFEST}")
+
+    @property
+    def trained_until(self) -> str | None:
+        """The moment (ISO 8601, UTC) before which all rows of train and validation lie."""
+        ends = [self.splits[name].end for name in ("train", "validation")]
+        known = [end for end in ends if end is not None]
+        return max(known).isoformat() if known else None
+
+
+@contextmanager
+def stage(spark: SparkSession, root: str, name: str, version: str) -> Iterator[str]:
+    """Yield the folder to write a version in; it is removed if the writing fails.
+
+    What a killed run of the same version left behind is removed first.
+
+    Raises:
+        RetrainingError: If the version exists, or cannot be a folder.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", version):
+        raise RetrainingError(f"version {version!r} is no folder name", "use letters and digits")
+    uri = f"{storage.make_absolute(spark, root).rstrip('/')}/{name}/{version}"
+    if is_data_set(spark, uri):
+        raise RetrainingError(f"{uri} exists", "choose another version")
+    storage.remove(spark, uri)
+    with storage.removed_on_failure(spark, uri):
+        yield uri
+
+
+def publish(spark: SparkSession, manifest: Manifest) -> None:
+    """Make a version that is written a data set."""
+    text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    storage.write_text(spark, f"{manifest.uri}/{MANIFEST}", text)
+
+
+def is_data_set(spark: SparkSession, uri: str) -> bool:
+    """Whether a folder holds a data set, complete."""
+    return storage.exists(spark, f"{uri.rstrip('/')}/{MANIFEST}")
+
+
+def read_manifest(spark: SparkSession, uri: str) -> Manifest:
+    """Read the manifest of a data set.
+
+    Args:
+        spark: The session.
+        uri: The folder of the data set.
+
+    Raises:
+        RetrainingError: If the folder is no data set, or one that this version cannot read.
+    """
+    path = f"{uri.rstrip('/')}/{MANIFEST}"
+    if not storage.exists(spark, path):
+        raise RetrainingError(f"{uri} is no data set (no {MANIFEST})", _PREPARE_AGAIN)
+    try:
+        return Manifest.model_validate_json(storage.read_text(spark, path))
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise RetrainingError(f"{path} cannot be read ({key})", _PREPARE_AGAIN) from error
+
+
+def read_split(spark: SparkSession, manifest: Manifest, name: str) -> DataFrame:
+    """Read train, validation or holdout: raw columns and features.
+
+    Raises:
+        RetrainingError: If there is no such split, or its data set is gone.
+    """
+    if name not in manifest.splits:
+        raise RetrainingError(f"split {name!r}", f"choose one of {', '.join(manifest.splits)}")
+    if not storage.exists(spark, f"{manifest.uri}/{MANIFEST}"):
+        raise RetrainingError(f"{manifest.uri} is no data set (no {MANIFEST})", _PREPARE_AGAIN)
+    return read_folders(spark, [manifest.splits[name].uri], manifest.columns)
+
+
+def read_folders(
+    spark: SparkSession, folders: Iterable[str], columns: Mapping[str, str]
+) -> DataFrame:
+    """Read prepared rows of several folders together; of no folder, no rows.
+
+    Args:
+        spark: The session.
+        folders: Of parquet files.
+        columns: Spark SQL types by column; files are not asked, so reading starts at once.
+    """
+    paths = list(folders)
+    if not paths:
+        return no_rows(spark, columns)
+    schema = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
+    return spark.read.schema(schema).parquet(*paths)
+
+
+def no_rows(spark: SparkSession, columns: Mapping[str, str]) -> DataFrame:
+    """A frame of these columns without rows.
+
+    `createDataFrame([])` would start a Python on the executors, for nothing.
+    """
+    return spark.range(0).select(*(F.lit(None).cast(t).alias(name) for name, t in columns.items()))

@@ -1,0 +1,246 @@
+"""From raw files to train, validation and holdout."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pyspark import StorageLevel
+
+from retraining.data import features, increment, partitions, quality, sources
+from retraining.data.manifest import Manifest, Quarantine, no_rows, publish, stage
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date, datetime
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.data.increment import Plan
+    from retraining.data.manifest import Split
+    from retraining.data.sources import RawFile
+    from retraining.data.splits import Windows
+    from retraining.description.document import Description
+
+_REJECTED_PER_FILE = 1_000_000
+_REASONS_SHOWN = 3
+
+
+class _Judged(NamedTuple):
+    """Rows with a reason or none, cached.
+
+    `start` is the first day to compute, None if there is none to compute or all are.
+    """
+
+    frame: DataFrame
+    n_rows_read: int
+    rejected: dict[str, int]
+    start: date | None
+
+
+class _Built(NamedTuple):
+    """Rows with features: in folders by day or, without event times, in a cached frame."""
+
+    columns: dict[str, str]
+    new_days: tuple[date, ...]
+    reused_days: dict[date, str]
+    frame: DataFrame | None
+
+
+def prepare(
+    spark: SparkSession,
+    description: Description,
+    *,
+    files: Sequence[RawFile],
+    root: str,
+    version: str,
+    previous: Manifest | None = None,
+    as_of: datetime | None = None,
+    progress: Callable[[str], None],
+) -> Manifest:
+    """Read, validate, build features, split and write, as one version of a data set.
+
+    Only new files are read if an earlier version holds the others. Its days are reused up to the
+    day before the earliest new row; later days are computed again, from its rows and the new ones
+    together. Every split comes out as if all files had been read.
+
+    Args:
+        spark: The session, in UTC.
+        description: Of the data set.
+        files: All raw files there are, from `sources.list_files`.
+        root: Folder of all data sets; relative to the working directory if it has no scheme.
+        version: A new folder name, the run's id.
+        previous: The manifest of an earlier version.
+        as_of: The moment up to which labels were reported; None is the end of the newest day.
+        progress: Told what is being done.
+
+    Raises:
+        RetrainingError: If files cannot be read, too many rows are rejected, a feature is null,
+            or a split has no rows. Nothing is published then.
+    """
+    plan = increment.plan(spark, description, files, previous)
+    progress(plan.why)
+    with stage(spark, root, description.name, version) as folder, ExitStack() as cached:
+        judged = _judge(spark, description, plan, cached)
+        progress(f"{judged.n_rows_read:,} rows read, {sum(judged.rejected.values()):,} rejected")
+        _quarantine(judged, f"{folder}/quarantine")
+        built = _build(spark, description, plan, judged, folder, cached)
+        progress(f"{len(built.new_days)} days computed, {len(built.reused_days)} reused")
+        windows, splits = _cut(spark, description, built, folder, as_of, progress)
+        for name, split in splits.items():
+            progress(f"{name}: {split.n_rows:,} rows, {split.n_positives:,} positive")
+        manifest = Manifest(
+            name=description.name,
+            version=version,
+            uri=folder,
+            description=description.to_mapping(),
+            description_digest=description.digest,
+            preparation_digest=description.preparation_digest,
+            files=tuple(sorted(files)),
+            splits=splits,
+            fingerprint=_combine(splits),
+            as_of=windows.as_of if windows else as_of,
+            why=plan.why,
+            **_account(judged, built, folder),
+        )
+        publish(spark, manifest)
+    return manifest
+
+
+def _account(judged: _Judged, built: _Built, folder: str) -> dict[str, Any]:
+    """What the manifest tells of the rows that were read, rejected, computed and reused."""
+    new = {day: partitions.day_folder(f"{folder}/rows", day) for day in built.new_days}
+    rejected = judged.rejected
+    return {
+        "columns": built.columns,
+        "days": dict(sorted((built.reused_days | new).items())),
+        "new_days": built.new_days,
+        "reused_days": tuple(sorted(built.reused_days)),
+        "n_rows_read": judged.n_rows_read,
+        "quarantine": Quarantine(
+            uri=f"{folder}/quarantine", n_rows=sum(rejected.values()), by_reason=rejected
+        ),
+    }
+
+
+def _judge(spark: SparkSession, description: Description, plan: Plan, cached: ExitStack) -> _Judged:
+    """Find the rejected rows among the new ones and the stored ones that they may displace."""
+    raw = _read(spark, plan.files, description)
+    rows = quality.check_rows(raw, description)
+    start, n_rows_read = None, None
+    if plan.base is not None and description.event_time is not None:
+        rows = _cache(rows, cached)
+        start, n_rows_read = increment.first_day(rows, description.event_time)
+        rows = increment.add_stored(spark, rows, description, plan.base, start)
+    rows = _cache(quality.flag_duplicates(rows, description), cached)
+    counts = {row[0]: row[1] for row in rows.groupBy(quality.REASON).count().collect()}
+    if n_rows_read is None:
+        n_rows_read = sum(counts.values())
+    n_valid = counts.pop(None, 0)
+    rejected = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    _check_share(rejected, n_rows_read, description)
+    if plan.base is None and not n_valid:
+        raise RetrainingError(f"{len(plan.files)} files hold no valid row", "give other files")
+    return _Judged(rows, n_rows_read, rejected, start)
+
+
+def _read(spark: SparkSession, files: Sequence[RawFile], description: Description) -> DataFrame:
+    if files:
+        return sources.read_raw(spark, files, description)
+    names = (*description.columns, sources.MALFORMED, sources.FILE)
+    return no_rows(spark, dict.fromkeys(names, "string"))
+
+
+def _check_share(rejected: Mapping[str, int], n_rows: int, description: Description) -> None:
+    largest = description.quarantine.max_share
+    n_rejected = sum(rejected.values())
+    if n_rejected <= largest * n_rows:
+        return
+    top = list(rejected.items())[:_REASONS_SHOWN]
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in top)
+    raise RetrainingError(
+        f"{n_rejected / n_rows:.2%} of {n_rows:,} rows were rejected ({reasons})",
+        f"correct the files or the rules, or raise quarantine.max_share above {largest:.2%}",
+    )
+
+
+def _quarantine(judged: _Judged, folder: str) -> None:
+    n_files = 1 + sum(judged.rejected.values()) // _REJECTED_PER_FILE
+    quality.quarantined_rows(judged.frame).coalesce(n_files).write.parquet(folder)
+
+
+def _build(
+    spark: SparkSession,
+    description: Description,
+    plan: Plan,
+    judged: _Judged,
+    folder: str,
+    cached: ExitStack,
+) -> _Built:
+    """Build the features of the rows from `start` on, and keep them by day."""
+    base, start = plan.base, judged.start
+    if base is not None and start is None:
+        return _Built(base.columns, (), base.days, None)
+    rows = quality.valid_rows(judged.frame, description)
+    reused = {}
+    if base is not None and start is not None:
+        rows = rows.unionByName(increment.read_history(spark, description, base, start))
+        reused = {day: uri for day, uri in base.days.items() if day < start}
+    rows = features.build(rows, description, since=start)
+    cached.callback(rows.unpersist)
+    columns = {field.name: field.dataType.simpleString() for field in rows.schema}
+    if description.event_time is None:
+        return _Built(columns, (), {}, rows)
+    new_days = partitions.write_days(spark, rows, description.event_time, f"{folder}/rows")
+    return _Built(columns, tuple(new_days), reused, None)
+
+
+def _cut(
+    spark: SparkSession,
+    description: Description,
+    built: _Built,
+    folder: str,
+    as_of: datetime | None,
+    progress: Callable[[str], None],
+) -> tuple[Windows | None, dict[str, Split]]:
+    """Write the splits, and examine what was written."""
+    windows, rows = None, built.frame
+    if rows is None:
+        new = {day: partitions.day_folder(f"{folder}/rows", day) for day in built.new_days}
+        days = built.reused_days | new
+        windows = partitions.place_windows(spark, description, days, built.columns, as_of)
+        rows = partitions.read_windows(spark, days, built.columns, windows)
+        _warn_of_short_history(description, min(days), windows, progress)
+    partitions.write_splits(rows, description, windows, folder)
+    return windows, partitions.examine_splits(spark, description, built.columns, windows, folder)
+
+
+def _warn_of_short_history(
+    description: Description,
+    oldest: date,
+    windows: Windows | None,
+    progress: Callable[[str], None],
+) -> None:
+    if windows is None:
+        return
+    start = min(windows.train.start, windows.validation.start)
+    needed = (start - features.history(description)).date()
+    if oldest > needed:
+        progress(
+            f"features of rows from {start:%Y-%m-%d} on look back to {needed}, "
+            f"but the oldest rows are of {oldest}"
+        )
+
+
+def _cache(frame: DataFrame, cached: ExitStack) -> DataFrame:
+    frame = frame.persist(StorageLevel.MEMORY_AND_DISK)
+    cached.callback(frame.unpersist)
+    return frame
+
+
+def _combine(splits: Mapping[str, Split]) -> str:
+    """One fingerprint of all rows and of where each is used."""
+    text = " ".join(f"{name} {split.fingerprint}" for name, split in sorted(splits.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

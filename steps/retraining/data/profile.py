@@ -1,0 +1,134 @@
+"""What rows look like: numbers by column, and two pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from pyspark.sql import Column, DataFrame
+
+    from retraining.description.document import Description
+
+_STATISTICS = ("nulls", "min", "max", "mean", "distinct")
+_TICKS = 12  # days that can be read below a picture
+_UPRIGHT = 4  # names that fit side by side
+_BARS = 15  # columns or reasons; the others are small
+
+
+def profile(frame: DataFrame, description: Description) -> dict[str, Any]:
+    """Count and summarise the rows in one aggregation.
+
+    Args:
+        frame: Rows with some or all raw columns and features of the description.
+        description: Says which columns.
+
+    Returns:
+        `rows` and `columns`: by name the type, the number of nulls, min and max (times as text),
+        the mean (six digits; None if there is none) and about how many distinct values there are.
+    """
+    named = (*description.columns, *description.feature_columns)
+    names = [name for name in dict.fromkeys(named) if name in frame.columns]
+    types = {name: frame.schema[name].dataType for name in names}
+    wanted = [
+        value.alias(f"{index} {statistic}")
+        for index, name in enumerate(names)
+        for statistic, value in zip(_STATISTICS, _summarise(name, types[name]), strict=True)
+    ]
+    (row,) = frame.agg(F.count(F.lit(1)).alias("rows"), *wanted).collect()
+    columns: dict[str, dict[str, Any]] = {}
+    for index, name in enumerate(names):
+        found = {statistic: row[f"{index} {statistic}"] for statistic in _STATISTICS}
+        if found["mean"] is not None:
+            # Six digits are the same whatever the order in which fractions were summed.
+            found["mean"] = float(f"{found['mean']:.6g}")
+        columns[name] = {"type": types[name].simpleString(), **found}
+    return {"rows": row["rows"], "columns": columns}
+
+
+def count_classes(frame: DataFrame, description: Description) -> dict[str, tuple[int, int]]:
+    """Count rows and positives by day (UTC), one entry a day; without event times, none."""
+    if description.event_time is None:
+        return {}
+    label = description.label
+    day = F.to_date(description.event_time).cast("string").alias("day")
+    positives = F.count_if(F.col(label.column) == F.lit(label.positive))
+    counts = frame.groupBy(day).agg(F.count(F.lit(1)), positives).orderBy("day").collect()
+    return {day: (n_rows, n_positives) for day, n_rows, n_positives in counts}
+
+
+def draw_classes(counts: Mapping[str, tuple[int, int]]) -> Figure:
+    """Draw the rows and the share of positives.
+
+    Args:
+        counts: Rows and positives, by day or by split.
+    """
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    names = list(counts)
+    shares = [100 * positives / max(rows, 1) for rows, positives in counts.values()]
+    above.bar(names, [rows for rows, _ in counts.values()], color="tab:blue")
+    above.set_ylabel("rows")
+    below.bar(names, shares, color="tab:orange")
+    below.set_ylabel("positive, %")
+    below.set_xticks(names[:: max(1, -(-len(names) // _TICKS))])
+    below.tick_params(axis="x", labelrotation=45 if len(names) > _UPRIGHT else 0)
+    figure.suptitle("Rows and positives")
+    return figure
+
+
+def draw_defects(
+    profiled: Mapping[str, Any], rejected: Mapping[str, int], n_rows_read: int
+) -> Figure:
+    """Draw the share of nulls by column and the share of rejected rows by reason.
+
+    Args:
+        profiled: From `profile`.
+        rejected: Rejected rows by reason.
+        n_rows_read: Of which they are a share.
+    """
+    nulls = {name: column["nulls"] for name, column in profiled["columns"].items()}
+    shown = [_largest(nulls), _largest(rejected)]
+    heights = [max(1, len(counts)) for counts in shown]
+    figure = Figure(figsize=(8, 1.5 + 0.35 * sum(heights)), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=heights)
+    _draw_shares(above, shown[0], profiled["rows"], "null, % of prepared rows")
+    _draw_shares(below, shown[1], n_rows_read, "rejected, % of rows read")
+    return figure
+
+
+def _summarise(name: str, kind: T.DataType) -> tuple[Column, ...]:
+    value = F.col(f"`{name}`")
+    numeric = isinstance(kind, T.NumericType)
+    shown = value if numeric else value.cast("string")
+    mean = F.avg(value) if numeric else F.lit(None).cast("double")
+    return (
+        F.count_if(value.isNull()),
+        F.min(shown),
+        F.max(shown),
+        mean,
+        F.approx_count_distinct(value),
+    )
+
+
+def _largest(counts: Mapping[str, int]) -> dict[str, int]:
+    """The largest counts, smallest first, as bars are drawn from below."""
+    found = sorted((count, name) for name, count in counts.items() if count)[-_BARS:]
+    return {name: count for count, name in found}
+
+
+def _draw_shares(axes: Axes, counts: Mapping[str, int], total: int, title: str) -> None:
+    axes.set_title(title, fontsize="medium", loc="left")
+    if not counts:
+        axes.text(0, 0.5, "none", va="center", transform=axes.transAxes)
+        axes.set_axis_off()
+        return
+    bars = axes.barh(list(counts), [100 * count / max(total, 1) for count in counts.values()])
+    axes.bar_label(bars, labels=[f"{count:,}" for count in counts.values()], padding=3)
+    axes.margins(x=0.15)

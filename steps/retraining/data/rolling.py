@@ -1,0 +1,204 @@
+"""Rolling aggregates per key, at the cost of one sort per key however many rows a key has.
+
+Each row becomes a few events: it enters a window of length `w` at `t + delay`, leaves it at
+`t + delay + w`, and asks for the state of its key at `t`. Running sums over the events, in order
+of time, then hold the count and the sum of every window. (Spark's RANGE frames add up each window
+again for each row.) The sums run over whole millionths of a value: they are exact, so that no
+order of rows can change a digit.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window as W
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from pyspark.sql import Column, DataFrame
+
+    from retraining.description.sections import Rolling
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_UNITS = 1e6
+
+# The columns of an event. A change has an offset and no row, a query has a row and no offset.
+_KEY, _TIME, _OFFSET, _ROW = "__key", "__time", "__offset", "__row"
+
+
+def reach(entries: Sequence[Rolling]) -> timedelta:
+    """How far before a row its windows begin at most, delay included; 0 without any window."""
+    return max((e.delay + window for e in entries for window in e.windows), default=timedelta(0))
+
+
+def add_rolling(
+    frame: DataFrame, entries: Sequence[Rolling], event_time: str, since: date | None = None
+) -> DataFrame:
+    """Add a column for each aggregate and window of each entry, in one shuffle per key.
+
+    A window of length `w` and delay `d` holds the rows of the key with event times in
+    `(t - d - w, t - d]`, so without a delay the row itself and all rows of its instant count.
+
+    - `count` (bigint) is the number of rows.
+    - `sum` and `mean` (double) are over the values that are neither null nor NaN, rounded to
+      millionths; the sum of none is 0, the mean of none is null. All values of a key within one
+      window must sum to less than 9.2e12.
+    - `min` and `max` (type of the value) do scan their window for each row: keep it small.
+
+    Args:
+        frame: Rows of any order, with the keys and values of the entries.
+        entries: What to aggregate.
+        event_time: A timestamp column, in UTC.
+        since: Return rows from this day on (UTC); earlier ones serve as history. None: all rows.
+
+    Returns:
+        The columns of the frame and `entry.names` of each entry.
+    """
+    instant = F.unix_micros(F.col(event_time).cast("timestamp"))
+    start = None
+    if since is not None:
+        start = _micros(datetime.combine(since, time(), UTC) - _EPOCH)
+        frame = frame.where(instant >= start - _micros(reach(entries)))
+    keys = list(dict.fromkeys(entry.key for entry in entries))
+    for key in keys:
+        of_key = [entry for entry in entries if entry.key == key]
+        events = _events(frame, key, instant, of_key)
+        if start is not None:
+            events = events.where(_matters(of_key, start, last=key == keys[-1]))
+        frame = _answers(events, of_key)
+    return frame if start is None else frame.where(instant >= start)
+
+
+def present(frame: DataFrame, name: str) -> Column:
+    """A column of a frame with null for NaN: both say that there is no value."""
+    column = F.col(name)
+    if frame.schema[name].dataType in (T.DoubleType(), T.FloatType()):
+        return F.when(~F.isnan(column), column)
+    return column
+
+
+def _events(frame: DataFrame, key: str, instant: Column, entries: Sequence[Rolling]) -> DataFrame:
+    """One query for each row, and one change for each offset at which it enters or leaves."""
+    values = dict.fromkeys(entry.value for entry in entries)
+    kinds = F.array(*(F.lit(o).cast("bigint") for o in (*_offsets(entries), None)))
+    events = frame.select(
+        F.col(key).alias(_KEY),
+        instant.alias(_TIME),
+        F.explode(kinds).alias(_OFFSET),
+        *(present(frame, value).alias(_held(value)) for value in values),
+        F.struct("*").alias(_ROW),
+    )
+    return events.select(
+        _KEY,
+        (F.col(_TIME) + F.coalesce(_OFFSET, F.lit(0))).alias(_TIME),
+        _OFFSET,
+        *map(_held, values),
+        F.when(_is_query(), F.col(_ROW)).alias(_ROW),
+    )
+
+
+def _matters(entries: Sequence[Rolling], start: int, *, last: bool) -> Column:
+    """Whether an event can change a row to return: one at or after `start`.
+
+    The rows before `start` ask too, since that carries them on as history of the next key.
+    """
+    leaves = F.col(_TIME) - F.col(_OFFSET) + F.lit(_offsets(entries)[-1])
+    asks = F.col(_TIME) >= F.lit(start) if last else F.lit(1) == F.lit(1)
+    return F.when(_is_query(), asks).otherwise(leaves > F.lit(start))
+
+
+def _answers(events: DataFrame, entries: Sequence[Rolling]) -> DataFrame:
+    """The rows of the queries, each with the state of its key at its time."""
+    states = dict(state for entry in entries for state in _states(entry))
+    features = [
+        _feature(entry, aggregate, window).alias(entry.name(aggregate, window))
+        for entry in entries
+        for window in entry.windows
+        for aggregate in entry.aggregates
+    ]
+    # Left to itself, Spark shuffles and sorts the inputs of every running sum: thrice the bytes.
+    by_key = events.repartition(F.col(_KEY)).sortWithinPartitions(_KEY, *_order())
+    return (
+        by_key.select("*", *(state.alias(name) for name, state in states.items()))
+        .where(_is_query())
+        .select(f"{_ROW}.*", *features)
+    )
+
+
+def _states(entry: Rolling) -> Iterator[tuple[str, Column]]:
+    """The running numbers behind the aggregates of an entry, by column name."""
+    value = F.col(_held(entry.value))
+    wanted = set(entry.aggregates)
+    for window in entry.windows:
+        span = enter, _ = _span(entry, window)
+        if "count" in wanted:
+            yield _state("rows", entry, window), _running_sum(span, F.lit(1))
+        if wanted & {"sum", "mean"}:
+            units = F.rint(value * F.lit(_UNITS)).cast("bigint")
+            yield _state("units", entry, window), _running_sum(span, units)
+        if "mean" in wanted:
+            yield _state("values", entry, window), _running_sum(span, value.isNotNull().cast("int"))
+        for aggregate in sorted(wanted & {"min", "max"}):
+            frame = W.partitionBy(_KEY).orderBy(_TIME).rangeBetween(1 - _micros(window), 0)
+            entered = F.when(F.col(_OFFSET) == enter, value)
+            extreme = F.min(entered) if aggregate == "min" else F.max(entered)
+            yield _state(aggregate, entry, window), extreme.over(frame)
+
+
+def _running_sum(span: tuple[int, int], amount: Column) -> Column:
+    """What has entered a window by now and has not left it."""
+    enter, leave = span
+    change = F.when(F.col(_OFFSET) == enter, amount).when(F.col(_OFFSET) == leave, -amount)
+    until_now = (
+        W.partitionBy(_KEY).orderBy(*_order()).rowsBetween(W.unboundedPreceding, W.currentRow)
+    )
+    return F.coalesce(F.sum(change).over(until_now), F.lit(0))
+
+
+def _feature(entry: Rolling, aggregate: str, window: timedelta) -> Column:
+    if aggregate == "count":
+        return F.col(_state("rows", entry, window))
+    if aggregate in ("min", "max"):
+        return F.col(_state(aggregate, entry, window))
+    units = F.col(_state("units", entry, window))
+    if aggregate == "sum":
+        return units / F.lit(_UNITS)
+    values = F.col(_state("values", entry, window))
+    return F.when(values > 0, units / (values * F.lit(_UNITS)))
+
+
+def _is_query() -> Column:
+    return F.col(_OFFSET).isNull()
+
+
+def _order() -> tuple[Column, Column]:
+    """By time; at one instant, changes before queries."""
+    return F.col(_TIME).asc_nulls_first(), F.col(_OFFSET).asc_nulls_last()
+
+
+def _held(value: str) -> str:
+    return f"__value_{value}"
+
+
+def _state(kind: str, entry: Rolling, window: timedelta) -> str:
+    enter, leave = _span(entry, window)
+    return f"__{kind}_{entry.value}_{enter}_{leave}"
+
+
+def _offsets(entries: Sequence[Rolling]) -> list[int]:
+    return sorted({o for e in entries for window in e.windows for o in _span(e, window)})
+
+
+def _span(entry: Rolling, window: timedelta) -> tuple[int, int]:
+    """After how many microseconds a row enters and leaves a window."""
+    return _micros(entry.delay), _micros(entry.delay + window)
+
+
+def _micros(length: timedelta) -> int:
+    return length // _MICROSECOND

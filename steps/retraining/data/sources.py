@@ -1,0 +1,231 @@
+"""Raw files: which there are, and their rows as text under the names of the description."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from retraining.data.fields import group_parquet, group_text, late_columns, match
+from retraining.errors import RetrainingError
+from retraining.spark import storage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyspark.sql import Column, SparkSession
+
+    from retraining.description.document import Description
+
+FILE = "_file"  # where a row comes from
+MALFORMED = "_malformed"  # the line of text whose number of fields is wrong, else null
+
+
+@dataclass(frozen=True, order=True)
+class RawFile:
+    """A raw file, as it was when it was listed.
+
+    Attributes:
+        path: Absolute, with its scheme.
+        size: Bytes.
+        modified: Milliseconds since 1970.
+    """
+
+    path: str
+    size: int
+    modified: int
+
+
+def list_files(spark: SparkSession, source: str) -> tuple[RawFile, ...]:
+    """List the raw files of a source, by path.
+
+    Args:
+        spark: Its Hadoop configuration knows the storage.
+        source: A file, a folder, a glob, several of these with commas between, or a `.json` file
+            that holds an array of them. Of the folders in a folder only those count that are
+            named as files (`2018-06.parquet`), since Spark writes such; hidden files (`.` or `_`
+            first) do not count.
+
+    Raises:
+        RetrainingError: If nothing is found, a part of the source is not readable, or a file is
+            neither text nor parquet by its suffix.
+    """
+    found: dict[str, RawFile] = {}
+    for part in _split_source(spark, source):
+        files = [file for entry in storage.find(spark, part) for file in _files_of(spark, entry)]
+        if not files:
+            raise RetrainingError(f"{part} holds no files", "give files, a folder or a glob")
+        found.update((file.path, file) for file in files)
+    return tuple(sorted(found.values()))
+
+
+def read_raw(
+    spark: SparkSession,
+    files: Sequence[RawFile],
+    description: Description,
+    *,
+    labelled: bool = True,
+) -> DataFrame:
+    """Read raw files as text, so that a later check can tell a null from an unreadable value.
+
+    Text files are read by position, or by their header line if the description says so; parquet
+    files by column name. Columns that the description does not name are left out.
+
+    Args:
+        spark: The session.
+        files: From `list_files`. Text files of 0 bytes hold no rows.
+        description: Names the columns, and the other names that files may use.
+        labelled: Without labels, the label and those never_features that may be null may be
+            absent (in text by position, the last ones) and are null then.
+
+    Returns:
+        The columns of the description, each a string, `_malformed` and `_file`.
+
+    Raises:
+        RetrainingError: If a column is missing, or no file holds anything.
+    """
+    filled = [file for file in files if file.size > 0 or _is_parquet(file.path)]
+    if not filled:
+        raise RetrainingError(f"all {len(files)} files are empty", "give files that hold rows")
+    text = [file.path for file in filled if _is_text(file.path)]
+    parquet = [file.path for file in filled if _is_parquet(file.path)]
+    optional = frozenset() if labelled else late_columns(description)
+    frames = [
+        _read_text(spark, paths, description, fields)
+        for fields, paths in group_text(spark, text, description, optional)
+    ]
+    frames += [
+        _read_parquet(spark, paths, description, optional, nanoseconds)
+        for nanoseconds, paths in group_parquet(spark, parquet)
+    ]
+    return reduce(DataFrame.unionByName, frames)
+
+
+def _split_source(spark: SparkSession, source: str) -> list[str]:
+    if source.strip().endswith(".json"):
+        try:
+            parts = json.loads(storage.read_text(spark, source.strip()))
+        except json.JSONDecodeError as error:
+            raise RetrainingError(f"{source} is no JSON ({error})", "write an array") from error
+        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+            raise RetrainingError(f"{source} holds no array of strings", "write an array of paths")
+    else:
+        parts = re.split(r",(?![^{]*\})", source)  # a comma in {a,b} belongs to the glob
+    parts = [part.strip() for part in parts if part.strip()]
+    if not parts:
+        raise RetrainingError(f"{source!r} names no files", "give files, a folder or a glob")
+    return parts
+
+
+def _files_of(spark: SparkSession, entry: storage.Entry) -> list[RawFile]:
+    if entry.is_folder:
+        return [
+            file
+            for inner in storage.list_folder(spark, entry.path)
+            if not inner.is_folder or _is_text(inner.path) or _is_parquet(inner.path)
+            for file in _files_of(spark, inner)
+        ]
+    if entry.name.startswith((".", "_")):
+        return []
+    if not _is_text(entry.path) and not _is_parquet(entry.path):
+        raise RetrainingError(
+            f"{entry.path} is neither text nor parquet",
+            "give .txt, .csv (also .gz, .bz2) or .parquet files, for example by a glob",
+        )
+    return [RawFile(entry.path, entry.size, entry.modified)]
+
+
+def _is_text(path: str) -> bool:
+    return re.search(r"\.(txt|csv)(\.(gz|bz2))?$", path, re.IGNORECASE) is not None
+
+
+def _is_parquet(path: str) -> bool:
+    return path.lower().endswith(".parquet")
+
+
+def _read_text(
+    spark: SparkSession,
+    paths: list[str],
+    description: Description,
+    fields: Sequence[str | None],
+) -> DataFrame:
+    names = [f"_{index}" for index in range(len(fields))]
+    schema = T.StructType([T.StructField(name, T.StringType()) for name in [*names, MALFORMED]])
+    reader = spark.read.schema(schema).options(
+        header=description.files.header,
+        sep=description.files.separator,
+        escape='"',
+        mode="PERMISSIVE",
+        columnNameOfCorruptRecord=MALFORMED,
+        # With pruning the parser skips fields that nobody asks for, and counts them no more.
+        columnPruning=False,
+    )
+    if description.files.comment:
+        reader = reader.option("comment", description.files.comment)
+    frame = reader.csv([_escape_glob(path) for path in paths])
+    given = {column: F.col(name) for column, name in zip(fields, names, strict=True) if column}
+    return _select(frame, description, given, F.col(MALFORMED))
+
+
+def _read_parquet(
+    spark: SparkSession,
+    paths: list[str],
+    description: Description,
+    optional: frozenset[str],
+    nanoseconds: frozenset[str],
+) -> DataFrame:
+    frame = open_parquet(spark, paths)
+    for name in nanoseconds:
+        frame = frame.withColumn(name, F.expr(f"timestamp_micros(`{name}` div 1000)"))
+    found = match(paths[0], frame.columns, description, optional)
+    given = {
+        column: _as_text(frame, name, whole=description.columns[column].type in ("int", "bigint"))
+        for column, name in found.items()
+    }
+    return _select(frame, description, given, F.lit(None).cast("string"))
+
+
+def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+    """Read parquet files by their exact paths; times in nanoseconds come as whole numbers.
+
+    Raises:
+        RetrainingError: If Spark cannot read them.
+    """
+    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+    try:
+        return spark.read.parquet(*map(_escape_glob, paths))
+    except (Py4JJavaError, PySparkException) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RetrainingError(f"{paths[0]} cannot be read ({reason})", "write it again") from error
+
+
+def _as_text(frame: DataFrame, name: str, *, whole: bool) -> Column:
+    """A typed column as text; whole numbers that are stored as fractions lose their ".0"."""
+    value = F.col(f"`{name}`")
+    if whole and isinstance(frame.schema[name].dataType, T.FractionalType):
+        number = F.expr(f"try_cast(`{name}` AS BIGINT)")
+        return F.when(number == value, number.cast("string")).otherwise(value.cast("string"))
+    return value.cast("string")
+
+
+def _escape_glob(path: str) -> str:
+    return re.sub(r"([{}\[\]*?\\])", r"\\\1", path)
+
+
+def _select(
+    frame: DataFrame, description: Description, given: Mapping[str, Column], malformed: Column
+) -> DataFrame:
+    absent = F.lit(None).cast("string")
+    return frame.select(
+        *(given.get(column, absent).alias(column) for column in description.columns),
+        malformed.alias(MALFORMED),
+        F.col("_metadata.file_path").alias(FILE),
+    )

@@ -1,0 +1,211 @@
+"""Train, validation and holdout: which rows a model may learn from, and which test it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyspark.sql import functions as F
+
+from retraining.description.sections import HashSplit, Period, TimeSplit
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from retraining.description.document import Description
+    from retraining.description.sections import KnownPositives
+
+SPLIT = "split"
+TRAIN, VALIDATION, HOLDOUT = "train", "validation", "holdout"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BUCKETS = 1_000_000
+
+
+class Range(NamedTuple):
+    """A stretch of time in UTC; `end` is not part of it."""
+
+    start: datetime
+    end: datetime
+
+
+class Windows(NamedTuple):
+    """When the rows of each split happened.
+
+    Attributes:
+        train: What models learn from.
+        validation: What a search chooses by.
+        holdout: What the gate compares on.
+        as_of: The moment up to which labels were reported.
+    """
+
+    train: Range
+    validation: Range
+    holdout: Range
+    as_of: datetime
+
+
+def windows(
+    description: Description, newest: datetime, as_of: datetime | None = None
+) -> Windows | None:
+    """Place the windows of a time split; naive times are taken as UTC.
+
+    Lengths are counted backwards: the holdout ends at `as_of - label.delay`, since younger labels
+    are not mature, then come gap, validation, gap and train. Periods are taken as they are.
+
+    Args:
+        description: Says the split and the label's delay.
+        newest: The event time of the newest row.
+        as_of: The moment that the windows are placed for. None is the midnight after `newest`.
+
+    Returns:
+        The windows; None for a split by hash, which has none.
+
+    Raises:
+        RetrainingError: If windows overlap, or the holdout starts before all labels of train and
+            validation were known.
+    """
+    split = description.split
+    if not isinstance(split, TimeSplit):
+        return None
+    if as_of is None:
+        as_of = _midnight(_utc(newest).date() + timedelta(days=1))
+    as_of = _utc(as_of)
+    end = as_of - description.label.delay
+    holdout = _place(split.holdout, end)
+    validation = _place(split.validation, holdout.start - split.gap)
+    train = _place(split.train, validation.start - split.gap)
+    placed = Windows(train, validation, holdout, as_of)
+    _check_order(placed, description.label.delay)
+    return placed
+
+
+def assign(frame: DataFrame, description: Description, windows: Windows | None) -> DataFrame:
+    """Add the column `split` (string): train, validation, holdout, or null for no split.
+
+    A split by hash puts all rows of a unit (of a row key without a unit) into one split. In a
+    split by time, `known_positives` takes the holdout rows away whose key had a positive between
+    the first day of train and `delay` before the row's day: such a key would be known by then.
+
+    Args:
+        frame: Rows with label, event time, row key, unit. With `known_positives` it is read twice
+            and must hold every row from the start of train on.
+        description: Says the split.
+        windows: From the function of that name.
+
+    Raises:
+        RetrainingError: If a split by time gets no windows.
+    """
+    split = description.split
+    if isinstance(split, HashSplit):
+        return frame.withColumn(SPLIT, _by_hash(split, description.unit or description.row_key))
+    if windows is None or description.event_time is None:
+        raise RetrainingError(f"{description.name} is split by time", "give the windows as well")
+    event_time = F.col(description.event_time).cast("timestamp")
+    instant = F.unix_micros(event_time)
+    parts = {TRAIN: windows.train, VALIDATION: windows.validation, HOLDOUT: windows.holdout}
+    name = F.lit(None).cast("string")
+    for part, (start, end) in parts.items():
+        inside = (instant >= _micros(start)) & (instant < _micros(end))
+        name = F.when(inside, part).otherwise(name)
+    rows = frame.withColumn(SPLIT, name)
+    if split.known_positives is None:
+        return rows
+    day = F.to_date(event_time)
+    is_positive = F.col(description.label.column) == F.lit(description.label.positive)
+    counted = is_positive & (day >= F.lit(windows.train.start.date()))
+    return _without_known(rows, split.known_positives, day, counted)
+
+
+def check_disjoint(frame: DataFrame, description: Description) -> None:
+    """Check that no row key stands in two splits.
+
+    Args:
+        frame: Rows with the row key and `split`.
+        description: Names the row key.
+
+    Raises:
+        RetrainingError: With the number of such keys, and one of them.
+    """
+    key = description.row_key
+    twice = (
+        frame.where(F.col(SPLIT).isNotNull())
+        .groupBy(F.col(key).alias("row_key"))
+        .agg(F.min(SPLIT).alias("first"), F.max(SPLIT).alias("last"))
+        .where(F.col("first") != F.col("last"))
+        .agg(F.count(F.lit(1)), F.min("row_key"))
+    )
+    count, example = twice.collect()[0]
+    if count:
+        raise RetrainingError(
+            f"{count} values of {key} stand in two splits, for example {example}",
+            f"make {key} unique (rule unique: true)",
+        )
+
+
+def _place(length: timedelta | Period, end: datetime) -> Range:
+    """A window that ends at `end`, or the days that a description names."""
+    if isinstance(length, Period):
+        return Range(_midnight(length.start), _midnight(length.end))
+    return Range(end - length, end)
+
+
+def _check_order(placed: Windows, delay: timedelta) -> None:
+    train, validation, holdout, _ = placed
+    if train.start < validation.end and validation.start < train.end:
+        raise RetrainingError(
+            f"validation {_text(validation)} overlaps train {_text(train)}",
+            "move one of them in the description's split",
+        )
+    earliest = max(train.end, validation.end) + delay
+    if holdout.start < earliest:
+        raise RetrainingError(
+            f"holdout {_text(holdout)} starts before the labels of train and validation are known",
+            f"start it at {earliest:%Y-%m-%d %H:%M} or later in the description's split",
+        )
+
+
+def _by_hash(split: HashSplit, unit: str) -> Column:
+    """Buckets of a millionth each; every unit falls into one, whatever else the frame holds."""
+    hashed = F.xxhash64(F.col(unit).cast("string"), F.lit(split.seed).cast("bigint"))
+    bucket = F.pmod(hashed, F.lit(_BUCKETS).cast("bigint"))
+    return (
+        F.when(bucket < round(split.train * _BUCKETS), TRAIN)
+        .when(bucket < round((split.train + split.validation) * _BUCKETS), VALIDATION)
+        .otherwise(HOLDOUT)
+    )
+
+
+def _without_known(
+    rows: DataFrame, known: KnownPositives, day: Column, counted: Column
+) -> DataFrame:
+    """Unassign holdout rows of keys with a counted row early enough: the first one decides."""
+    firsts = (
+        rows.where(counted)
+        .groupBy(F.col(known.key).alias("__key"))
+        .agg(F.min(day).alias("__first"))
+    )
+    days = -(-known.delay // timedelta(days=1))
+    is_known = (F.col(SPLIT) == HOLDOUT) & (F.col("__first") <= F.date_sub(day, days))
+    return (
+        rows.join(firsts, on=F.col(known.key) == F.col("__key"), how="left")
+        .withColumn(SPLIT, F.when(is_known, None).otherwise(F.col(SPLIT)))
+        .drop("__key", "__first")
+    )
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _text(window: Range) -> str:
+    return f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"

@@ -1,0 +1,268 @@
+"""The sections of a data set description: what each key may hold."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+from retraining.description.durations import Duration, format_duration
+
+EstimatorName = Literal[
+    "RandomForestClassifier", "GBTClassifier", "LogisticRegression", "DecisionTreeClassifier"
+]
+Number = int | float
+NUMERIC_TYPES = ("int", "bigint", "double")
+
+
+class Section(BaseModel):
+    """A mapping of known keys; any other key is an error that lists them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, value: Any) -> Any:  # noqa: ANN401 (whatever YAML held)
+        if isinstance(value, dict):
+            unknown = sorted(str(key) for key in value if key not in cls.model_fields)
+            if unknown:
+                raise ValueError(
+                    f"unknown key {', '.join(unknown)}, allowed: {', '.join(cls.model_fields)}"
+                )
+        return value
+
+
+class Files(Section):
+    """How text files are read; parquet files need none of it."""
+
+    header: bool = False
+    comment: str | None = Field(default=None, min_length=1, max_length=1)
+    separator: str = Field(default=",", min_length=1, max_length=1)
+
+
+class Column(Section):
+    """A raw column: its type, the other names a file may use, and the rules for its values."""
+
+    type: Literal["string", "int", "bigint", "double", "boolean", "date", "timestamp"]
+    source: tuple[str, ...] = ()
+    not_null: bool = False
+    unique: bool = False
+    min: Number | date | None = None
+    max: Number | date | None = None
+    above: Number | date | None = None
+    below: Number | date | None = None
+    allowed: tuple[bool | int | float | str, ...] | None = Field(default=None, min_length=1)
+    pattern: str | None = None
+
+    @property
+    def bounds(self) -> dict[str, Number | date]:
+        """The bounds that are set, by rule name."""
+        bounds = {"min": self.min, "max": self.max, "above": self.above, "below": self.below}
+        return {rule: bound for rule, bound in bounds.items() if bound is not None}
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"is no regular expression ({error})") from error
+        return pattern
+
+    @model_validator(mode="after")
+    def _rules_fit_type(self) -> Column:
+        for rule, bound in self.bounds.items():
+            fits = self.type in ("date", "timestamp") if isinstance(bound, date) else self.numeric
+            if not fits:
+                raise ValueError(f"{rule}: {bound} does not fit type {self.type}")
+        for value in self.allowed or ():
+            if not self.accepts(value):
+                raise ValueError(f"allowed: {value!r} does not fit type {self.type}")
+        return self
+
+    @property
+    def numeric(self) -> bool:
+        """Whether values can be summed."""
+        return self.type in NUMERIC_TYPES
+
+    def accepts(self, value: bool | float | str) -> bool:  # noqa: FBT001 (a value, no switch)
+        """Whether a value of the description can stand in this column."""
+        if isinstance(value, bool):
+            return self.type == "boolean"
+        if isinstance(value, str):
+            return self.type == "string"
+        return self.type == "double" or (self.type in NUMERIC_TYPES and isinstance(value, int))
+
+
+class Label(Section):
+    """The label, its positive value, and how long after the event it is known."""
+
+    column: str
+    positive: bool | int | float | str = 1
+    delay: Duration = timedelta(0)
+
+
+class Quarantine(Section):
+    """What to do with bad rows: put aside, and fail above a share of all rows."""
+
+    max_share: float = Field(default=0.05, ge=0, le=1)
+
+
+class Rolling(Section):
+    """Aggregates over the earlier rows of a key.
+
+    A window of length `w` holds the rows of the key in `(t - delay - w, t - delay]`, where `t` is
+    the row's event time.
+    """
+
+    key: str
+    value: str
+    aggregates: tuple[Literal["count", "sum", "mean", "min", "max"], ...] = Field(min_length=1)
+    windows: tuple[Duration, ...] = Field(min_length=1)
+    delay: Duration = timedelta(0)
+
+    @field_validator("windows")
+    @classmethod
+    def _positive(cls, windows: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+        if min(windows) <= timedelta(0):
+            raise ValueError("has a window of no length, allowed: above 0 seconds")
+        return windows
+
+    def name(self, aggregate: str, window: timedelta) -> str:
+        """The column of one aggregate over one window, for example `terminal_id_count_7d`."""
+        count, unit = format_duration(window).split()
+        what = "count" if aggregate == "count" else f"{self.value}_{aggregate}"
+        return f"{self.key}_{what}_{count}{unit[0]}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns that this entry makes, window by window."""
+        return tuple(self.name(agg, win) for win in self.windows for agg in self.aggregates)
+
+
+class Features(Section):
+    """What a model sees. `fill` replaces nulls; a null without a fill is an error later."""
+
+    plain: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    derived: dict[str, str] = Field(default_factory=dict)
+    rolling: tuple[Rolling, ...] = ()
+    fill: dict[str, bool | int | float | str] = Field(default_factory=dict)
+
+
+class Period(Section):
+    """Whole days in UTC from `start` up to, not including, `end`."""
+
+    start: date
+    end: date
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Period:
+        if self.start >= self.end:
+            raise ValueError(f"start {self.start} is not before end {self.end}")
+        return self
+
+
+def _length_or_period(value: object) -> str:
+    return "period" if isinstance(value, dict | Period) else "length"
+
+
+Window = Annotated[
+    Annotated[Duration, Tag("length")] | Annotated[Period, Tag("period")],
+    Discriminator(_length_or_period),
+]
+
+
+class KnownPositives(Section):
+    """Holdout rows to drop: their key had a positive between train start and `delay` ago."""
+
+    key: str
+    delay: Duration
+
+
+class TimeSplit(Section):
+    """Train, validation and holdout by event time: three lengths, or three periods.
+
+    With lengths the holdout ends at `as_of - label.delay` and `gap` lies between neighbours.
+    """
+
+    by: Literal["time"]
+    train: Window
+    gap: Duration = timedelta(0)
+    validation: Window
+    holdout: Window
+    known_positives: KnownPositives | None = None
+
+
+class HashSplit(Section):
+    """Train, validation and holdout as shares of the units (of the row keys without a unit)."""
+
+    by: Literal["hash"]
+    train: float = Field(gt=0, lt=1)
+    validation: float = Field(gt=0, lt=1)
+    holdout: float = Field(gt=0, lt=1)
+    seed: int = 0
+
+
+class Estimator(Section):
+    """A Spark ML classifier and its parameters by their Spark names."""
+
+    name: EstimatorName
+    parameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
+
+
+class Space(Section):
+    """Where one parameter is searched; exactly one key.
+
+    `uniform` and `loguniform` take [low, high] (values, not logarithms), `quniform` takes
+    [low, high, step], `randint` takes [low, high) and `choice` the options.
+    """
+
+    uniform: tuple[float, float] | None = None
+    quniform: tuple[Number, Number, Number] | None = None
+    loguniform: tuple[float, float] | None = None
+    randint: tuple[int, int] | None = None
+    choice: tuple[bool | int | float | str, ...] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Space:
+        kinds = [kind for kind in type(self).model_fields if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            allowed = ", ".join(type(self).model_fields)
+            raise ValueError(f"has {len(kinds)} kinds of space, allowed: one of {allowed}")
+        bounds = self.uniform or self.quniform or self.loguniform or self.randint
+        if bounds is not None and bounds[0] >= bounds[1]:
+            raise ValueError(f"{kinds[0]}: low {bounds[0]} is not below high {bounds[1]}")
+        if self.quniform is not None and self.quniform[2] <= 0:
+            raise ValueError(f"quniform: step {self.quniform[2]} is not above 0")
+        if self.loguniform is not None and self.loguniform[0] <= 0:
+            raise ValueError(f"loguniform: low {self.loguniform[0]} is not above 0")
+        return self
+
+
+class Search(Section):
+    """The hyperparameter search: how long, by which metric on validation, and where."""
+
+    trials: int = Field(default=12, ge=1)
+    parallelism: int = Field(default=2, ge=1)
+    early_stop: int = Field(default=0, ge=0)
+    time_limit: float = Field(default=0, ge=0)
+    metric: Literal["areaUnderROC", "areaUnderPR", "f1", "log_loss", "brier"] = "areaUnderROC"
+    estimators: dict[EstimatorName, dict[str, Space]] = Field(default_factory=dict)
+
+
+class Capacity(Section):
+    """How many units a day can be looked at: precision is reported at that depth."""
+
+    per_day: int = Field(ge=1)
+    unit: str

@@ -1,0 +1,182 @@
+"""What these rows can decide: whether they are enough, and what effect they would find."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from scipy import special
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from retraining.gate.policy import Policy
+    from retraining.statistics.paired import PairedResult
+    from retraining.statistics.rows import Bools, Rows
+
+MINIMUM_UNITS: Final = 30  # of each class; with fewer, sums over units are far from normal
+FARTHEST: Final = 1000  # times the rows at hand: no forecast of rows needed reaches beyond
+POINTS_A_DECADE: Final = 10
+
+
+class Shortfall(NamedTuple):
+    """A minimum that the rows do not meet.
+
+    Attributes:
+        sentence: What is missing.
+        factor: How many times the rows at hand would meet the minimum.
+    """
+
+    sentence: str
+    factor: float
+
+
+class Needed(NamedTuple):
+    """Further rows of the same kind.
+
+    Attributes:
+        rows: All of them.
+        positives: Those of class 1.
+    """
+
+    rows: int
+    positives: int
+
+
+class Point(NamedTuple):
+    """One point of a power curve.
+
+    Attributes:
+        rows: Number of rows.
+        effect: The minimum detectable effect of that many.
+    """
+
+    rows: int
+    effect: float
+
+
+def shortfalls(rows: Rows, policy: Policy) -> tuple[Shortfall, ...]:
+    """The minimums that rows, or a slice of them, do not meet; empty if they are enough.
+
+    Each class needs `policy.minimum_positives` rows, of unequal weights as many as are worth that
+    many of equal weight, and `MINIMUM_UNITS` units where rows belong to units.
+    """
+    found = []
+    for value, side in ((1, rows.label), (0, ~rows.label)):
+        count = round(float(np.sum(rows.sizes[side])))
+        worth = effective_rows(rows, side)
+        if worth < policy.minimum_positives:
+            unequal = not math.isclose(worth, count, rel_tol=1e-6)
+            sentence = (
+                f"Only {count} rows are of class {value}"
+                f"{f', worth {worth:.1f} of equal weight' if unequal else ''}, "
+                f"and the policy asks for {policy.minimum_positives}."
+            )
+            found.append(Shortfall(sentence, policy.minimum_positives / worth if worth else np.inf))
+        units = MINIMUM_UNITS if rows.unit is None else np.unique(rows.unit[side]).size
+        if units < MINIMUM_UNITS:
+            sentence = (
+                f"The rows of class {value} belong to only {units} unit{'s' if units > 1 else ''}, "
+                f"and {MINIMUM_UNITS} are needed."
+            )
+            found.append(Shortfall(sentence, MINIMUM_UNITS / units if units else np.inf))
+    return tuple(found)
+
+
+def effective_rows(rows: Rows, side: Bools) -> float:
+    """Rows of equal weight that the rows of one side are worth: Kish (1965), (sum w)^2 / sum w^2.
+
+    Equal weights give the number of rows, without the rounding of the sums.
+    """
+    squares = float(np.sum(rows.squares[side]))
+    return round(float(np.sum(rows.weight[side])) ** 2 / squares, 6) if squares else 0.0
+
+
+def minimum_detectable_effect(
+    standard_error: float, policy: Policy, degrees: float = math.inf
+) -> float:
+    """The smallest true effect that is promoted with probability `policy.power`.
+
+    Args:
+        standard_error: Of the effect.
+        policy: Its alpha, power and min_effect_size count.
+        degrees: Degrees of freedom of Student's t; infinity for the normal.
+    """
+    return policy.min_effect_size + standard_error * _reach(policy.alpha, policy.power, degrees)
+
+
+def chance(effect: float, standard_error: float, alpha: float, degrees: float = math.inf) -> float:
+    """Probability that a true effect is promoted, guardrails apart.
+
+    Args:
+        effect: The true effect, less the policy's min_effect_size.
+        standard_error: Of the effect.
+        alpha: Of the one-sided test.
+        degrees: Degrees of freedom of Student's t; infinity for the normal.
+    """
+    if standard_error == 0:
+        return float(effect > 0)
+    ratio = effect / standard_error
+    return float(special.stdtr(degrees, ratio + float(special.stdtrit(degrees, alpha))))
+
+
+def rows_still_needed(
+    result: PairedResult,
+    policy: Policy,
+    missing: Sequence[Shortfall] = (),
+    degrees: float = math.inf,
+) -> Needed | None:
+    """Further rows with which a true effect as large as the observed one would be decided.
+
+    The standard error falls with the root of the rows, while the effect stays. A gain is decided
+    when it is promoted with probability `policy.power`; a loss when the upper end of its interval
+    falls below min_effect_size with that probability.
+
+    Args:
+        result: What was found on the rows at hand.
+        policy: What must be shown.
+        missing: Minimums to be met as well.
+        degrees: Degrees of freedom of Student's t; infinity for the normal.
+
+    Returns:
+        None where the observed effect is so close to the required one that more than `FARTHEST`
+        times the rows would be needed, or where its error is unknown.
+    """
+    distance = result.effect_size - policy.min_effect_size
+    if distance == 0 or math.isnan(result.standard_error):
+        return None
+    tail = policy.alpha if distance > 0 else (1 - policy.confidence_level) / 2
+    reach = _reach(tail, policy.power, degrees) * result.standard_error
+    factor = max((reach / distance) ** 2, *(shortfall.factor for shortfall in missing), 1.0)
+    if not factor <= FARTHEST:
+        return None
+    rows, positives = (
+        max(1, math.ceil(count * (factor - 1))) for count in (result.n_rows, result.n_positives)
+    )
+    return Needed(rows, positives)
+
+
+def curve(result: PairedResult, policy: Policy, degrees: float = math.inf) -> tuple[Point, ...]:
+    """Minimum detectable effects from a tenth of the rows at hand to a hundred times as many.
+
+    Returns:
+        Ten points a decade, among them the rows at hand; none where the standard error is unknown.
+    """
+    if math.isnan(result.standard_error):
+        return ()
+    factors = (
+        10 ** (step / POINTS_A_DECADE) for step in range(-POINTS_A_DECADE, 2 * POINTS_A_DECADE + 1)
+    )
+    return tuple(
+        Point(
+            max(1, round(result.n_rows * factor)),
+            minimum_detectable_effect(result.standard_error / factor**0.5, policy, degrees),
+        )
+        for factor in factors
+    )
+
+
+def _reach(tail: float, power: float, degrees: float) -> float:
+    """Standard errors between no effect and one that passes this tail with this power."""
+    return float(special.stdtrit(degrees, power) - special.stdtrit(degrees, tail))

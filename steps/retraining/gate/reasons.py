@@ -1,0 +1,121 @@
+"""A verdict in words."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from retraining.gate.verdict import Spending, Verdict
+
+
+def explain_verdict(verdict: Verdict, *, invalid: str = "") -> tuple[str, ...]:
+    """Full sentences that say what was found, what follows, and what more rows could change.
+
+    Args:
+        verdict: Everything but its reasons.
+        invalid: A sentence on a strategy that nothing is promoted on.
+    """
+    sentences = [_finding(verdict)]
+    if verdict.ledger is not None and verdict.ledger.budget is not None:
+        sentences.append(_budget(verdict, verdict.ledger))
+    failed = [check for check in verdict.guardrails if check.status == "failed"]
+    against = [check.sentence for check in failed] + ([invalid] if invalid else [])
+    believed = not {check.name for check in failed} & {"minimum_positives", "self_test"}
+    if verdict.verdict == "promote":
+        sentences += [_significance(verdict), *_unknown(verdict)]
+    elif verdict.verdict == "keep_champion":
+        sentences.append(
+            "The whole interval lies at or below the required effect of "
+            f"{number(verdict.min_effect_size)}."
+        )
+    elif verdict.pvalue < verdict.alpha and believed:
+        sentences += [_significance(verdict), "Nothing is promoted all the same.", *against]
+    else:
+        sentences += against or [_doubt(verdict)]
+        sentences += [_detectable(verdict), _rows_needed(verdict)]
+    return tuple(sentences)
+
+
+def number(value: float) -> str:
+    """Four significant digits, or "unknown" for NaN."""
+    return "unknown" if math.isnan(value) else f"{value:.4g}"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage, with no more digits than it has."""
+    return f"{100 * share:.4g}%"
+
+
+def _finding(verdict: Verdict) -> str:
+    models = (
+        f"The {verdict.metric} of the challenger is {number(verdict.challenger)}, "
+        f"that of the champion {number(verdict.champion)}"
+    )
+    if verdict.standard_error == 0 and verdict.effect_size == 0:
+        return f"{models}: as far as {verdict.metric} can tell, both score every row alike."
+    favoured = "challenger" if verdict.effect_size > 0 else "champion"
+    favour = f", in favour of the {favoured}," if verdict.effect_size else ""
+    interval = f"{number(verdict.ci_lower)} to {number(verdict.ci_upper)}"
+    return (
+        f"{models}: an effect of {number(verdict.effect_size)}{favour} "
+        f"with a {percent(verdict.confidence_level)} interval of {interval}."
+    )
+
+
+def _budget(verdict: Verdict, ledger: Spending) -> str:
+    budget = f"the {number(ledger.budget or 0.0)} that false promotions may take in a year"
+    if not ledger.n_tests:
+        return (
+            f"This is the first test of the model in 365 days; of {budget} it may use "
+            f"{number(verdict.alpha)}."
+        )
+    tests = f"{ledger.n_tests} tests" if ledger.n_tests > 1 else "One test"
+    return (
+        f"{tests} of this model in the last 365 days used {number(ledger.spent)} of {budget}; this "
+        f"one may use {number(verdict.alpha)}."
+    )
+
+
+def _significance(verdict: Verdict) -> str:
+    return (
+        f"If the true effect were at most {number(verdict.min_effect_size)}, an effect this large "
+        f"would come up with probability {number(verdict.pvalue)}, below alpha "
+        f"{number(verdict.alpha)}."
+    )
+
+
+def _unknown(verdict: Verdict) -> list[str]:
+    return [check.sentence for check in verdict.guardrails if check.status == "unknown"]
+
+
+def _doubt(verdict: Verdict) -> str:
+    return (
+        f"The p-value {number(verdict.pvalue)} is not below alpha {number(verdict.alpha)}, and the "
+        f"interval reaches above the required effect of {number(verdict.min_effect_size)}: "
+        "these rows can neither show nor rule out that the challenger is better."
+    )
+
+
+def _detectable(verdict: Verdict) -> str:
+    if math.isnan(verdict.minimum_detectable_effect):
+        return "The standard error cannot be estimated, nor what effect could be detected."
+    return (
+        f"The minimum detectable effect is {number(verdict.minimum_detectable_effect)}: a "
+        "challenger that is better by this much would be promoted in "
+        f"{percent(verdict.power)} of such tests."
+    )
+
+
+def _rows_needed(verdict: Verdict) -> str:
+    if verdict.rows_still_needed is None:
+        return (
+            "The observed effect is too close to the required one to say how many rows would "
+            "decide."
+        )
+    positives = verdict.positives_still_needed
+    among = "" if positives is None else f", {positives:,} of them of class 1,"
+    return (
+        f"About {verdict.rows_still_needed:,} more rows of the same kind{among} would decide, if "
+        "the true effect is as large as the observed one."
+    )

@@ -1,0 +1,1 @@
+"""From splits to fitted, scored and stored models."""

@@ -1,0 +1,1 @@
+"""A verdict on a page, in a note, in a line."""

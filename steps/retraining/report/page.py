@@ -1,0 +1,194 @@
+"""A verdict as one HTML file that explains itself and needs no network."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from retraining.gate.reasons import number, percent
+from retraining.report import effect_figures, model_figures, summary
+from retraining.report.glossary import TERMS, meaning
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
+
+    from retraining.gate.verdict import Verdict
+    from retraining.statistics.rows import Floats, Rows
+
+MOST_SLICES: Final = 100  # the page stays small; verdict.json holds all
+MINUS: Final = "\N{MINUS SIGN}"
+
+
+class Interval(Protocol):
+    """What a strip is drawn of: a slice, an opinion, a maturity."""
+
+    @property
+    def effect_size(self) -> float:
+        """The effect."""
+
+    @property
+    def ci_lower(self) -> float:
+        """Lower end of its interval."""
+
+    @property
+    def ci_upper(self) -> float:
+        """Upper end."""
+
+
+Item = TypeVar("Item", bound=Interval)
+
+
+def render(
+    verdict: Verdict,
+    rows: Rows,
+    *,
+    facts: Mapping[str, str],
+    effects: Floats | None = None,
+    commands: Mapping[str, str] | None = None,
+    names: tuple[str, str] = ("champion", "challenger"),
+    links: Mapping[str, str] | None = None,
+) -> str:
+    """One HTML page: verdict, pictures, every number with its meaning, and where it came from.
+
+    The page holds its pictures, asks for nothing over the network, and is the same to the byte
+    for the same arguments. Curves and tables are thinned, so that it stays small whatever the rows.
+
+    Args:
+        verdict: What was decided on these rows.
+        rows: Labels and both scores, of single rows or of cells.
+        facts: What the reader must know to trust the comparison: text by title.
+        effects: In the resamples of the bootstrap, shape (n_resamples,), NaN where one lacks a
+            class; None leaves their picture out.
+        commands: How to repeat the comparison: command by purpose.
+        names: What to call champion and challenger, for example with their versions.
+        links: Address by text; addresses that are not http, https or relative appear as text.
+    """
+    required = verdict.min_effect_size
+    judged = [item for item in verdict.slices if item.status != "too_small"]
+    judged.sort(key=lambda item: (item.status != "worse", item.effect_size))
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            verdict=verdict,
+            names=names,
+            headline=summary.headline(verdict, names),
+            statuses=Counter(item.status for item in verdict.guardrails),
+            numbers=_numbers(verdict),
+            ledger_numbers=_ledger_numbers(verdict),
+            pictures=_draw(verdict, rows, effects, names),
+            slices=_with_strips(judged[:MOST_SLICES], required),
+            n_slices_left_out=max(0, len(judged) - MOST_SLICES),
+            too_small=[item for item in verdict.slices if item.status == "too_small"],
+            maturities=_with_strips(verdict.maturities, required),
+            opinions=_with_strips(verdict.opinions, required),
+            facts=facts,
+            commands=commands or {},
+            links=[(text, address, _is_safe(address)) for text, address in (links or {}).items()],
+            terms={name: text for name, text in TERMS.items() if "." not in name},
+            most=MOST_SLICES,
+        )
+    )
+
+
+def _draw(
+    verdict: Verdict, rows: Rows, effects: Floats | None, names: tuple[str, str]
+) -> dict[str, Markup | None]:
+    names = summary.shorten_name(names[0]), summary.shorten_name(names[1])
+    roc, precision_recall = model_figures.draw_ranking(rows, names)
+    return {
+        "effect": effect_figures.draw_effect(verdict),
+        "distribution": None
+        if effects is None
+        else effect_figures.draw_distribution(verdict, effects),
+        "power": effect_figures.draw_power(verdict),
+        "roc": roc,
+        "precision_recall": precision_recall,
+        "reliability": model_figures.draw_reliability(rows, names),
+        "scores": model_figures.draw_scores(rows, names),
+        "ledger": effect_figures.draw_ledger(verdict.ledger) if verdict.ledger else None,
+    }
+
+
+def _with_strips(items: Sequence[Item], required: float) -> list[tuple[Item, Markup]]:
+    ends = [value for item in items for value in (item.effect_size, item.ci_lower, item.ci_upper)]
+    scale = effect_figures.find_scale(ends, required)
+    return [
+        (item, effect_figures.draw_strip(item.effect_size, item.ci_lower, item.ci_upper, scale))
+        for item in items
+    ]
+
+
+def _numbers(verdict: Verdict) -> list[tuple[str, str, str]]:
+    """Name, value and meaning of every single value, and of the bootstrap's."""
+    parts = {name for name, value in vars(verdict).items() if isinstance(value, tuple)}
+    parts |= {"cross_check", "ledger"}
+    told = [
+        (field.name, _show(getattr(verdict, field.name), field.name), meaning(field.name))
+        for field in dataclasses.fields(verdict)
+        if field.name not in parts
+    ]
+    told = [(name, text, TERMS[text] if name == "metric" else said) for name, text, said in told]
+    if verdict.cross_check:
+        told += [
+            (f"cross_check.{name}", _show(value, name), meaning(name, "cross_check"))
+            for name, value in verdict.cross_check._asdict().items()
+            if name not in ("champion", "challenger", "n_rows", "n_positives")
+        ]
+    return told
+
+
+def _ledger_numbers(verdict: Verdict) -> list[tuple[str, str, str]]:
+    if verdict.ledger is None:
+        return []
+    values = verdict.ledger._asdict()
+    del values["past"]
+    return [(name, _show(value, name), meaning(name, "ledger")) for name, value in values.items()]
+
+
+def _show(value: object, name: str = "") -> str:
+    """A value as text, with a true minus sign."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "none" if name in ("n_units", "budget", "left") else "unknown"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not isinstance(value, float):
+        return str(value)
+    text = percent(value) if name in ("confidence_level", "power") else number(value)
+    return _minus(text)
+
+
+def _align(item: Interval) -> list[str]:
+    """Effect and ends of its interval with true minus signs."""
+    texts = summary.align(item.effect_size, item.ci_lower, item.ci_upper)
+    return [_minus(text) for text in texts]
+
+
+def _minus(text: str) -> str:
+    return re.sub(r"(?<![0-9a-z])-|(?<=e)-", MINUS, text)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(show=_show, align=_align, percent=percent)
+    environment.globals.update(meaning=meaning)
+    return environment
+
+
+def _is_safe(address: str) -> bool:
+    """Whether a link cannot run code: of the web, or without a scheme."""
+    return re.match(r"https?://", address) is not None or ":" not in address

@@ -1,0 +1,169 @@
+"""A verdict in short: a sentence for everybody, a line for a chat, Markdown for a run's note."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Final
+
+from retraining.gate.reasons import number, percent
+from retraining.gate.strategies import STRATEGIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from retraining.gate.verdict import Verdict
+
+LONGEST_LINE: Final = 199
+LONGEST_NAME: Final = 30
+MOST_SLICES: Final = 10
+MOST_DECIMALS: Final = 6
+
+_HEADLINES: Final = {
+    "promote": "Promote {challenger}: it is better than {champion} by more than is required, and "
+    "chance is an unlikely explanation.",
+    "keep_champion": "Keep {champion}: {challenger} is not better by as much as is required.",
+    "inconclusive": "No decision: these rows cannot tell whether {challenger} is better, so "
+    "{champion} stays.",
+    "besides": "No decision: these rows cannot tell whether {challenger} is better over all; "
+    "besides, {doubts}, so {champion} stays.",
+    "doubted": "No promotion yet: {challenger} looks better, but {doubts}; {champion} stays until "
+    "a person has looked.",
+    "minimum_positives": "No decision: the rows are too few to tell whether {challenger} is "
+    "better, so {champion} stays.",
+    "self_test": "No decision: the gate failed its own check on these rows, so {champion} stays.",
+    "unreliable": "No decision: nothing is promoted on the chosen rule, which is not reliable, so "
+    "{champion} stays.",
+}
+_DOUBTS: Final = {
+    "slices": "it is worse for some of the rows",
+    "secondary": "it is not shown to be as good by another metric",
+    "calibration": "its probabilities are less true",
+    "leak": "the gain is too good to be believed",
+    "scores": "its scores look broken",
+}
+
+
+def headline(verdict: Verdict, names: tuple[str, str]) -> str:
+    """One sentence that needs no statistics: what to do, and why."""
+    kind, failed = str(verdict.verdict), failed_guardrails(verdict)
+    if verdict.verdict == "inconclusive":
+        if "minimum_positives" in failed or "self_test" in failed:
+            kind = "minimum_positives" if "minimum_positives" in failed else "self_test"
+        elif not STRATEGIES[verdict.strategy].valid:
+            kind = "unreliable"
+        elif failed:
+            kind = "doubted" if verdict.pvalue < verdict.alpha else "besides"
+    champion, challenger = (f"the {n}" if n in ("champion", "challenger") else n for n in names)
+    *most, last = (_DOUBTS.get(name, name) for name in failed or ("",))
+    return _HEADLINES[kind].format(
+        champion=champion,
+        challenger=challenger,
+        doubts=f"{', '.join(most)} and {last}" if most else last,
+    )
+
+
+def failed_guardrails(verdict: Verdict) -> list[str]:
+    """Names of the guardrails that stop a promotion."""
+    return list(dict.fromkeys(item.name for item in verdict.guardrails if item.status == "failed"))
+
+
+def signed(value: float) -> str:
+    """Four significant digits with a sign, or "unknown" for NaN."""
+    return "unknown" if math.isnan(value) else f"{value:+.4g}"
+
+
+def align(effect: float, lower: float, upper: float) -> tuple[str, str, str]:
+    """An effect and its interval with a sign and the decimals that the interval is worth."""
+    if not upper - lower > 0:
+        return signed(effect), signed(lower), signed(upper)
+    decimals = max(0, 2 - math.floor(math.log10(upper - lower)))
+    if decimals > MOST_DECIMALS:
+        return signed(effect), signed(lower), signed(upper)
+    return f"{effect:+.{decimals}f}", f"{lower:+.{decimals}f}", f"{upper:+.{decimals}f}"
+
+
+def shorten_name(name: str) -> str:
+    """At most 30 characters, without the middle: the version stands at the end."""
+    name = " ".join(name.split())
+    half = LONGEST_NAME // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
+
+
+def line(verdict: Verdict, names: tuple[str, str] = ("champion", "challenger")) -> str:
+    """One line of plain text, under 200 characters: what was decided, and on what."""
+    old, new = map(shorten_name, names)
+    effect, lower, upper = align(verdict.effect_size, verdict.ci_lower, verdict.ci_upper)
+    text = (
+        f"{verdict.verdict}: {new} against {old}, {verdict.metric} {verdict.champion:.4f} -> "
+        f"{verdict.challenger:.4f}, effect {effect} [{lower}, {upper}], p {verdict.pvalue:.2g}, "
+        f"{verdict.n_rows:,} rows"
+    )
+    failed = failed_guardrails(verdict)
+    return _shorten(f"{text}, failed: {', '.join(failed)}" if failed else text, LONGEST_LINE)
+
+
+def markdown(
+    verdict: Verdict,
+    facts: Mapping[str, str],
+    names: tuple[str, str] = ("champion", "challenger"),
+) -> str:
+    """Verdict, reasons, numbers, guardrails and slices; a page at most.
+
+    Args:
+        verdict: What was decided.
+        facts: What the reader must know to trust the comparison: text by title.
+        names: What to call champion and challenger.
+    """
+    effect, lower, upper = align(verdict.effect_size, verdict.ci_lower, verdict.ci_upper)
+    numbers = [
+        (f"{verdict.metric} of {names[0]}", number(verdict.champion)),
+        (f"{verdict.metric} of {names[1]}", number(verdict.challenger)),
+        ("effect", effect),
+        (f"{percent(verdict.confidence_level)} interval", f"{lower} to {upper}"),
+        ("required effect", number(verdict.min_effect_size)),
+        ("p-value", f"{number(verdict.pvalue)} (alpha {number(verdict.alpha)})"),
+        ("rows", f"{verdict.n_rows:,}, {verdict.n_positives:,} of class 1"),
+    ]
+    parts = [
+        f"**{verdict.verdict}**: {_escape(headline(verdict, names))}",
+        "\n".join(f"- {_escape(reason)}" for reason in verdict.reasons),
+        _table(("number", "value"), numbers),
+    ]
+    if verdict.guardrails:
+        rows = [(item.name, item.status, item.sentence) for item in verdict.guardrails]
+        parts.append(_table(("guardrail", "status", "found"), rows))
+    if verdict.slices:
+        parts.append(_slices(verdict))
+    if facts:
+        parts.append("\n".join(f"- {_escape(k)}: {_escape(v)}" for k, v in facts.items()))
+    return "\n\n".join(parts) + "\n"
+
+
+def _slices(verdict: Verdict) -> str:
+    judged = [item for item in verdict.slices if item.status != "too_small"]
+    judged.sort(key=lambda item: (item.status != "worse", item.effect_size))
+    rows = [
+        (item.name, item.status, align(item.effect_size, item.ci_lower, item.ci_upper)[0])
+        for item in judged[:MOST_SLICES]
+    ]
+    left, small = len(judged) - len(rows), len(verdict.slices) - len(judged)
+    rest = [f"{left} that do better"] * bool(left) + [f"{small} too small to judge"] * bool(small)
+    table = _table(("slice", "status", "effect"), rows) if rows else ""
+    return "\n\n".join(
+        filter(None, (table, f"Slices not shown: {', '.join(rest)}." if rest else ""))
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([_escape(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _escape(text: str) -> str:
+    """One line that Markdown shows as it is."""
+    return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", " ".join(text.split()))
+
+
+def _shorten(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -1,0 +1,1 @@
+"""Card transactions to try the chain on."""

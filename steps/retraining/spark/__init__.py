@@ -1,0 +1,1 @@
+"""How Spark is reached: session, cluster, storage."""

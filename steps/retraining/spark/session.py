@@ -1,0 +1,148 @@
+"""The Spark session of a step: made once, stopped only by who made it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import pyspark
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark.errors import PySparkException, PySparkRuntimeError
+from pyspark.sql import SparkSession
+
+from retraining.errors import RetrainingError
+from retraining.spark import cluster, s3a
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# What results depend on is set on every session: event times are read as UTC, and a value that
+# does not fit its type is an error on Spark 3.5 as it is on Spark 4.
+_SEMANTICS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+}
+# Errors alone are shown, but for these.
+_LOGGERS = {
+    # That a cluster has no room for the work, which waits for it without end.
+    "scheduler.TaskSchedulerImpl": "WARN",
+    # MLflow tries to save a model where Spark cannot, before it does otherwise; what fails is
+    # raised anyway.
+    "ml.util.Instrumentation": "OFF",
+}
+
+
+@contextmanager
+def open_session(
+    app_name: str, master: str | None = None, paths: Iterable[str | None] = ()
+) -> Iterator[SparkSession]:
+    """Yield a Spark session, borrowed where one is active, else made here and stopped at the end.
+
+    Args:
+        app_name: Name shown by Spark's own pages.
+        master: A Spark master URL. None leaves the choice to `spark-submit` or `SPARK_CONF_DIR`
+            and, where neither is there, takes `local[*]` with settings for a laptop.
+        paths: What the session will read and write; where one is on `s3a://`, and neither
+            `spark-submit` nor `SPARK_CONF_DIR` says how to reach it, Spark gets its connector.
+
+    Raises:
+        RetrainingError: If Spark does not start, or ends before the work is done, or is failed by
+            the object store.
+    """
+    known = [path for path in paths if path]
+    _refuse_s3(known)
+    borrowed = SparkSession.getActiveSession()
+    if borrowed is None and master:
+        cluster.require_master(master)
+    builder = SparkSession.builder.appName(app_name)
+    if borrowed is None:
+        for key, value in _creation_settings(master, known).items():
+            builder = builder.config(key, value)
+    for key, value in _SEMANTICS.items():
+        builder = builder.config(key, value)
+    try:
+        session = builder.getOrCreate()
+    except (PySparkRuntimeError, Py4JJavaError) as error:
+        told = error.java_exception if isinstance(error, Py4JJavaError) else error
+        reason = str(told).splitlines()[0]
+        remedy = "install Java 17 or set JAVA_HOME, and check spark_master"
+        if "stopped SparkContext" in reason:
+            reason = "its master does not take it in"
+            remedy = (
+                f"see that it is up, and that its version of Spark is {pyspark.__version__} too"
+            )
+        raise RetrainingError(
+            f"Spark does not start with master {master or 'as configured'!r} ({reason})", remedy
+        ) from error
+    session.sparkContext.setLogLevel("ERROR")
+    _set_loggers(session)
+    try:
+        with cluster.watch(session.sparkContext):
+            yield session
+    except (Py4JJavaError, PySparkException) as error:
+        if complaint := s3a.complaint(error):
+            raise RetrainingError(
+                f"the object store fails Spark ({complaint})",
+                "see that it is up and that the credentials hold, then run the step again; what "
+                "was half-written does not count",
+            ) from error
+        raise
+    finally:
+        if borrowed is None:
+            with suppress(Py4JError, OSError):  # its JVM has ended
+                session.stop()
+
+
+def _set_loggers(session: SparkSession) -> None:
+    jvm: Any = session._jvm  # PySpark has no public way to one logger
+    log4j = jvm.org.apache.logging.log4j
+    for name, level in _LOGGERS.items():
+        log4j.core.config.Configurator.setLevel(
+            f"org.apache.spark.{name}", log4j.Level.toLevel(level)
+        )
+
+
+def _refuse_s3(paths: Iterable[str]) -> None:
+    for path in paths:
+        if "s3://" in path:
+            raise RetrainingError(f"{path} has no scheme that Spark knows", "write s3a://")
+
+
+def _creation_settings(master: str | None, paths: Iterable[str] = ()) -> dict[str, str]:
+    settings = {
+        "spark.scheduler.mode": "FAIR",
+        "spark.ui.showConsoleProgress": "false",
+        # Many files are looked up by some tasks, not by one task each.
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",
+        # The cells of a comparison are more groups than Spark's quick table holds by default.
+        "spark.sql.codegen.aggregate.fastHashMap.capacityBit": "20",
+    }
+    if master:
+        settings["spark.master"] = master
+    if "PYSPARK_GATEWAY_PORT" in os.environ or "SPARK_CONF_DIR" in os.environ:
+        return settings
+    if any("s3a://" in path for path in paths):
+        settings |= s3a.settings(os.environ)
+    # The driver runs here, wherever the executors do.
+    settings["spark.driver.memory"] = f"{_driver_gibibytes()}g"
+    if not (master or "local").startswith("local"):
+        return settings
+    cores = os.cpu_count() or 1
+    return {
+        "spark.master": "local[*]",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        # Parallel GC: the highest throughput on few cores; G1 is the default above two.
+        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
+        "spark.sql.shuffle.partitions": str(max(4, 2 * cores)),
+        "spark.ui.enabled": "false",
+        **settings,
+    }
+
+
+def _driver_gibibytes() -> int:
+    """A quarter of the machine's memory, at least 1 GiB and at most 8 GiB."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(min(8, max(1, total // 4 // 2**30)))

@@ -1,0 +1,1 @@
+"""Arrays in, a record out: metrics, influence values, paired tests and intervals."""

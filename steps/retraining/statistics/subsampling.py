@@ -1,0 +1,72 @@
+"""Subsamples of the rows without replacement, and what can be concluded from them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from retraining.statistics.inference import PairedResult, conclude, half_width, without_rounding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from retraining.statistics.metrics import Metric
+    from retraining.statistics.rows import Floats, Rows
+
+
+def subsamples(rows: Rows, share: float, times: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """Weights in every subsample, 0 for what is left out; whole units where given."""
+    population = rows.n_units or rows.label.size
+    drawn = max(1, round(share * population))
+    for _ in range(times):
+        inside = np.zeros(population)
+        inside[rng.choice(population, drawn, replace=False, shuffle=False)] = 1
+        yield rows.weight * (inside if rows.unit is None else inside[rows.unit])
+
+
+def nadeau_bengio(
+    rows: Rows,
+    metric: Metric,
+    *,
+    n_subsamples: int,
+    share: float,
+    confidence_level: float,
+    rng: np.random.Generator,
+) -> tuple[PairedResult, float]:
+    """Mean effect over subsamples with the variance of Nadeau and Bengio (2003).
+
+    Subsamples overlap, so their mean varies more than s^2 / J: by s^2 (1 / J + f / (1 - f)) where
+    they hold a share f of the rows, as predictions do not change between subsamples.
+
+    Args:
+        rows: Of both models.
+        metric: What is compared.
+        n_subsamples: J; those that lack a class have no effect and are left out.
+        share: f.
+        confidence_level: Of the two-sided interval.
+        rng: Draws the subsamples.
+
+    Returns:
+        The result, with the one-sided p-value of an effect of zero, and the degrees of freedom.
+    """
+    sign = 1 if metric.greater_is_better else -1
+    models = [metric.prepare(rows.label, score) for score in rows.scores]
+    draws = subsamples(rows, share, n_subsamples, rng)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pairs = np.array([[float(model(weight)) for model in models] for weight in draws])
+    pairs = pairs[~np.isnan(pairs).any(axis=1)]
+    count = len(pairs)
+    if count < 2:
+        old = new = effect = error = degrees = math.nan
+    else:
+        old, new = (float(value) for value in np.mean(pairs, axis=0))
+        spread = float(np.var(pairs[:, 1] - pairs[:, 0], ddof=1))
+        error = math.sqrt(spread * (1 / count + share / (1 - share)))
+        effect, error = without_rounding(sign * (new - old), error, old)
+        degrees = count - 1.0
+    reach = half_width(error, confidence_level, degrees)
+    ends = (effect - reach, effect + reach)
+    result = conclude(rows, (old, new), effect, error, ends, alternative="greater", degrees=degrees)
+    return result, degrees

@@ -1,0 +1,262 @@
+"""The run of a step: what it was told, what it used, what it made, and how to repeat it.
+
+Parameters are what the caller said, as `mlflow run` logs them: shell-quoted. All that is resolved
+from them goes into tags and artifacts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+from contextlib import contextmanager
+from datetime import datetime, time
+from importlib import metadata
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import mlflow
+import pyspark
+import yaml
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.spark_dataset_source import SparkDatasetSource
+from mlflow.entities import RunStatus
+from mlflow.types import ColSpec, Schema
+
+from retraining.cli.options import ROOT, progress
+from retraining.tracking import checkout, outage, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from mlflow import ActiveRun
+    from mlflow.entities import Run
+
+    from retraining.description.document import Description
+
+ENTRY_POINT = "mlflow.project.entryPoint"
+_MLFLOW_TYPES = {
+    "string": "string",
+    "int": "integer",
+    "bigint": "long",
+    "double": "double",
+    "boolean": "boolean",
+    "date": "datetime",
+    "timestamp": "datetime",
+}
+# Where and under which cycle a step ran changes nothing in what it makes.
+_NOT_IDENTIFYING = {"pipeline_id", "spark_master"}
+
+
+class StepRun:
+    """The MLflow run of one step, with what the step adds to it.
+
+    Attributes:
+        run_id: Id of the MLflow run.
+        step: Entry point, as in MLproject.
+        pipeline_id: The cycle that the run belongs to.
+        parameters: What the caller said, as text; "not given" is an empty string.
+        summary: One line of result, shown in the run's note; the step sets it.
+        details: Markdown that follows the summary in the note; the step may set it.
+        identity: Digest of entry point, parameters, inputs and code; empty until `reuse` is asked.
+    """
+
+    def __init__(
+        self, run_id: str, step: str, parameters: Mapping[str, str], pipeline_id: str
+    ) -> None:
+        self.run_id = run_id
+        self.step = step
+        self.parameters = dict(parameters)
+        self.pipeline_id = pipeline_id
+        self.summary = ""
+        self.details = ""
+        self.identity = ""
+        self._used: list[tuple[str, str]] = []
+        self._pinned: dict[str, str] = {}
+
+    def use(self, name: str, value: str, run_id: str | None = None) -> None:
+        """Record an input as tag `input.<name>` and, if a run made it, as a link in the note."""
+        mlflow.set_tag(f"input.{name}", value)
+        shown = value
+        if run_id:
+            experiment = mlflow.get_run(run_id).info.experiment_id
+            shown = f"[{value}](#/experiments/{experiment}/runs/{run_id})"
+        self._used.append((name, shown))
+
+    def pin(self, **parameters: str) -> None:
+        """State the parameters that make a repetition read exactly what this run read."""
+        self._pinned |= parameters
+        mlflow.set_tag("pinned", json.dumps(self._pinned, sort_keys=True))
+
+    def keep_description(self, description: Description) -> None:
+        """Keep the description on the run and pin it: the file it came from may change."""
+        text = yaml.safe_dump(description.to_mapping(), sort_keys=False)
+        mlflow.log_text(text, "description.yaml")
+        self.pin(dataset=f"runs:/{self.run_id}/description.yaml")
+
+    def reuse(
+        self, inputs: Mapping[str, str], *, is_there: Callable[[Run], bool] = lambda _: True
+    ) -> Run | None:
+        """Return the run of this pipeline that did the same already, and become its shadow.
+
+        Same means: entry point, parameters, inputs and code. `is_there` says whether what that run
+        made still exists; if not, it is made again. The shadow carries the tags and
+        metrics of the original and the tag `reused_from`; the step has nothing left to do.
+        """
+        told = {k: v for k, v in self.parameters.items() if k not in _NOT_IDENTIFYING}
+        same = [self.step, sorted(told.items()), sorted(inputs.items()), checkout.digest(ROOT)]
+        identity = hashlib.sha256(json.dumps(same).encode()).hexdigest()[:16]
+        self.identity = identity
+        mlflow.set_tag("identity", identity)
+        original = runs.find(self.step, self.pipeline_id, identity=identity)
+        if original is None:
+            progress(f"{self.step}: no finished run {identity} in {self.pipeline_id}, so it runs")
+            return None
+        if not is_there(original):
+            progress(f"{self.step}: what run {original.info.run_id} made is gone, so it runs again")
+            return None
+        mine = {"identity", "pipeline_id"}
+        kept = {
+            key: value
+            for key, value in original.data.tags.items()
+            if not key.startswith("mlflow.") and key not in mine
+        }
+        mlflow.set_tags({**kept, "reused_from": original.info.run_id})
+        mlflow.log_metrics(original.data.metrics)
+        self._pinned = json.loads(kept.get("pinned", "{}"))
+        self._used.append(("all of", original.info.run_id))
+        self.summary = (
+            f"reused run {original.info.run_id}: same parameters, inputs and code, "
+            f"finished in {self.pipeline_id}"
+        )
+        return original
+
+    def note(self) -> str:
+        """The run's note in Markdown: what it did, what it used, how to reproduce it."""
+        used = "\n".join(f"- {name}: {shown}" for name, shown in self._used) or "- nothing"
+        dirty = checkout.source(ROOT).dirty
+        return (
+            f"**{self.step}**: {self.summary}\n\n"
+            + (f"{self.details}\n\n" if self.details else "")
+            + f"Cycle `{self.pipeline_id}`\n\n### Used\n{used}\n\n"
+            f"### Reproduce\n```\nmlflow run . -e reproduce -P run_id={self.run_id}\n```\n"
+            f"or, by hand:\n```\n{self._command()}\n```\n"
+            + ("The code was not committed: this repeats it as far as it was.\n" if dirty else "")
+        )
+
+    def _command(self) -> str:
+        source = checkout.source(ROOT)
+        given = {**self.parameters, **self._pinned}
+        flags = " ".join(f"-P {key}={shlex.quote(value)}" for key, value in given.items() if value)
+        tracking_uri = outage.address()
+        # Not named by where it is now: a project that is run by its git URL is in a temporary one.
+        folder = f"{PurePosixPath(source.url).stem}-{(source.commit or 'uncommitted')[:7]}"
+        return (
+            f"git clone {shlex.quote(source.url)} {folder}\n"
+            f"git -C {folder} checkout {source.commit or '(no commit)'}\n"
+            f"MLFLOW_TRACKING_URI={shlex.quote(tracking_uri)} "
+            f"mlflow run {folder} --env-manager uv -e {self.step} {flags}"
+        )
+
+
+def log_data(
+    name: str, uri: str, fingerprint: str, description: Description, *, context: str
+) -> None:
+    """Show a data set on the active run, with the fingerprint of its content as digest.
+
+    `mlflow.data.from_spark` would hash the query plan and count rows through Python.
+    """
+    schema = Schema([ColSpec(_MLFLOW_TYPES[c.type], n) for n, c in description.columns.items()])
+    source = SparkDatasetSource(path=uri)
+    data = MetaDataset(source, name, fingerprint, schema)  # type: ignore[abstract]
+    mlflow.log_input(data, context=context)
+
+
+@contextmanager
+def open_step(
+    step: str, parameters: Mapping[str, object], *, begins_cycle: bool = False
+) -> Iterator[StepRun]:
+    """Enter the run that `mlflow run` made for this step or, called directly, a new one.
+
+    Args:
+        step: Entry point, as in MLproject.
+        parameters: The step's parameters as click gave them.
+        begins_cycle: An empty `pipeline_id` makes a new cycle; otherwise the newest is taken.
+    """
+    told = {key: as_text(value) for key, value in parameters.items()}
+    resumed = os.environ.get("MLFLOW_RUN_ID")
+    with mlflow.start_run(run_id=resumed, run_name=None if resumed else step) as active:
+        try:
+            if not resumed:
+                mlflow.log_params({key: shlex.quote(value) for key, value in told.items()})
+            chosen = told.get("pipeline_id") or (None if begins_cycle else runs.newest_cycle())
+            run = StepRun(active.info.run_id, step, told, chosen or runs.new_pipeline_id())
+            mlflow.set_tags({"mlflow.runName": step, "step": step, **_circumstances(run)})
+            # A project that is run by its git URL is named so, with a token if the URL has one.
+            if name := active.data.tags.get("mlflow.source.name"):
+                mlflow.set_tag("mlflow.source.name", checkout.without_credentials(name))
+            mlflow.log_text(_environment(), "environment.txt")
+            yield run
+        except (KeyboardInterrupt, Exception) as error:
+            if stop := _interruption(error):
+                outage.hurry(retries=3)  # who asks to stop waits for some seconds only
+                _end(active, RunStatus.KILLED)
+                raise stop from None
+            if outage.is_lost(error):
+                _end(active, RunStatus.FAILED)
+            elif expected := outage.fault(error):
+                tags = {"failure": str(expected), "mlflow.note.content": f"Failed: {expected}"}
+                mlflow.set_tags(tags)
+            raise
+        mlflow.set_tags({"mlflow.note.content": run.note(), "result.summary": run.summary})
+
+
+def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The signal in whose wake an error came up: Spark gets it too, so that cleaning up fails."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
+
+
+def _end(active: ActiveRun, status: int) -> None:
+    """End the run, if the server can still be told; the reason for the end is not covered up."""
+    try:
+        mlflow.end_run(RunStatus.to_string(status))
+    except mlflow.MlflowException:
+        progress(f"run {active.info.run_id} stays RUNNING: the tracking server does not answer")
+
+
+def as_text(value: object) -> str:
+    """A parameter as the command line says it: booleans in lower case, None as nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        midnight = value.time() == time()
+        return f"{value:%Y-%m-%d}" if midnight else value.isoformat(timespec="seconds")
+    text = str(value)
+    if isinstance(value, bool):
+        return text.lower()
+    return text.removesuffix(".0") if isinstance(value, float) else text
+
+
+def _circumstances(run: StepRun) -> dict[str, str]:
+    source = checkout.source(ROOT)
+    tags = {
+        "pipeline_id": run.pipeline_id,
+        "code.digest": checkout.digest(ROOT),
+        "code.dirty": as_text(source.dirty),
+        "version.python": platform.python_version(),
+        "version.mlflow": metadata.version("mlflow"),
+        "version.pyspark": pyspark.__version__,
+        ENTRY_POINT: run.step,
+    }
+    if source.commit:
+        tags["mlflow.source.git.commit"] = source.commit
+    return tags
+
+
+def _environment() -> str:
+    installed = {f"{d.metadata['Name']}=={d.version}" for d in metadata.distributions()}
+    return "\n".join(sorted(installed, key=str.lower)) + "\n"

@@ -1,0 +1,114 @@
+"""When the tracking server, or the store of its artifacts, is to blame and not the step.
+
+MLflow itself repeats a request for some minutes, so that a server that comes back costs time only.
+What is left is told in one line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import mlflow
+import requests
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
+
+from retraining.errors import RetrainingError
+from retraining.tracking import checkout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_UNKNOWN = {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
+_REFUSED = "PERMISSION_DENIED"
+
+
+class AwayError(RetrainingError):
+    """The server does not answer, or not in a way that makes sense to ask again."""
+
+
+def fault(error: BaseException) -> RetrainingError | None:
+    """What to tell the user of a failure; None if neither he nor the server is to blame.
+
+    A `RetrainingError` says itself what there is to tell.
+    """
+    if isinstance(error, RetrainingError):
+        return error
+    if type(error).__module__.partition(".")[0] in ("boto3", "botocore"):
+        return RetrainingError(
+            f"the bucket of the artifacts refuses a request ({error})",
+            "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL",
+        )
+    if not isinstance(error, (mlflow.MlflowException, requests.RequestException)):
+        return None
+    for cause in _chain(error):
+        if isinstance(cause, requests.HTTPError) and cause.response is not None:
+            if cause.response.status_code in (401, 403):
+                return _refusal(cause, unknown=cause.response.status_code == 401)
+        elif isinstance(cause, requests.RequestException):
+            return _absence(cause)
+        elif getattr(cause, "error_code", None) in {*_UNKNOWN, _REFUSED}:
+            return _refusal(cause, unknown=cause.error_code in _UNKNOWN)  # type: ignore[attr-defined]
+    # A download of several files keeps the text of what happened alone.
+    refused = re.search(r"\b(401|403) Client Error", str(error))
+    if refused:
+        return _refusal(error, unknown=refused[1] == "401")
+    return _absence(error) if "Max retries exceeded" in str(error) else None
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the server is away for good; if so, nothing in this process waits for it again."""
+    lost = isinstance(fault(error), AwayError)
+    if lost:
+        hurry(retries=0)
+    return lost
+
+
+def hurry(retries: int) -> None:
+    """Let every further request of this process be repeated no more often than that."""
+    fewer = min(retries, MLFLOW_HTTP_REQUEST_MAX_RETRIES.get())  # type: ignore[no-untyped-call]
+    os.environ[MLFLOW_HTTP_REQUEST_MAX_RETRIES.name] = str(fewer)
+
+
+def address() -> str:
+    """The tracking URI as it may be shown."""
+    return checkout.without_credentials(mlflow.get_tracking_uri())
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _refusal(error: BaseException, *, unknown: bool) -> RetrainingError:
+    if unknown:
+        return RetrainingError(
+            f"the tracking server {address()} does not let this user in",
+            "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        )
+    asked = re.search(r"/mlflow(?:-artifacts)?/([\w/-]+)", str(error))
+    return RetrainingError(
+        f"the tracking server {address()} does not permit {asked[1] if asked else 'this'}",
+        "the user needs EDIT on the experiment (MLFLOW_EXPERIMENT_NAME) and MANAGE on the model, "
+        "and what was asked for must exist",
+    )
+
+
+def _absence(error: BaseException) -> AwayError:
+    request = getattr(error, "request", None)
+    asked = urlsplit(request.url) if request is not None else None
+    where = f"{asked.scheme}://{asked.netloc.rpartition('@')[2]}" if asked else address()
+    return AwayError(
+        f"the tracking server {where} does not answer ({_reason(str(error))})",
+        "see that it runs, check MLFLOW_TRACKING_URI, then run the step again",
+    )
+
+
+def _reason(text: str) -> str:
+    """The innermost reason of a failed request, without the objects around it."""
+    text = re.sub(r"HTTPS?Connection(Pool)?\([^)]*\): ", "", text).rpartition("Caused by ")[2]
+    quoted = re.search("""["'](.*)["']""", text)
+    return quoted[1] if quoted else text

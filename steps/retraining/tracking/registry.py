@@ -1,0 +1,220 @@
+"""The model registry: versions, the three aliases, and moves that compare before they set.
+
+`champion` serves, `challenger` waits, `previous_champion` is where a rollback goes. Aliases are
+read one by one: search results carry none. Version numbers are compared as text: the SQL store
+gives integers, a tracking server strings.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mlflow import MlflowClient, MlflowException
+from mlflow.protos.databricks_pb2 import (
+    INVALID_PARAMETER_VALUE,
+    RESOURCE_ALREADY_EXISTS,
+    RESOURCE_DOES_NOT_EXIST,
+    ErrorCode,
+)
+
+from retraining.errors import RetrainingError
+from retraining.gate.ledger import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+PREVIOUS = "previous_champion"
+_TEST = "ab_test.test."  # each test of the model is a tag of its own: two at once lose nothing
+
+_ABSENT = {ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), ErrorCode.Name(INVALID_PARAMETER_VALUE)}
+
+
+def holder(name: str, alias: str) -> ModelVersion | None:
+    """The version that holds an alias; None if no version, or no model, has it."""
+    try:
+        return MlflowClient().get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code in _ABSENT:
+            return None
+        raise
+
+
+def version_at(uri: str) -> ModelVersion:
+    """The version that `models:/name/3` or `models:/name@alias` names.
+
+    Raises:
+        RetrainingError: If the URI has another form, or the registry has no such version.
+    """
+    reference = uri.removeprefix("models:/")
+    name, at, alias = reference.partition("@")
+    try:
+        if at and name and uri.startswith("models:/"):
+            return MlflowClient().get_model_version_by_alias(name, alias)
+        name, slash, number = reference.rpartition("/")
+        if slash and name and number.isdigit() and uri.startswith("models:/"):
+            return MlflowClient().get_model_version(name, number)
+    except MlflowException as error:
+        if error.error_code in _ABSENT:
+            raise RetrainingError(
+                f"the registry has no {uri}", "run train (champion) and tune (challenger) first"
+            ) from error
+        raise
+    raise RetrainingError(
+        f"{uri!r} names no registered model", "give models:/NAME/VERSION or models:/NAME@ALIAS"
+    )
+
+
+def exact_uri(uri: str) -> str:
+    """`models:/name/version` for a URI that may go through an alias: an alias moves, this not."""
+    version = version_at(uri)
+    return f"models:/{version.name}/{version.version}"
+
+
+def tag(version: ModelVersion, tags: Mapping[str, str]) -> None:
+    """Set tags on a version."""
+    for key, value in tags.items():
+        MlflowClient().set_model_version_tag(version.name, version.version, key, value)
+
+
+def register(
+    name: str, model_uri: str, run_id: str, *, once: Mapping[str, str], tags: Mapping[str, str]
+) -> ModelVersion:
+    """Register a logged model, once; the first version ever also becomes champion.
+
+    A step may be tried again while the try that was given up still runs, or after it was killed
+    between registering and its end: the version that it made is returned, not made again.
+
+    Args:
+        name: Registered model.
+        model_uri: Of the logged model.
+        run_id: Of the run that logged it.
+        once: Tags that no two versions have in common; the version has them too.
+        tags: More tags of the version.
+    """
+    client = MlflowClient()
+    same = " and ".join(f"tags.`{key}` = '{value}'" for key, value in once.items())
+    made = client.search_model_versions(
+        f"name = '{name}' and {same}", order_by=["version_number ASC"]
+    )
+    if made:
+        version = made[0]
+    else:
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+                raise
+        version = client.create_model_version(name, model_uri, run_id, tags={**once, **tags})
+    if holder(name, CHAMPION) is None:
+        _set(name, CHAMPION, version.version)
+    return version
+
+
+def tests_of(name: str) -> list[Entry]:
+    """What the ledger remembers of tests of a model, oldest first."""
+    tags = MlflowClient().get_registered_model(name).tags
+    entries = [Entry.read(text) for key, text in tags.items() if key.startswith(_TEST)]
+    return sorted(entries, key=lambda entry: entry.time)
+
+
+def record_test(name: str, entry: Entry) -> None:
+    """Let the ledger of a model remember a test; the same test again replaces itself."""
+    MlflowClient().set_registered_model_tag(name, f"{_TEST}{entry.test}", entry.write())
+
+
+def challenge(version: ModelVersion) -> None:
+    """Let a version wait as challenger."""
+    _set(version.name, CHALLENGER, version.version)
+
+
+def promote(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> None:
+    """Move `champion` from the version that was seen there to another; keep the way back.
+
+    `previous_champion` is set before `champion`, so that there is never a moment without a
+    champion, nor one without a way back.
+
+    Args:
+        name: Registered model.
+        to: Version that becomes champion.
+        seen: Version that must still be champion.
+        record: Who moves it, when and why: tags of the version, under `champion.`.
+
+    Raises:
+        RetrainingError: If `champion` stands elsewhere than it was seen.
+    """
+    compare(name, seen, to)
+    _ask_leave(name)
+    _set(name, PREVIOUS, seen)
+    _move(name, to, seen, record)
+    waiting = holder(name, CHALLENGER)
+    if waiting is not None and str(waiting.version) == str(to):
+        MlflowClient().delete_registered_model_alias(name, CHALLENGER)
+
+
+def roll_back(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> None:
+    """Give `champion` back to the previous one, once: `previous_champion` is gone afterwards.
+
+    Raises:
+        RetrainingError: If `champion` stands elsewhere than it was seen.
+    """
+    compare(name, seen)
+    _ask_leave(name)
+    _move(name, to, seen, record)
+    MlflowClient().delete_registered_model_alias(name, PREVIOUS)
+
+
+def compare(name: str, seen: str, to: str | None = None) -> None:
+    """Refuse to go on if another version than the one seen is champion by now.
+
+    With `to`, a move from `seen` to `to` that was interrupted before its record is let through.
+
+    Raises:
+        RetrainingError: If it is.
+    """
+    now = holder(name, CHAMPION)
+    if to is not None and _moved(name, to, seen):
+        return
+    if now is None or str(now.version) != str(seen):
+        stands = f"version {now.version}" if now else "no version"
+        raise RetrainingError(
+            f"champion of {name} is {stands}, not version {seen} as it was seen",
+            "run ab_test again against the current champion",
+        )
+
+
+def _ask_leave(name: str) -> None:
+    """Fail before anything has moved if this user may set aliases but not delete them."""
+    MlflowClient().delete_registered_model_alias(name, "nobody")
+
+
+def _moved(name: str, to: str, seen: str) -> bool:
+    standing = [holder(name, alias) for alias in (CHAMPION, PREVIOUS)]
+    return [str(v.version) if v else "" for v in standing] == [str(to), str(seen)]
+
+
+def _move(name: str, to: str, seen: str, record: Mapping[str, str]) -> None:
+    _set(name, CHAMPION, to)
+    moved = {
+        **record,
+        "moved_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "moved_from": seen,
+        "moved_to": to,
+    }
+    version = MlflowClient().get_model_version(name, to)
+    tag(version, {f"champion.{key}": value for key, value in moved.items()})
+
+
+def _set(name: str, alias: str, version: str) -> None:
+    MlflowClient().set_registered_model_alias(name, alias, version)
+    read_back = holder(name, alias)
+    if read_back is None or str(read_back.version) != str(version):
+        raise RetrainingError(
+            f"alias {alias} of {name} was set to version {version} but reads "
+            f"{read_back.version if read_back else 'nothing'}",
+            "somebody else moves it too: look at the registry, then run again",
+        )

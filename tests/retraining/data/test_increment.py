@@ -1,0 +1,123 @@
+"""Which files are read again, and the sentence that says why."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from retraining.data.increment import plan
+from retraining.data.manifest import Manifest, Quarantine, Split
+from retraining.data.sources import RawFile
+from retraining.description.document import Description, load
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+
+DATASETS = Path(__file__).parents[3] / "steps" / "datasets"
+OLD = RawFile("file:/raw/a.csv", 10, 1)
+NEW = RawFile("file:/raw/b.csv", 20, 2)
+
+
+def make_previous(folder: Path, description: Description) -> Manifest:
+    """A version of one file and two days, whose folders are there."""
+    days = {date(2018, 4, day): f"file:{folder}/rows/day=2018-04-0{day}" for day in (1, 2)}
+    for uri in days.values():
+        Path(uri.removeprefix("file:")).mkdir(parents=True)
+    split = Split(uri="", n_rows=1, n_positives=1, fingerprint="f")
+    return Manifest(
+        name=description.name,
+        version="v1",
+        uri=f"file:{folder}",
+        description=description.to_mapping(),
+        description_digest=description.digest,
+        preparation_digest=description.preparation_digest,
+        files=(OLD,),
+        columns={},
+        days=days,
+        splits={"train": split, "validation": split, "holdout": split},
+        quarantine=Quarantine(uri="", n_rows=0, by_reason={}),
+        n_rows_read=1,
+        fingerprint="f",
+        as_of=None,
+        new_days=tuple(days),
+        reused_days=(),
+        why="",
+    )
+
+
+def change(description: Description, **changes: Any) -> Description:  # noqa: ANN401
+    return Description.from_mapping({**description.to_mapping(), **changes})
+
+
+def test_only_new_files_are_read(spark: SparkSession, tmp_path: Path) -> None:
+    description = load(DATASETS / "fraud.yaml")
+    previous = make_previous(tmp_path, description)
+    found = plan(spark, description, [NEW, OLD], previous)
+    assert found == ((NEW,), previous, "1 of 2 files are read: v1 holds the others")
+    found = plan(spark, description, [OLD], previous)
+    assert found == ((), previous, "no file is read: v1 holds all 1")
+
+
+def test_a_change_that_touches_no_row_reads_only_new_files(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    description = load(DATASETS / "fraud.yaml")
+    previous = make_previous(tmp_path, description)
+    other = change(description, class_weights="none", quarantine={"max_share": 0.5})
+    assert plan(spark, other, [OLD, NEW], previous).files == (NEW,)
+
+
+@pytest.mark.parametrize(
+    ("files", "changes", "why"),
+    [
+        ([NEW], {}, "all 1 files are read: file:/raw/a.csv of v1 is not among them"),
+        ([RawFile(OLD.path, 11, 1)], {}, "file:/raw/a.csv has changed since v1"),
+        ([RawFile(OLD.path, 10, 9)], {}, "file:/raw/a.csv has changed since v1"),
+        ([OLD], {"never_features": []}, "the description is another one than that of v1"),
+        (
+            [OLD],
+            {"columns": {"terminal_id": {"type": "bigint", "not_null": True, "unique": True}}},
+            "duplicates by more than one column are only found together",
+        ),
+    ],
+)
+def test_all_files_are_read_when_rows_could_differ(
+    spark: SparkSession, tmp_path: Path, files: list[RawFile], changes: dict[str, Any], why: str
+) -> None:
+    description = load(DATASETS / "fraud.yaml")
+    previous = make_previous(tmp_path, description)
+    if "columns" in changes:
+        changes = {"columns": {**description.to_mapping()["columns"], **changes["columns"]}}
+    found = plan(spark, change(description, **changes), files, previous)
+    assert found.files == tuple(files)
+    assert found.base is None
+    assert found.why.endswith(why)
+
+
+def test_all_files_are_read_without_an_earlier_version(spark: SparkSession) -> None:
+    found = plan(spark, load(DATASETS / "fraud.yaml"), [OLD], None)
+    assert found == ((OLD,), None, "all 1 files are read: there is no earlier version")
+
+
+def test_all_files_are_read_when_earlier_rows_are_gone(spark: SparkSession, tmp_path: Path) -> None:
+    description = load(DATASETS / "fraud.yaml")
+    previous = make_previous(tmp_path, description)
+    (tmp_path / "rows" / "day=2018-04-02").rmdir()
+    found = plan(spark, description, [OLD], previous)
+    assert found.why.endswith("/rows/day=2018-04-02 of v1 is gone")
+    (tmp_path / "rows" / "day=2018-04-01").rmdir()
+    (tmp_path / "rows").rmdir()
+    assert plan(spark, description, [OLD], previous).base is None
+
+
+def test_all_files_are_read_without_event_times(spark: SparkSession, tmp_path: Path) -> None:
+    description = load(DATASETS / "drivers.yaml")
+    previous = make_previous(tmp_path, description)
+    found = plan(spark, description, [OLD, NEW], previous)
+    assert found.files == (OLD, NEW)
+    assert found.why.endswith("without event times, rows have no days to be reused by")

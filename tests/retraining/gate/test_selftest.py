@@ -1,0 +1,150 @@
+"""The self-test passes for a right comparison, by every metric, and catches wrong ones."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from retraining.gate import selftest
+from retraining.gate.policy import Policy
+from retraining.gate.selftest import self_test
+from retraining.statistics.metrics import METRICS, Metric
+from retraining.statistics.paired import PairedResult, bootstrap_rows, compare_rows
+from retraining.statistics.rows import Rows, check_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from retraining.gate.verdict import Guardrail
+
+
+def scored(n_rows: int = 1000, every: int = 10, seed: int = 0, unit: object = None) -> Rows:
+    """Every n-th row of class 1; probabilities of an ordinary champion, and nonsense beside it."""
+    rng = np.random.default_rng(seed)
+    label = np.arange(n_rows) % every == 0
+    logit = rng.normal(size=n_rows) + 1.2 * label - math.log(every)
+    scores = {"champion": 1 / (1 + np.exp(-logit)), "challenger": rng.random(n_rows)}
+    return check_rows(label, scores, unit=unit)  # type: ignore[arg-type]
+
+
+def asked(rows: Rows, metric: str = "auroc", **options: object) -> Guardrail:
+    policy = Policy(metric=metric, strategy="influence")
+    rng = np.random.default_rng(1)
+    return self_test(rows, METRICS[metric], policy, rng, **options)  # type: ignore[arg-type]
+
+
+def changed(change: Callable[[PairedResult], PairedResult]) -> Callable[..., PairedResult]:
+    """A comparison whose result is wrong."""
+
+    def compare(rows: Rows, metric: Metric, *, confidence_level: float) -> PairedResult:
+        return change(compare_rows(rows, metric, confidence_level=confidence_level))
+
+    return compare
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("champion", ["ordinary", "constant", "perfect", "inverted", "timid"])
+def test_a_right_comparison_passes_whatever_the_champion(metric: str, champion: str) -> None:
+    """A timid champion predicts no row to be of class 1: by f1 it could not get worse."""
+    rows = scored()
+    score = {
+        "ordinary": rows.scores[0],
+        "constant": np.full(1000, 0.1),
+        "perfect": rows.label.astype(np.float64),
+        "inverted": 1.0 - rows.label,
+        "timid": rows.scores[0] / 1000,
+    }[champion]
+    found = asked(rows._replace(scores=(score, rows.scores[1])), metric)
+    assert found.status == "passed", found.sentence
+    assert found.sentence.startswith("On these rows the champion against itself has no effect, and")
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_right_comparison_passes_with_few_positives_units_weights_and_cells(metric: str) -> None:
+    rare = scored(n_rows=50_000, every=1000)
+    units = scored(unit=np.arange(1000) % 37)
+    weights = scored()._replace(weight=np.linspace(0.1, 3.0, 1000))
+    size = np.where(np.arange(1000) < 20, 500.0, 2.0)
+    cells = scored()._replace(weight=3 * size, square=9 * size, size=size)
+    for rows in (rare, units, weights, cells):
+        found = asked(rows, metric)
+        assert found.status == "passed", found.sentence
+
+
+def test_scores_of_any_scale_have_something_below_and_above_them() -> None:
+    rows = scored()
+    wide = rows._replace(scores=(1e308 * (2 * rows.scores[0] - 1), rows.scores[1]))
+    assert asked(wide).status == "passed"
+
+
+def test_a_bootstrap_passes_too() -> None:
+    def compare(rows: Rows, metric: Metric, *, confidence_level: float) -> PairedResult:
+        rng = np.random.default_rng(2)
+        options = {"n_resamples": 200, "rng": rng, "confidence_level": confidence_level}
+        return bootstrap_rows(rows, metric, **options)  # type: ignore[arg-type]
+
+    assert asked(scored(), compare=compare).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda r: r._replace(pvalue=0.0), "the champion against itself has effect 0, p-value 0;"),
+        (lambda r: r._replace(effect_size=r.effect_size + 1e-9), "has effect 1e-09, p-value 1."),
+        (lambda r: r._replace(pvalue=1 - r.pvalue), "planted to be worse is not found worse"),
+        (
+            lambda r: r._replace(ci_lower=-r.ci_upper, ci_upper=-r.ci_lower),
+            "a model planted to be better is not found better",
+        ),
+        (lambda r: r._replace(ci_lower=-1.0, ci_upper=1.0), "to be better is not found better"),
+        (lambda r: r._replace(pvalue=0.5), "a model planted to be better is not found better"),
+        (lambda r: r._replace(effect_size=math.nan), "has effect unknown, p-value 1"),
+        (lambda r: r._replace(ci_lower=math.nan, ci_upper=math.nan), "better is not found better"),
+    ],
+)
+def test_a_wrong_comparison_fails(
+    change: Callable[[PairedResult], PairedResult], found: str
+) -> None:
+    guardrail = asked(scored(), compare=changed(change))
+    assert guardrail.status == "failed"
+    assert guardrail.sentence.startswith("On these rows the gate errs where the truth is known: ")
+    assert found in guardrail.sentence
+
+
+def test_a_comparison_that_takes_the_models_for_each_other_fails() -> None:
+    def compare(rows: Rows, metric: Metric, *, confidence_level: float) -> PairedResult:
+        turned = rows._replace(scores=rows.scores[::-1])
+        return compare_rows(turned, metric, confidence_level=confidence_level)
+
+    sentence = asked(scored(), compare=compare).sentence
+    assert "planted to be better is not found better" in sentence
+    assert "planted to be worse is not found worse" in sentence
+
+
+def test_too_few_rows_cannot_answer() -> None:
+    expected = ("self_test", "unknown", "There are too few rows to test the gate itself.")
+    assert asked(scored(n_rows=490)) == expected
+    assert asked(scored(n_rows=500)).status == "passed"
+    assert asked(scored(unit=np.arange(1000) % 20)) == expected
+
+
+def test_many_rows_are_thinned_in_each_class_and_the_sentence_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = []
+
+    def compare(rows: Rows, metric: Metric, *, confidence_level: float) -> PairedResult:
+        seen.append((rows.n_rows, rows.n_positives))
+        return compare_rows(rows, metric, confidence_level=confidence_level)
+
+    monkeypatch.setattr(selftest, "MAXIMUM_ROWS", 1000)
+    found = asked(scored(n_rows=2400), compare=compare)
+    assert seen == [(800, 80)] * 3
+    assert found.sentence.startswith("On 800 of 2,400 rows the champion against itself")
+
+
+def test_the_answer_repeats_with_its_generator() -> None:
+    assert asked(scored()) == asked(scored())

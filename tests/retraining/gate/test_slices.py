@@ -1,0 +1,210 @@
+"""Slices: how they are cut, which are judged, and how often equal models raise an alarm."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from retraining.errors import RetrainingError
+from retraining.gate import slices
+from retraining.gate.policy import Policy
+from retraining.gate.slices import holm, judge, take
+from retraining.statistics.metrics import METRICS
+from retraining.statistics.paired import compare_rows
+from retraining.statistics.rows import Rows, check_rows
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from retraining.statistics.rows import Codes
+
+AUROC = METRICS["auroc"]
+
+
+def scored(n_rows: int, rng: np.random.Generator, lift: float = 0.0, unit: object = None) -> Rows:
+    """Every third row of class 1; the challenger separates the classes by `lift` more."""
+    label = np.arange(n_rows) % 3 == 0
+    common = rng.normal(size=n_rows) + 1.2 * label
+    old, new = (common + 0.45 * rng.normal(size=n_rows) + gain * label for gain in (0.0, lift))
+    return check_rows(label, {"champion": old, "challenger": new}, unit=unit)  # type: ignore[arg-type]
+
+
+def join(parts: list[Rows]) -> tuple[Rows, Codes]:
+    """Rows one after the other, and which part each is of."""
+    joined = Rows(
+        np.concatenate([part.label for part in parts]),
+        (
+            np.concatenate([part.scores[0] for part in parts]),
+            np.concatenate([part.scores[1] for part in parts]),
+        ),
+        np.concatenate([part.weight for part in parts]),
+        None,
+    )
+    return joined, np.repeat(np.arange(len(parts)), [part.n_rows for part in parts])
+
+
+def test_holm_of_a_worked_example() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]).tolist() == [1.0, 1.0]
+    assert holm([]).size == 0
+
+
+@given(pvalues=st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_rejects_what_his_procedure_rejects(pvalues: list[float]) -> None:
+    """Step down from the smallest, comparing with alpha / (m - k + 1), until one is not below."""
+    alpha, rejected = 0.05, set()
+    order = sorted(range(len(pvalues)), key=pvalues.__getitem__)
+    for k, i in enumerate(order):
+        if pvalues[i] * (len(pvalues) - k) >= alpha:
+            break
+        rejected.add(i)
+    assert set(np.flatnonzero(holm(pvalues) < alpha).tolist()) == rejected
+
+
+def test_take_names_slices_by_column_and_value() -> None:
+    rows = scored(6, np.random.default_rng(0))
+    columns: dict[str, npt.ArrayLike] = {
+        "city": np.array(["Oslo", "Bergen", None, "Oslo", "Oslo", None], dtype=object),
+        "weekend": [True, False, True, True, False, True],
+        "kind": [10.0, 2.0, np.nan, 2.0, np.nan, 2.5],
+        "day": np.array(["2024-01-02", "NaT", "2024-01-01"] * 2, dtype="datetime64[D]"),
+    }
+    found = take(rows, columns)
+    assert {name: part.n_rows for name, part in found.items()} == {
+        "city=Bergen": 1,
+        "city=Oslo": 3,
+        "city=missing": 2,
+        "weekend=false": 2,
+        "weekend=true": 4,
+        "kind=2": 2,
+        "kind=2.5": 1,
+        "kind=10": 1,
+        "kind=missing": 2,
+        "day=2024-01-01": 2,
+        "day=2024-01-02": 2,
+        "day=missing": 2,
+    }
+    assert list(found)[5:8] == ["kind=2", "kind=2.5", "kind=10"]
+    assert found["city=Oslo"].scores[1].tolist() == rows.scores[1][[0, 3, 4]].tolist()
+
+
+def test_take_codes_the_units_of_a_slice_anew() -> None:
+    rows = scored(6, np.random.default_rng(0), unit=["a", "b", "c", "c", "b", "c"])
+    found = take(rows, {"half": [0, 1, 1, 0, 1, 1]})["half=1"]
+    assert found.unit is not None
+    assert found.unit.tolist() == [0, 1, 0, 1]
+
+
+def test_take_keeps_what_cells_stand_for() -> None:
+    numbers = np.arange(1.0, 5.0)
+    cells = scored(4, np.random.default_rng(0))._replace(
+        weight=numbers, square=numbers + 1, size=numbers + 2
+    )
+    found = take(cells, {"half": ["a", "a", "b", "b"]})["half=b"]
+    assert found.weight.tolist() == [3, 4]
+    assert found.squares.tolist() == [4, 5]
+    assert found.sizes.tolist() == [5, 6]
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float64, object])
+def test_take_refuses_a_column_of_many_values(kind: type) -> None:
+    rows = scored(60, np.random.default_rng(0))
+    message = r"^slice column amount has more than 50 values: slice by a column of few values"
+    with pytest.raises(RetrainingError, match=message):
+        take(rows, {"city": [0] * 60, "amount": np.arange(60).astype(kind)})
+    assert len(take(rows, {"amount": (np.arange(60) % 50).astype(kind)})) == 50
+
+
+def test_take_refuses_a_column_of_other_rows() -> None:
+    rows = scored(6, np.random.default_rng(0))
+    with pytest.raises(RetrainingError, match=r"^slice column city has the shape \(5,\) and label"):
+        take(rows, {"city": [0] * 5})
+
+
+def test_a_slice_in_which_the_challenger_is_worse_is_found() -> None:
+    rng = np.random.default_rng(1)
+    rows, codes = join([scored(900, rng, lift) for lift in (0.3, -0.6, 0.0)])
+    found = judge(take(rows, {"city": codes}), AUROC, Policy())
+    assert [one.status for one in found] == ["not_worse", "worse", "not_worse"]
+    assert [(one.name, one.n_rows, one.n_positives) for one in found] == [
+        (f"city={i}", 900, 300) for i in range(3)
+    ]
+    alone = compare_rows(take(rows, {"city": codes})["city=1"], AUROC, alternative="less")
+    assert found[1].pvalue == pytest.approx(3 * alone.pvalue)
+    assert found[1].effect_size == alone.effect_size
+    assert (found[1].ci_lower, found[1].ci_upper) == (alone.ci_lower, alone.ci_upper)
+    assert (found[1].champion, found[1].challenger) == (alone.champion, alone.challenger)
+    tolerant = judge(take(rows, {"city": codes}), AUROC, Policy(slice_margin=0.2))
+    assert {one.status for one in tolerant} == {"not_worse"}
+
+
+def test_a_slice_of_losses_is_worse_where_the_loss_is_greater() -> None:
+    rng = np.random.default_rng(1)
+    rows = scored(900, rng, lift=-0.8)
+    good, poor = (1 / (1 + np.exp(-1.2 * (score - 1.2))) for score in rows.scores)
+    policy = Policy(metric="brier", strategy="influence")
+    cut = {"all": rows._replace(scores=(good, poor)), "turned": rows._replace(scores=(poor, good))}
+    found = judge(cut, METRICS["brier"], policy)
+    assert [one.status for one in found] == ["worse", "not_worse"]
+
+
+def test_slices_with_too_few_rows_or_units_are_not_judged_nor_adjusted_for() -> None:
+    rng = np.random.default_rng(2)
+    large, small = scored(900, rng, -0.3), scored(297, rng, -3.0)
+    few = scored(900, rng, -3.0, unit=np.arange(900) % 29)
+    none = small._replace(label=np.zeros(297, dtype=np.bool_))
+    found = judge({"a": small, "b": large, "c": few, "d": none}, AUROC, Policy())
+    assert [one.status == "too_small" for one in found] == [True, False, True, True]
+    assert all(math.isnan(value) for i in (0, 2, 3) for value in found[i][3:9])
+    assert (found[0].n_rows, found[0].n_positives, found[3].n_positives) == (297, 99, 0)
+    assert found[1].pvalue == compare_rows(large, AUROC, alternative="less").pvalue
+
+
+def test_a_slice_that_both_score_alike_is_not_worse() -> None:
+    rows = scored(600, np.random.default_rng(3))
+    alike = rows._replace(scores=(rows.scores[0], rows.scores[0]))
+    for margin in (0.0, 0.01):
+        (one,) = judge({"a": alike}, AUROC, Policy(slice_margin=margin))
+        assert (one.effect_size, one.pvalue, one.status) == (0.0, 1.0, "not_worse")
+
+
+def test_a_slice_that_errs_in_every_row_is_worse_without_an_error() -> None:
+    label = np.arange(400) % 2 == 0
+    score = label.astype(np.float64)
+    (one,) = judge({"a": Rows(label, (score, 1 - score), np.ones(400), None)}, AUROC, Policy())
+    assert (one.effect_size, one.pvalue, one.status) == (-1.0, 0.0, "worse")
+
+
+def test_a_slice_of_unknown_error_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(rows: Rows, *_: object, **__: object) -> object:
+        return compare_rows(rows, AUROC)._replace(standard_error=math.nan)
+
+    rows = scored(600, np.random.default_rng(3))
+    monkeypatch.setattr(slices, "compare_rows", unknown)
+    (one,) = judge({"a": rows}, AUROC, Policy())
+    assert one.status == "too_small"
+
+
+def test_no_slices_are_no_verdicts() -> None:
+    assert judge({}, AUROC, Policy()) == ()
+
+
+def test_equal_models_raise_an_alarm_in_any_of_twenty_slices_as_seldom_as_alpha() -> None:
+    """With the p-values of single slices, any alarm would come up in 64 % of the tests."""
+    rng = np.random.default_rng(4)
+    codes = np.repeat(np.arange(20), 300)
+    alarms, raw = [], []
+    for _ in range(250):
+        cut = take(scored(6000, rng), {"slice": codes})
+        alarms.append(any(one.status == "worse" for one in judge(cut, AUROC, Policy())))
+        single = [compare_rows(rows, AUROC, alternative="less").pvalue for rows in cut.values()]
+        raw.append(min(single) < Policy().alpha)
+    alarmed = stats.binomtest(sum(alarms), len(alarms), Policy().alpha, alternative="greater")
+    assert alarmed.pvalue > 0.001
+    assert stats.binomtest(sum(raw), len(raw), 1 - 0.95**20).pvalue > 0.001

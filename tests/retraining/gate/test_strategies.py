@@ -1,0 +1,187 @@
+"""Every strategy on the same rows: what valid ones decide, and by which numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from retraining.errors import RetrainingError
+from retraining.gate import policy as policies
+from retraining.gate.finding import judge
+from retraining.gate.policy import Policy
+from retraining.gate.strategies import STRATEGIES, Finding
+from retraining.statistics.metrics import METRICS
+from retraining.statistics.paired import bootstrap_rows, compare_rows, delong
+from retraining.statistics.rows import Rows, check_rows
+from retraining.statistics.subsampling import subsamples
+
+VALID = [name for name, strategy in STRATEGIES.items() if strategy.valid]
+
+
+def compared(n: int = 2000, lift: float = 0.0, *, by_unit: bool = False, seed: int = 1) -> Rows:
+    """Labels (a third of class 1) and probabilities of two correlated models."""
+    rng = np.random.default_rng(seed)
+    label = rng.random(n) < 1 / 3
+    common = rng.normal(size=n) + 1.2 * label
+    first, second = (common + 0.5 * rng.normal(size=n) for _ in range(2))
+    scores = {"champion": first, "challenger": second + lift * label}
+    probabilities = {name: 1 / (1 + np.exp(1 - score)) for name, score in scores.items()}
+    return check_rows(label, probabilities, unit=np.arange(n) % 50 if by_unit else None)
+
+
+def run(name: str, rows: Rows, **options: Any) -> Finding:  # noqa: ANN401 (fields of a policy)
+    policy = dataclasses.replace(Policy(), **{"strategy": name, **options})
+    return STRATEGIES[name].run(rows, policy, np.random.default_rng(0))
+
+
+def test_strategies_are_those_of_the_policy() -> None:
+    assert set(STRATEGIES) == set(get_args(policies.Strategy))
+    assert all(name == strategy.name for name, strategy in STRATEGIES.items())
+    assert all(strategy.summary.endswith(".") for strategy in STRATEGIES.values())
+    assert all("%" in strategy.false_promotion_rate for strategy in STRATEGIES.values())
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@pytest.mark.parametrize("by_unit", [False, True])
+def test_a_far_better_challenger_is_promoted_and_a_far_worse_one_is_not(
+    *, name: str, by_unit: bool
+) -> None:
+    better = compared(lift=1.0, by_unit=by_unit)
+    worse = better._replace(scores=better.scores[::-1])
+    assert run(name, better).says == "promote"
+    assert run(name, worse).says == "keep_champion"
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_a_valid_strategy_asks_for_the_minimum_effect(name: str) -> None:
+    """The gain is about 0.02: above 0.005, below 0.05, and neither of what was observed."""
+    rows = compared(20_000, lift=0.1)
+    assert run(name, rows, min_effect_size=0.005).says == "promote"
+    kept = run(name, rows, min_effect_size=0.05)
+    assert kept.says == "keep_champion"
+    assert kept.result.pvalue > 0.999
+    observed = run(name, rows, min_effect_size=kept.result.effect_size)
+    assert observed.says == "inconclusive"
+    assert observed.result.pvalue == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@given(seed=st.integers(0, 1000))
+def test_identical_scores_never_promote_where_rows_are_shared(name: str, seed: int) -> None:
+    """Rules that draw for each model apart may well promote it: for them it is not claimed."""
+    rows = compared(60, seed=seed)
+    found = run(name, rows._replace(scores=(rows.scores[0],) * 2), n_resamples=100)
+    if STRATEGIES[name].valid:
+        assert found.says == "keep_champion"
+        assert found.result[0] == 0.0
+        assert found.result.pvalue == 1.0
+
+
+def test_linearised_strategies_are_the_public_functions() -> None:
+    rows = compared(by_unit=True)
+    expected = delong(rows.label, *rows.scores, unit=rows.unit, confidence_level=0.9)
+    assert run("delong", rows, confidence_level=0.9).result == expected
+    assert run("influence", rows, confidence_level=0.9).result == expected
+    costly = Policy(strategy="influence", metric="expected_cost", false_negative_cost=3.0)
+    found = STRATEGIES["influence"].run(rows, costly, np.random.default_rng(0)).result
+    assert found == compare_rows(rows, costly.chosen_metric)
+    assert found != compare_rows(rows, METRICS["expected_cost"])
+
+
+def test_bootstrap_follows_the_policy() -> None:
+    rows = compared(lift=0.05)
+    options: dict[str, Any] = {"metric": "brier", "n_resamples": 200, "confidence_level": 0.9}
+    found = run("paired_bootstrap", rows, resample="stratified", interval="bca", **options)
+    expected = bootstrap_rows(
+        rows,
+        METRICS["brier"],
+        n_resamples=200,
+        confidence_level=0.9,
+        resample="stratified",
+        interval="bca",
+        rng=np.random.default_rng(0),
+    )
+    assert found.result == expected
+
+
+def test_nadeau_bengio_by_its_formula() -> None:
+    """Subsamples as drawn, mean, variance s^2 (1 / J + f / (1 - f)), Student's t with J - 1."""
+    rows = compared(lift=0.1)
+    found = run("nadeau_bengio", rows, n_subsamples=40, subsample=0.3).result
+    function = METRICS["auroc"].function
+    effects = []
+    for weight in subsamples(rows, 0.3, 40, np.random.default_rng(0)):
+        assert np.sum(weight) == 600
+        old, new = (function(rows.label, score, weight) for score in rows.scores)
+        effects.append(new - old)
+    error = math.sqrt(np.var(effects, ddof=1) * (1 / 40 + 0.3 / 0.7))
+    assert found.effect_size == pytest.approx(np.mean(effects), abs=1e-12)
+    assert found.standard_error == pytest.approx(error)
+    assert found.pvalue == pytest.approx(stats.t.sf(np.mean(effects) / error, 39))
+    half = (found.ci_upper - found.ci_lower) / 2
+    assert half == pytest.approx(error * stats.t.ppf(0.975, 39))
+
+
+def test_nadeau_bengio_estimates_the_error_that_delong_knows() -> None:
+    rows = compared(4000, by_unit=True)
+    found = run("nadeau_bengio", rows, n_subsamples=1000).result
+    expected = run("delong", rows).result
+    assert found.standard_error == pytest.approx(expected.standard_error, rel=0.1)
+
+
+def test_nadeau_bengio_without_two_subsamples_of_both_classes_knows_nothing() -> None:
+    rows = compared(60)
+    label = np.arange(60) == 0
+    found = run("nadeau_bengio", rows._replace(label=label), n_subsamples=2, subsample=0.02)
+    assert math.isnan(found.result.pvalue)
+    assert found.says == "inconclusive"
+
+
+def test_subsamples_hold_whole_units() -> None:
+    rows = compared(by_unit=True)
+    assert rows.unit is not None
+    weight = next(subsamples(rows, 0.5, 1, np.random.default_rng(0)))
+    inside = np.unique(rows.unit[weight > 0])
+    assert inside.size == 25
+    assert np.sum(weight) == np.isin(rows.unit, inside).sum()
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_cells_are_refused_by_strategies_that_draw_single_rows(name: str) -> None:
+    rows = compared(200)
+    cells = rows._replace(size=np.full(200, 3.0), square=np.full(200, 3.0))
+    if name in {"delong", "influence", "paired_bootstrap"}:
+        assert run(name, cells).result.n_rows == 600
+        return
+    with pytest.raises(RetrainingError, match=rf"^strategy {name} draws single rows, and these we"):
+        run(name, cells)
+
+
+@pytest.mark.parametrize(
+    ("pvalue_at", "says", "because"),
+    [
+        (0.02, "promote", "The p-value 0.02275 of an effect of at most 0 is below alpha 0.05."),
+        (-0.02, "keep_champion", "The whole interval, up to -0.0004, is not above 0."),
+        (
+            0.01,
+            "inconclusive",
+            "The p-value 0.1587 of an effect of at most 0 is not below alpha 0.05, "
+            "and the interval reaches above.",
+        ),
+        (math.nan, "inconclusive", None),
+    ],
+)
+def test_judge(pvalue_at: float, says: str, because: str | None) -> None:
+    result = delong([0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 2])._replace(
+        effect_size=pvalue_at, standard_error=0.01, ci_upper=pvalue_at + 0.0196
+    )
+    finding = judge(result, Policy(), math.inf)
+    assert finding.says == says
+    assert because is None or finding.because == because

@@ -1,0 +1,288 @@
+"""The search: what is proposed, when it stops, and what a failed trial does."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from pyspark.errors import PySparkException
+
+from retraining.description.sections import Search
+from retraining.errors import RetrainingError
+from retraining.models import search
+from retraining.models.search import Candidate, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SPACES: dict[str, Any] = {
+    "RandomForestClassifier": {
+        "numTrees": {"quniform": [20, 100, 10]},
+        "maxDepth": {"randint": [3, 9]},
+        "impurity": {"choice": ["gini", "entropy"]},
+        "subsamplingRate": {"uniform": [0.5, 1.0]},
+    },
+    "LogisticRegression": {"regParam": {"loguniform": [0.001, 0.1]}},
+}
+
+
+def ignore(_line: str) -> None:
+    """Show no progress."""
+
+
+def limits(**settings: Any) -> Search:  # noqa: ANN401 (whatever YAML may hold)
+    return Search.model_validate({"trials": 6, "estimators": SPACES} | settings)
+
+
+def value(candidate: Candidate) -> dict[str, float]:
+    """A metric that depends on the candidate alone: many trees and weak regularisation win."""
+    parameters = candidate.parameters
+    score = parameters.get("numTrees", 0) / 100 + parameters.get("regParam", 0)
+    return {"areaUnderROC": score, "log_loss": score}
+
+
+def run(settings: Search, trial: Callable[[Candidate], Mapping[str, float]] = value) -> list[Any]:
+    return search.run(settings, trial, seed=7, progress=ignore)
+
+
+@pytest.mark.parametrize("parallelism", [1, 3])
+def test_proposals_do_not_depend_on_which_fit_finishes_first(parallelism: int) -> None:
+    """More than 20 trials: from there on TPE learns from the ones before."""
+
+    def hesitate(seed: int) -> Callable[[Candidate], dict[str, float]]:
+        chance = np.random.default_rng(seed)
+
+        def trial(candidate: Candidate) -> dict[str, float]:
+            time.sleep(chance.uniform(0, 0.02))
+            return value(candidate)
+
+        return trial
+
+    settings = limits(trials=30, parallelism=parallelism)
+    first, second = (run(settings, hesitate(seed)) for seed in (1, 2))
+
+    assert first == second
+    assert [outcome.candidate.number for outcome in first] == list(range(30))
+
+
+def test_proposals_follow_the_seed() -> None:
+    settings = limits()
+    seven = run(settings)
+    eight = search.run(settings, value, seed=8, progress=ignore)
+
+    assert [o.candidate for o in seven] != [o.candidate for o in eight]
+
+
+def test_proposals_learn_from_outcomes() -> None:
+    settings = limits(trials=40)
+    liked = run(settings)
+    disliked = run(settings, lambda c: {k: -v for k, v in value(c).items()})
+
+    assert [o.candidate for o in liked[:6]] == [o.candidate for o in disliked[:6]]
+    assert [o.candidate for o in liked[6:]] != [o.candidate for o in disliked[6:]]
+    assert sum(v.metrics["areaUnderROC"] for v in liked[6:]) > sum(
+        -v.metrics["areaUnderROC"] for v in disliked[6:]
+    )
+
+
+def test_proposals_differ_within_a_batch() -> None:
+    outcomes = run(limits(trials=4, parallelism=4))
+
+    assert len({str(o.candidate.parameters) for o in outcomes}) == 4
+
+
+def test_proposals_lie_in_their_spaces_with_plain_types() -> None:
+    outcomes = run(limits(trials=60))
+    forests = [o.candidate.parameters for o in outcomes if o.candidate.estimator[0] == "R"]
+    linear = [o.candidate.parameters for o in outcomes if o.candidate.estimator[0] == "L"]
+
+    assert len(forests) > 5
+    assert len(linear) > 5
+    for parameters in forests:
+        assert set(parameters) == set(SPACES["RandomForestClassifier"])
+        assert type(parameters["numTrees"]) is int
+        assert parameters["numTrees"] in range(20, 101, 10)
+        assert type(parameters["maxDepth"]) is int
+        assert parameters["maxDepth"] in range(3, 9)
+        assert parameters["impurity"] in ("gini", "entropy")
+        assert type(parameters["subsamplingRate"]) is float
+        assert 0.5 <= parameters["subsamplingRate"] <= 1.0
+    for parameters in linear:
+        assert type(parameters["regParam"]) is float
+        assert 0.001 <= parameters["regParam"] <= 0.1
+    assert {parameters["maxDepth"] for parameters in forests} == set(range(3, 9))
+
+
+def test_choice_keeps_the_value_that_is_described() -> None:
+    spaces = {"LogisticRegression": {"elasticNetParam": {"choice": [0.0, 0.5]}, "fitIntercept": {
+        "choice": [True, False]}, "family": {"choice": ["auto"]}}}  # fmt: skip
+    outcomes = run(limits(trials=20, estimators=spaces), lambda c: {"areaUnderROC": 0.5})
+
+    drawn = [o.candidate.parameters for o in outcomes]
+    assert {p["elasticNetParam"] for p in drawn} == {0, 0.5}
+    assert {p["fitIntercept"] for p in drawn} == {True, False}
+    assert all(type(p["fitIntercept"]) is bool for p in drawn)
+    assert {p["family"] for p in drawn} == {"auto"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RetrainingError("maxBins 2 is too small", "raise it"),
+        PySparkException("maxBins 2 is too small\n\tat org.apache.spark"),
+    ],
+)
+def test_failed_trial_is_survived_and_recorded(error: Exception) -> None:
+    def trial(candidate: Candidate) -> dict[str, float]:
+        if candidate.number in (0, 3):
+            raise error
+        return value(candidate)
+
+    lines: list[str] = []
+    outcomes = search.run(limits(), trial, seed=7, progress=lines.append)
+
+    failed = {o.candidate.number: o.failure for o in outcomes if o.failure}
+    assert failed.keys() == {0, 3}
+    assert failed[3].startswith("maxBins 2 is too small")
+    assert "\n" not in failed[3]
+    assert len(outcomes) == len(lines) == 6
+    assert ": failed: maxBins 2 is too small" in lines[0]
+    assert search.best(outcomes, "areaUnderROC").candidate.number not in (0, 3)
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf])
+def test_trial_without_a_number_never_wins(score: float) -> None:
+    def trial(candidate: Candidate) -> dict[str, float]:
+        return {"areaUnderROC": score} if candidate.number == 0 else value(candidate)
+
+    outcomes = run(limits(), trial)
+
+    assert outcomes[0].failure == f"areaUnderROC is {score}"
+    assert search.best(outcomes, "areaUnderROC").candidate.number > 0
+
+
+def test_all_trials_failed() -> None:
+    def trial(candidate: Candidate) -> dict[str, float]:
+        raise RetrainingError(f"no luck with {candidate.number}", "try again")
+
+    with pytest.raises(RetrainingError, match="all 6 trials failed, the last with: no luck with 5"):
+        run(limits(early_stop=2), trial)
+
+
+def test_error_of_the_program_is_not_survived() -> None:
+    def trial(candidate: Candidate) -> dict[str, float]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(limits(), trial)
+
+
+def test_nothing_to_search() -> None:
+    with pytest.raises(RetrainingError, match=r"search\.estimators is empty"):
+        run(limits(estimators={}))
+
+
+@pytest.mark.parametrize(("parallelism", "n_trials"), [(1, 6), (2, 6), (4, 8)])
+def test_early_stop_counts_trials_since_the_best(parallelism: int, n_trials: int) -> None:
+    """Trial 2 (of 0, 1, 2, ...) is the best; a batch that runs is finished."""
+
+    def trial(candidate: Candidate) -> dict[str, float]:
+        return {"areaUnderROC": 0.9 if candidate.number == 2 else 0.5}
+
+    settings = limits(trials=30, parallelism=parallelism, early_stop=3)
+    assert len(run(settings, trial)) == n_trials
+
+
+def test_early_stop_is_not_progress_of_equals() -> None:
+    settings = limits(trials=30, parallelism=1, early_stop=3)
+
+    assert len(run(settings, lambda candidate: {"areaUnderROC": 0.5})) == 4
+
+
+def test_time_limit_stops_after_a_batch() -> None:
+    def trial(candidate: Candidate) -> dict[str, float]:
+        time.sleep(0.2)
+        return value(candidate)
+
+    lines: list[str] = []
+    settings = limits(trials=30, parallelism=2, time_limit=0.3)
+    outcomes = search.run(settings, trial, seed=7, progress=lines.append)
+
+    assert len(outcomes) == 4
+    assert lines[-1] == "time limit of 0.3 s reached"
+
+
+def test_time_limit_lets_one_batch_run() -> None:
+    def trial(candidate: Candidate) -> dict[str, float]:
+        time.sleep(0.01)
+        return value(candidate)
+
+    assert len(run(limits(time_limit=0.001), trial)) == 2
+
+
+def test_losses_are_minimised() -> None:
+    settings = limits(trials=40, metric="log_loss")
+    outcomes = run(settings)
+    losses = [o.metrics["log_loss"] for o in outcomes]
+
+    best = search.best(outcomes, "log_loss")
+    assert best.metrics["log_loss"] == min(losses)
+    assert sum(losses[5:]) / 35 < sum(losses[:5]) / 5
+    assert search.best(outcomes, "areaUnderROC").metrics["areaUnderROC"] == max(losses)
+
+
+def test_best_of_equals_is_the_first() -> None:
+    outcomes = [
+        Outcome(Candidate(0, "A", {}), {}, "failed"),
+        Outcome(Candidate(1, "A", {}), {"f1": 0.5}),
+        Outcome(Candidate(2, "A", {}), {"f1": 0.5}),
+    ]
+
+    assert search.best(outcomes, "f1").candidate.number == 1
+
+
+def test_trials_run_at_the_same_time() -> None:
+    meeting = threading.Barrier(2, timeout=10)
+
+    def trial(candidate: Candidate) -> dict[str, float]:
+        meeting.wait()
+        return value(candidate)
+
+    assert len(run(limits(parallelism=2), trial)) == 6
+
+
+def test_interruption_does_not_wait_for_fits() -> None:
+    release = threading.Event()
+
+    def trial(candidate: Candidate) -> dict[str, float]:
+        if candidate.number:
+            release.wait(20)
+        return value(candidate)
+
+    def interrupt(_line: str) -> None:
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        search.run(limits(), trial, seed=7, progress=interrupt)
+    release.set()
+
+    assert time.monotonic() - started < 10
+
+
+def test_progress_names_the_trial_and_the_best() -> None:
+    lines: list[str] = []
+    scores = iter([0.5, 0.75, 0.625])
+    settings = limits(trials=3, parallelism=1)
+    search.run(settings, lambda c: {"areaUnderROC": next(scores)}, seed=7, progress=lines.append)
+
+    assert [line.split(": ")[1] for line in lines] == [
+        "areaUnderROC 0.50000, best 0.50000 (trial 1)",
+        "areaUnderROC 0.75000, best 0.75000 (trial 2)",
+        "areaUnderROC 0.62500, best 0.75000 (trial 2)",
+    ]
+    assert lines[0].startswith(("trial 1/3 LogisticRegression", "trial 1/3 RandomForest"))

@@ -1,0 +1,58 @@
+"""Files and folders through Hadoop's FileSystem API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from retraining.errors import RetrainingError
+from retraining.spark import storage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+
+
+def test_text_is_written_and_read_back(spark: SparkSession, tmp_path: Path) -> None:
+    path = f"{tmp_path}/new folder/ä.json"
+    storage.write_text(spark, path, "Größe\n")
+    assert storage.read_text(spark, path) == "Größe\n"
+    assert list(storage.read_lines(spark, path)) == ["Größe"]
+    assert not storage.exists(spark, f"{path}.tmp")
+
+
+def test_folders_are_listed_and_removed(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("b", "a", "_hidden", ".hidden"):
+        storage.write_text(spark, f"{tmp_path}/one/{name}", name)
+    entries = storage.list_folder(spark, f"{tmp_path}/one")
+    assert [(entry.name, entry.size, entry.is_folder) for entry in entries] == [
+        *(("a", 1, False), ("b", 1, False))
+    ]
+    storage.remove(spark, f"{tmp_path}/one")
+    storage.remove(spark, f"{tmp_path}/one")
+    assert not storage.exists(spark, f"{tmp_path}/one")
+
+
+def test_a_folder_is_removed_only_if_its_writing_fails(spark: SparkSession, tmp_path: Path) -> None:
+    folder = f"{tmp_path}/one"
+    with storage.removed_on_failure(spark, folder):
+        storage.write_text(spark, f"{folder}/a", "a")
+    assert storage.exists(spark, f"{folder}/a")
+    with pytest.raises(KeyboardInterrupt), storage.removed_on_failure(spark, folder):
+        raise KeyboardInterrupt
+    assert not storage.exists(spark, folder)
+
+
+def test_relative_paths_get_their_scheme(spark: SparkSession, tmp_path: Path) -> None:
+    assert storage.make_absolute(spark, str(tmp_path)) == f"file:{tmp_path}"
+    assert storage.make_absolute(spark, "data").startswith("file:/")
+
+
+def test_what_cannot_be_reached_is_told_in_one_line(spark: SparkSession, tmp_path: Path) -> None:
+    for path, reason in {"nosuch://x/y": "nosuch", f"{tmp_path}/none": "none"}.items():
+        with pytest.raises(RetrainingError, match=rf"{reason}.* cannot be reached \(.*\): check"):
+            storage.read_text(spark, path)
