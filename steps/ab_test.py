@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from retraining.cli import options
+from retraining.cli.command import StepCommand
 from retraining.comparison import contenders, evidence
 from retraining.comparison.scores import ROLES
 from retraining.gate import decision
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 _SHARE = options.Optional(click.FloatRange(0, 1, min_open=True, max_open=True))
 
 
-@click.command(cls=options.StepCommand)
+@click.command(cls=StepCommand)
 @options.data
 @options.model_name
 @options.option("--champion", "Model URI. Empty: the alias champion.", type=options.STRING)

@@ -12,6 +12,7 @@ finished is not repeated.
 
 from __future__ import annotations
 
+import logging
 import math
 import textwrap
 from collections import defaultdict
@@ -21,14 +22,18 @@ import click
 import mlflow
 
 from retraining.cli import options
+from retraining.cli.command import StepCommand
 from retraining.errors import RetrainingError
 from retraining.tracking import children, inputs, lineage, outage
+from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+_LOG = logging.getLogger("retraining.chain")
 
-@click.command(cls=options.StepCommand)
+
+@click.command(cls=StepCommand)
 @options.option(
     "--input", "Raw files, as preprocess takes them. Empty: simulate.", type=options.STRING
 )
@@ -57,7 +62,7 @@ def main(**parameters: object) -> None:
         told["pipeline_id"] = run.pipeline_id
         runs = {}
         for step, taken in _steps(told, description.name).items():
-            options.progress(f"== {step}")
+            _LOG.info(f"== {step}")
             runs[step] = _run_step(step, {key: told[key] for key in taken if key in told})
         table = summarise(run.pipeline_id, runs)
         mlflow.log_text(table, "chain.txt")
@@ -117,7 +122,7 @@ def _steps(told: dict[str, str], name: str) -> dict[str, list[str]]:
 
 def _run_step(step: str, parameters: dict[str, str]) -> Run:
     try:
-        done = children.run(str(options.ROOT), step, parameters)
+        done = children.run(str(ROOT), step, parameters)
     except RetrainingError as error:
         pipeline_id = parameters["pipeline_id"]
         raise RetrainingError(

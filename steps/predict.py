@@ -12,12 +12,14 @@ rows quarantined.
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING
 
 import click
 import mlflow
 
 from retraining.cli import options
+from retraining.cli.command import StepCommand
 from retraining.data import sources
 from retraining.models import prediction, store
 from retraining.spark import storage
@@ -27,8 +29,10 @@ from retraining.tracking import inputs, lineage, registry
 if TYPE_CHECKING:
     from retraining.data.sources import RawFile
 
+_LOG = logging.getLogger("retraining.predict")
 
-@click.command(cls=options.StepCommand)
+
+@click.command(cls=StepCommand)
 @options.option(
     "--input",
     "File, folder, glob or comma-separated list; or a .json list. Empty: where simulate writes.",
@@ -94,8 +98,8 @@ def score_rows(
         ):
             return
         if registered.description.features.rolling and not history:
-            options.progress("predict: without history= rolling features see these rows alone")
-        options.progress(f"predict: {exact} scores the rows of {len(files)} files")
+            _LOG.info("predict: without history= rolling features see these rows alone")
+        _LOG.info(f"predict: {exact} scores the rows of {len(files)} files")
         run.pin(output="", data_root=root)
         made = prediction.predict(
             spark,

@@ -12,12 +12,14 @@ logged with the fingerprint of its content, a profile and pictures.
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING
 
 import click
 import mlflow
 
 from retraining.cli import options
+from retraining.cli.command import StepCommand
 from retraining.data import preparation, profile, sources
 from retraining.data.manifest import is_data_set, read_manifest, read_split
 from retraining.spark.session import open_session
@@ -32,8 +34,10 @@ if TYPE_CHECKING:
     from retraining.data.sources import RawFile
     from retraining.description.document import Description
 
+_LOG = logging.getLogger("retraining.preprocess")
 
-@click.command(cls=options.StepCommand)
+
+@click.command(cls=StepCommand)
 @options.option(
     "--input",
     "File, folder, glob or comma-separated list; or a .json list of files. "
@@ -94,7 +98,6 @@ def prepare(
             version=run.run_id,
             previous=_previous(run, spark, description, root, previous),
             as_of=as_of,
-            progress=lambda line: options.progress(f"preprocess: {line}"),
         )
         run.pin(data_root=root)
         mlflow.set_tags(

@@ -19,6 +19,7 @@ import mlflow
 from pyspark.sql import functions as F
 
 from retraining.cli import options
+from retraining.cli.command import StepCommand
 from retraining.data.manifest import read_manifest, read_split
 from retraining.errors import RetrainingError
 from retraining.models import scoring, store
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _TRIED_ROWS = 100
 
 
-@click.command(cls=options.StepCommand)
+@click.command(cls=StepCommand)
 @options.option(
     "--action",
     "promote: as the verdict says; rollback: back to previous_champion.",

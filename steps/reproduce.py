@@ -11,6 +11,7 @@ table of what differs. For a run of `main`, every step is repeated.
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -18,14 +19,18 @@ import click
 import mlflow
 
 from retraining.cli import options
+from retraining.cli.command import StepCommand
 from retraining.errors import RetrainingError
 from retraining.tracking import children, lineage, reproduction, runs
+from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+_LOG = logging.getLogger("retraining.reproduce")
 
-@click.command(cls=options.StepCommand)
+
+@click.command(cls=StepCommand)
 @options.option("--run-id", "Id of the run to repeat.", type=options.STRING)
 @options.pipeline_id
 def reproduce(**parameters: object) -> None:
@@ -55,7 +60,7 @@ def repeat(run: lineage.StepRun, run_id: str) -> str:
         found = reproduction.compare(original, again)
         result = f"{len(found)} differences" if found else "identical"
         mlflow.MlflowClient().set_tag(again.info.run_id, "result.comparison", result)
-        options.progress(f"{original.data.tags['step']} {original.info.run_id}: {result}")
+        _LOG.info(f"{original.data.tags['step']} {original.info.run_id}: {result}")
         differences += found
     mlflow.log_text(json.dumps([d._asdict() for d in differences], indent=1), "comparison.json")
     outcome = f"{len(differences)} differences" if differences else "identical"
@@ -95,8 +100,8 @@ def _again(original: Run) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         _check_out(commit, folder)
         parameters = reproduction.parameters(original, folder) | {"pipeline_id": pipeline_id}
-        manager = reproduction.env_manager(folder, options.ROOT, tags.get("mlflow.project.env"))
-        options.progress(f"reproduce: {step} of commit {commit[:7]}, run {run_id}")
+        manager = reproduction.env_manager(folder, ROOT, tags.get("mlflow.project.env"))
+        _LOG.info(f"reproduce: {step} of commit {commit[:7]}, run {run_id}")
         again = children.run(folder, step, parameters, env_manager=manager)
     mlflow.MlflowClient().set_tag(again.info.run_id, "reproduces", run_id)
     return again
@@ -108,11 +113,11 @@ def _check_out(commit: str, folder: str) -> None:
     except ImportError as error:
         raise RetrainingError("there is no git on this machine", "install it") from error
     try:
-        clone = git.Repo.clone_from(str(options.ROOT), folder, no_checkout=True)
+        clone = git.Repo.clone_from(str(ROOT), folder, no_checkout=True)
         clone.git.checkout(commit)
     except git.GitCommandError as error:
         raise RetrainingError(
-            f"commit {commit} cannot be checked out from {options.ROOT}",
+            f"commit {commit} cannot be checked out from {ROOT}",
             "fetch it, or run reproduce from a clone that has it",
         ) from error
 

@@ -11,6 +11,7 @@ go or one after the other.
 
 from __future__ import annotations
 
+import logging
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import click
 import mlflow
 
 from retraining.cli import options
+from retraining.cli.command import StepCommand
 from retraining.errors import RetrainingError
 from retraining.simulation.defects import Defects
 from retraining.simulation.files import ORIGIN, last_day
@@ -26,8 +28,10 @@ from retraining.tracking import inputs, lineage, runs
 
 _PROCESS = ("seed", "customers", "terminals", "drift", "defects")
 
+_LOG = logging.getLogger("retraining.simulate")
 
-@click.command(cls=options.StepCommand)
+
+@click.command(cls=StepCommand)
 @options.option(
     "--output", "Folder for the files. Empty: raw/fraud in the data root.", type=options.STRING
 )
@@ -97,7 +101,7 @@ def add_days(
         n_terminals=terminals,
         drift=drift,
         defects=Defects().scaled(defects),
-        progress=lambda day, rows: options.progress(f"simulate: {day}, {rows:,} rows"),
+        progress=lambda day, rows: _LOG.info(f"simulate: {day}, {rows:,} rows"),
     )
     planted = {f"planted.{kind}": float(count) for kind, count in made.defects.items()}
     mlflow.log_metrics({"rows": made.n_rows, "frauds": made.n_frauds, **planted})

@@ -11,15 +11,20 @@ becomes champion.
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from retraining.cli import options
+from retraining.cli.command import StepCommand
 from retraining.models import pipelines, training
 from retraining.spark.session import open_session
 from retraining.tracking import inputs, lineage
 
+_LOG = logging.getLogger("retraining.train")
 
-@click.command(cls=options.StepCommand)
+
+@click.command(cls=StepCommand)
 @options.data
 @options.description_override
 @options.model_name
@@ -58,7 +63,7 @@ def fit_baseline(
         stated = description.estimator
         classifier = pipelines.estimator(stated.name, stated.parameters, seed)
         split = manifest.splits["train"]
-        options.progress(f"train: {stated.name} on {split.n_rows:,} rows")
+        _LOG.info(f"train: {stated.name} on {split.n_rows:,} rows")
         with training.open_rows(spark, manifest, description) as rows:
             model = pipelines.fit(rows.train, description, classifier)
             uri, metrics = training.finish(model, rows, description, manifest, prepared)

@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from typing import TYPE_CHECKING
 
 import click
 import mlflow
 
 from retraining.cli import options
+from retraining.cli.command import StepCommand
 from retraining.models import search, training
 from retraining.models.trials import EncodedRows, Trials
 from retraining.spark.session import open_session
 from retraining.tracking import checkout, inputs, lineage, registry
+from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
     from retraining.description.document import Description
@@ -30,8 +33,10 @@ if TYPE_CHECKING:
 
 _WHOLE = options.Optional(click.IntRange(min=0))
 
+_LOG = logging.getLogger("retraining.tune")
 
-@click.command(cls=options.StepCommand)
+
+@click.command(cls=StepCommand)
 @options.data
 @options.description_override
 @options.model_name
@@ -81,9 +86,9 @@ def find_challenger(
             encoded = EncodedRows(rows, description, description.search.estimators)
             key = _search_key(description, prepared, seed)
             trials = Trials(run, encoded, seed, key, trials_experiment)
-            outcomes = search.run(description.search, trials, seed=seed, progress=options.progress)
+            outcomes = search.run(description.search, trials, seed=seed)
             best = search.best(outcomes, description.search.metric)
-            options.progress(f"tune: fitting {best.candidate.estimator} again")
+            _LOG.info(f"tune: fitting {best.candidate.estimator} again")
             model = encoded.fit(best.candidate, seed)
             encoded.release()
             uri, metrics = training.finish(model, rows, description, manifest, prepared)
@@ -116,7 +121,7 @@ def _limited(description: Description, limits: dict[str, object]) -> Description
 def _search_key(description: Description, prepared: PreparedData, seed: int) -> str:
     # A trial depends on everything but the search that proposed it.
     rest = {key: value for key, value in description.to_mapping().items() if key != "search"}
-    same = f"{json.dumps(rest)} {prepared.uri} {seed} {checkout.digest(options.ROOT)}"
+    same = f"{json.dumps(rest)} {prepared.uri} {seed} {checkout.digest(ROOT)}"
     return hashlib.sha256(same.encode()).hexdigest()[:16]
 
 

@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
-from retraining.cli.options import ROOT
+from retraining.tracking.checkout import ROOT
 from tests.stack.tracking import open_tracking
 
 if TYPE_CHECKING:
@@ -32,9 +32,10 @@ import os
 import sys
 import click
 import mlflow
-from retraining import lineage, options
+from retraining.cli.command import StepCommand
+from retraining.tracking import lineage
 
-@click.command(cls=options.StepCommand)
+@click.command(cls=StepCommand)
 def step(**parameters):
     with lineage.open_step("step", parameters) as run:
         click.echo(run.run_id)

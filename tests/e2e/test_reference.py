@@ -16,8 +16,8 @@ import preprocess
 import promote
 import train
 import tune
-from retraining.cli import options
 from retraining.description import document
+from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.spark, pytest.mark.reference, pytest.mark.slow]
 
-DESCRIPTIONS = options.ROOT / "steps" / "datasets"
+DESCRIPTIONS = ROOT / "steps" / "datasets"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retraining.cli.options import ROOT
+from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import FirstChain

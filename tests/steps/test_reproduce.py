@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 
 import reproduce
-from retraining.cli.options import ROOT
 from retraining.tracking import children
+from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mlflow
 
-from retraining.cli.options import progress
 from retraining.comparison.scores import ROLES, Comparison, read_kept, read_scores, score_holdout
 from retraining.errors import RetrainingError
 from retraining.gate import ledger
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from retraining.models.store import Registered
 
     OpenSpark = Callable[..., SparkSession]
+
+_LOG = logging.getLogger(__name__)
 
 
 class Contest(NamedTuple):
@@ -102,7 +104,7 @@ def of_models(
     root = manifest.uri.rpartition("/")[0]
     versions = {role: store.load(uri, session, root) for role, uri in exact.items()}
     mlflow.set_tag("model_name", versions["champion"].version.name)
-    progress(f"ab_test: both models score {split.n_rows:,} rows of the holdout")
+    _LOG.info(f"ab_test: both models score {split.n_rows:,} rows of the holdout")
     both = (versions["champion"], versions["challenger"])
     folder = f"{root}/scores/{run.run_id}"
     table = score_holdout(session, manifest, description, *both, folder=folder)

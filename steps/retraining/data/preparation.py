@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,7 @@ from retraining.data.manifest import Manifest, Quarantine, no_rows, publish, sta
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
     from pyspark.sql import DataFrame, SparkSession
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from retraining.data.sources import RawFile
     from retraining.data.splits import Windows
     from retraining.description.document import Description
+
+_LOG = logging.getLogger(__name__)
 
 _REJECTED_PER_FILE = 1_000_000
 _REASONS_SHOWN = 3
@@ -58,7 +61,6 @@ def prepare(
     version: str,
     previous: Manifest | None = None,
     as_of: datetime | None = None,
-    progress: Callable[[str], None],
 ) -> Manifest:
     """Read, validate, build features, split and write, as one version of a data set.
 
@@ -74,23 +76,22 @@ def prepare(
         version: A new folder name, the run's id.
         previous: The manifest of an earlier version.
         as_of: The moment up to which labels were reported; None is the end of the newest day.
-        progress: Told what is being done.
 
     Raises:
         RetrainingError: If files cannot be read, too many rows are rejected, a feature is null,
             or a split has no rows. Nothing is published then.
     """
     plan = increment.plan(spark, description, files, previous)
-    progress(plan.why)
+    _LOG.info(plan.why)
     with stage(spark, root, description.name, version) as folder, ExitStack() as cached:
         judged = _judge(spark, description, plan, cached)
-        progress(f"{judged.n_rows_read:,} rows read, {sum(judged.rejected.values()):,} rejected")
+        _LOG.info(f"{judged.n_rows_read:,} rows read, {sum(judged.rejected.values()):,} rejected")
         _quarantine(judged, f"{folder}/quarantine")
         built = _build(spark, description, plan, judged, folder, cached)
-        progress(f"{len(built.new_days)} days computed, {len(built.reused_days)} reused")
-        windows, splits = _cut(spark, description, built, folder, as_of, progress)
+        _LOG.info(f"{len(built.new_days)} days computed, {len(built.reused_days)} reused")
+        windows, splits = _cut(spark, description, built, folder, as_of)
         for name, split in splits.items():
-            progress(f"{name}: {split.n_rows:,} rows, {split.n_positives:,} positive")
+            _LOG.info(f"{name}: {split.n_rows:,} rows, {split.n_positives:,} positive")
         manifest = Manifest(
             name=description.name,
             version=version,
@@ -203,7 +204,6 @@ def _cut(
     built: _Built,
     folder: str,
     as_of: datetime | None,
-    progress: Callable[[str], None],
 ) -> tuple[Windows | None, dict[str, Split]]:
     """Write the splits, and examine what was written."""
     windows, rows = None, built.frame
@@ -212,7 +212,7 @@ def _cut(
         days = built.reused_days | new
         windows = partitions.place_windows(spark, description, days, built.columns, as_of)
         rows = partitions.read_windows(spark, days, built.columns, windows)
-        _warn_of_short_history(description, min(days), windows, progress)
+        _warn_of_short_history(description, min(days), windows)
     partitions.write_splits(rows, description, windows, folder)
     return windows, partitions.examine_splits(spark, description, built.columns, windows, folder)
 
@@ -221,14 +221,13 @@ def _warn_of_short_history(
     description: Description,
     oldest: date,
     windows: Windows | None,
-    progress: Callable[[str], None],
 ) -> None:
     if windows is None:
         return
     start = min(windows.train.start, windows.validation.start)
     needed = (start - features.history(description)).date()
     if oldest > needed:
-        progress(
+        _LOG.info(
             f"features of rows from {start:%Y-%m-%d} on look back to {needed}, "
             f"but the oldest rows are of {oldest}"
         )

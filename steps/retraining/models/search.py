@@ -9,6 +9,7 @@ an interrupted one goes on: a proposal that already has a finished run is not fi
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from retraining.description.sections import Search, Space
+
+_LOG = logging.getLogger(__name__)
 
 # hyperopt's default of 20 would make a search of a dozen trials a random one.
 _SUGGEST = partial(tpe.suggest, n_startup_jobs=5)
@@ -55,7 +58,6 @@ def run(
     trial: Callable[[Candidate], Mapping[str, float]],
     *,
     seed: int,
-    progress: Callable[[str], None],
 ) -> list[Outcome]:
     """Search and return the outcomes in the order of their numbers.
 
@@ -66,7 +68,6 @@ def run(
         search: Spaces, limits and the metric that decides.
         trial: Fits a candidate and returns its metrics. It is called from several threads.
         seed: Decides every proposal, together with the outcomes of earlier batches.
-        progress: Told one line a trial.
 
     Raises:
         RetrainingError: If there is nothing to search, or every trial failed.
@@ -80,13 +81,13 @@ def run(
     try:
         while len(outcomes) < search.trials and not _stalled(outcomes, search):
             if outcomes and 0 < search.time_limit < time.monotonic() - started:
-                progress(f"time limit of {search.time_limit:g} s reached")
+                _LOG.info(f"time limit of {search.time_limit:g} s reached")
                 break
             size = min(search.parallelism, search.trials - len(outcomes))
             batch = proposals.ask(size)
             for outcome in pool.map(_guard(trial, search.metric), batch):
                 outcomes.append(outcome)
-                progress(_line(outcome, outcomes, search))
+                _LOG.info(_line(outcome, outcomes, search))
             proposals.tell(outcomes[-size:])
     finally:
         # Nothing runs any more but after an interruption. Then to wait would be to finish the fits;

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from pathlib import Path
+# Where MLproject is.
+ROOT = Path(__file__).resolve().parents[3]
 
 # What a step runs from. Descriptions are inputs: their content is recorded with each run.
 _FILES = ("MLproject", "conda.yaml", "constraints.txt")

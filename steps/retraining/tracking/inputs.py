@@ -14,11 +14,11 @@ from urllib.parse import urlparse
 import mlflow
 from mlflow.artifacts import download_artifacts
 
-from retraining.cli.options import ROOT
 from retraining.data.manifest import read_manifest
 from retraining.description import document
 from retraining.errors import RetrainingError
 from retraining.tracking import outage, runs
+from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

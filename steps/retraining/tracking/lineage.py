@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import shlex
@@ -25,8 +26,8 @@ from mlflow.data.spark_dataset_source import SparkDatasetSource
 from mlflow.entities import RunStatus
 from mlflow.types import ColSpec, Schema
 
-from retraining.cli.options import ROOT, progress
 from retraining.tracking import checkout, outage, runs
+from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from retraining.description.document import Description
+
+_LOG = logging.getLogger(__name__)
 
 ENTRY_POINT = "mlflow.project.entryPoint"
 _MLFLOW_TYPES = {
@@ -112,10 +115,12 @@ class StepRun:
         mlflow.set_tag("identity", identity)
         original = runs.find(self.step, self.pipeline_id, identity=identity)
         if original is None:
-            progress(f"{self.step}: no finished run {identity} in {self.pipeline_id}, so it runs")
+            _LOG.info(f"{self.step}: no finished run {identity} in {self.pipeline_id}, so it runs")
             return None
         if not is_there(original):
-            progress(f"{self.step}: what run {original.info.run_id} made is gone, so it runs again")
+            _LOG.info(
+                f"{self.step}: what run {original.info.run_id} made is gone, so it runs again"
+            )
             return None
         mine = {"identity", "pipeline_id"}
         kept = {
@@ -225,7 +230,7 @@ def _end(active: ActiveRun, status: int) -> None:
     try:
         mlflow.end_run(RunStatus.to_string(status))
     except mlflow.MlflowException:
-        progress(f"run {active.info.run_id} stays RUNNING: the tracking server does not answer")
+        _LOG.info(f"run {active.info.run_id} stays RUNNING: the tracking server does not answer")
 
 
 def as_text(value: object) -> str:

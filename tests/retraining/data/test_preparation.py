@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -91,7 +92,6 @@ def run(spark: SparkSession, folder: Path, version: str, **options: Any) -> Mani
         files=list_files(spark, source),
         root=str(folder / "data"),
         version=version,
-        progress=options.pop("progress", lambda _: None),
         **options,
     )
 
@@ -223,26 +223,27 @@ def test_late_and_displacing_rows_are_as_if_read_at_once(
     assert [row["tx_datetime"] for row in displaced.collect()] == [stored[1]]
 
 
-def test_nothing_new_is_only_cut_again(spark: SparkSession, full: Manifest, tmp_path: Path) -> None:
+def test_nothing_new_is_only_cut_again(
+    spark: SparkSession, full: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """As of two days earlier, from the days of a version and from the files."""
     as_of = FIRST + timedelta(days=N_DAYS - 1)
     source = raw_folder(full)
-    told: list[str] = []
+    caplog.set_level(logging.INFO, logger="retraining")
     found = run(
         *(spark, tmp_path, "v1"),
         source=source,
         previous=full,
         as_of=as_of,
-        progress=told.append,
     )
-    assert told[:4] == [
+    assert caplog.messages[:4] == [
         "no file is read: full holds all 10",
         "0 rows read, 0 rejected",
         "0 days computed, 10 reused",
         "features of rows from 2018-04-02 on look back to 2018-03-30, "
         "but the oldest rows are of 2018-04-01",
     ]
-    assert told[4].startswith("train: 36 rows, ")
+    assert caplog.messages[4].startswith("train: 36 rows, ")
     again = run(spark, tmp_path, "v2", source=source, as_of=as_of)
     assert found.n_rows_read == 0
     assert found.new_days == ()

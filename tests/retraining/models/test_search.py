@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -30,10 +31,6 @@ SPACES: dict[str, Any] = {
 }
 
 
-def ignore(_line: str) -> None:
-    """Show no progress."""
-
-
 def limits(**settings: Any) -> Search:  # noqa: ANN401 (whatever YAML may hold)
     return Search.model_validate({"trials": 6, "estimators": SPACES} | settings)
 
@@ -46,7 +43,7 @@ def value(candidate: Candidate) -> dict[str, float]:
 
 
 def run(settings: Search, trial: Callable[[Candidate], Mapping[str, float]] = value) -> list[Any]:
-    return search.run(settings, trial, seed=7, progress=ignore)
+    return search.run(settings, trial, seed=7)
 
 
 @pytest.mark.parametrize("parallelism", [1, 3])
@@ -72,7 +69,7 @@ def test_proposals_do_not_depend_on_which_fit_finishes_first(parallelism: int) -
 def test_proposals_follow_the_seed() -> None:
     settings = limits()
     seven = run(settings)
-    eight = search.run(settings, value, seed=8, progress=ignore)
+    eight = search.run(settings, value, seed=8)
 
     assert [o.candidate for o in seven] != [o.candidate for o in eight]
 
@@ -136,21 +133,23 @@ def test_choice_keeps_the_value_that_is_described() -> None:
         PySparkException("maxBins 2 is too small\n\tat org.apache.spark"),
     ],
 )
-def test_failed_trial_is_survived_and_recorded(error: Exception) -> None:
+def test_failed_trial_is_survived_and_recorded(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     def trial(candidate: Candidate) -> dict[str, float]:
         if candidate.number in (0, 3):
             raise error
         return value(candidate)
 
-    lines: list[str] = []
-    outcomes = search.run(limits(), trial, seed=7, progress=lines.append)
+    caplog.set_level(logging.INFO)
+    outcomes = search.run(limits(), trial, seed=7)
 
     failed = {o.candidate.number: o.failure for o in outcomes if o.failure}
     assert failed.keys() == {0, 3}
     assert failed[3].startswith("maxBins 2 is too small")
     assert "\n" not in failed[3]
-    assert len(outcomes) == len(lines) == 6
-    assert ": failed: maxBins 2 is too small" in lines[0]
+    assert len(outcomes) == len(caplog.messages) == 6
+    assert ": failed: maxBins 2 is too small" in caplog.messages[0]
     assert search.best(outcomes, "areaUnderROC").candidate.number not in (0, 3)
 
 
@@ -203,17 +202,17 @@ def test_early_stop_is_not_progress_of_equals() -> None:
     assert len(run(settings, lambda candidate: {"areaUnderROC": 0.5})) == 4
 
 
-def test_time_limit_stops_after_a_batch() -> None:
+def test_time_limit_stops_after_a_batch(caplog: pytest.LogCaptureFixture) -> None:
     def trial(candidate: Candidate) -> dict[str, float]:
         time.sleep(0.2)
         return value(candidate)
 
-    lines: list[str] = []
+    caplog.set_level(logging.INFO)
     settings = limits(trials=30, parallelism=2, time_limit=0.3)
-    outcomes = search.run(settings, trial, seed=7, progress=lines.append)
+    outcomes = search.run(settings, trial, seed=7)
 
     assert len(outcomes) == 4
-    assert lines[-1] == "time limit of 0.3 s reached"
+    assert caplog.messages[-1] == "time limit of 0.3 s reached"
 
 
 def test_time_limit_lets_one_batch_run() -> None:
@@ -255,7 +254,7 @@ def test_trials_run_at_the_same_time() -> None:
     assert len(run(limits(parallelism=2), trial)) == 6
 
 
-def test_interruption_does_not_wait_for_fits() -> None:
+def test_interruption_does_not_wait_for_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 
     def trial(candidate: Candidate) -> dict[str, float]:
@@ -266,20 +265,22 @@ def test_interruption_does_not_wait_for_fits() -> None:
     def interrupt(_line: str) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(search._LOG, "info", interrupt)
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        search.run(limits(), trial, seed=7, progress=interrupt)
+        run(limits(), trial)
     release.set()
 
     assert time.monotonic() - started < 10
 
 
-def test_progress_names_the_trial_and_the_best() -> None:
-    lines: list[str] = []
+def test_progress_names_the_trial_and_the_best(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     scores = iter([0.5, 0.75, 0.625])
     settings = limits(trials=3, parallelism=1)
-    search.run(settings, lambda c: {"areaUnderROC": next(scores)}, seed=7, progress=lines.append)
+    search.run(settings, lambda c: {"areaUnderROC": next(scores)}, seed=7)
 
+    lines = caplog.messages
     assert [line.split(": ")[1] for line in lines] == [
         "areaUnderROC 0.50000, best 0.50000 (trial 1)",
         "areaUnderROC 0.75000, best 0.75000 (trial 2)",

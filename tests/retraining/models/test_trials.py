@@ -73,10 +73,6 @@ def rows(describe: Callable[..., Description], people: Callable[[int], DataFrame
     return Rows(*(prepared.where(part) for part in (F.col("key") < 90, F.col("key") >= 90)))
 
 
-def ignore(_line: str) -> None:
-    """Show no progress."""
-
-
 def comparable(outcomes: list[search.Outcome]) -> list[tuple[Candidate, dict[str, float]]]:
     """What must be the same in every repetition: all but how long it took."""
     return [
@@ -170,7 +166,9 @@ def test_deleted_experiment_is_refused(run: lineage.StepRun) -> None:
         Trials(run, CountedRows(), 7, "key", "gone")
 
 
-def test_stopped_search_goes_on_where_it_stopped(run: lineage.StepRun) -> None:
+def test_stopped_search_goes_on_where_it_stopped(
+    run: lineage.StepRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two of four trials have finished when the search is interrupted."""
     rows = CountedRows()
 
@@ -178,17 +176,18 @@ def test_stopped_search_goes_on_where_it_stopped(run: lineage.StepRun) -> None:
         if line.startswith("trial 2/4"):
             raise KeyboardInterrupt
 
-    def go_on(key: str, progress: Callable[[str], None]) -> list[search.Outcome]:
-        trials = Trials(run, rows, 7, key, None)
-        return search.run(ALONE, trials, seed=7, progress=progress)
+    def go_on(key: str) -> list[search.Outcome]:
+        return search.run(ALONE, Trials(run, rows, 7, key, None), seed=7)
 
-    with pytest.raises(KeyboardInterrupt):
-        go_on("key", interrupt)
+    with monkeypatch.context() as patch:
+        patch.setattr(search._LOG, "info", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            go_on("key")
     assert rows.fitted == [0, 1]
 
-    resumed = go_on("key", ignore)
+    resumed = go_on("key")
     assert rows.fitted == [0, 1, 2, 3]
-    assert comparable(resumed) == comparable(go_on("another", ignore))
+    assert comparable(resumed) == comparable(go_on("another"))
     assert {child.info.status for child in trial_runs(run)} == {"FINISHED"}
 
 
@@ -201,7 +200,6 @@ def test_trials_at_the_same_time_find_what_one_after_the_other_find(
             settings.model_copy(update={"trials": 2}),
             Trials(run, encoded, 7, f"parallelism {settings.parallelism}", None),
             seed=7,
-            progress=ignore,
         )
         for settings in (SEARCH, ALONE)
     )
@@ -220,7 +218,7 @@ def test_spark_failure_of_a_trial_is_recorded(
     trials = Trials(run, encoded, 7, "key", None)
 
     with pytest.raises(RetrainingError, match=r"all 1 trials failed, .*regParam given invalid"):
-        search.run(settings, trials, seed=7, progress=ignore)
+        search.run(settings, trials, seed=7)
     encoded.release()
 
     (child,) = trial_runs(run)

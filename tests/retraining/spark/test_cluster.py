@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retraining.cli.options import ROOT
 from retraining.errors import RetrainingError
 from retraining.spark import cluster
+from retraining.tracking.checkout import ROOT
 from tests.stack.cluster import Cluster, open_cluster
 from tests.stack.process import LOOPBACK, free_port
 
@@ -29,9 +29,9 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow]
 # A job without end, and what its caller is told when it ends all the same.
 SCRIPT = textwrap.dedent("""
     import sys
-    from retraining import cluster
     from retraining.errors import RetrainingError
-    from retraining.session import open_session
+    from retraining.spark import cluster
+    from retraining.spark.session import open_session
 
     cluster._SECONDS_WITHOUT_EXECUTORS = 5
     try:

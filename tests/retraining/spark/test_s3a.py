@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from retraining.cli.options import ROOT
 from retraining.errors import RetrainingError
 from retraining.spark import s3a
+from retraining.tracking.checkout import ROOT
 from tests.stack.objects import open_objects
 from tests.stack.process import StackError
 
@@ -56,8 +56,9 @@ def start(objects: Objects, code: str, **environment: str) -> subprocess.Popen[s
     lines = (
         "import json",
         "from pathlib import Path",
-        "from retraining import dataset, layout, sources, storage",
+        "from retraining.data import fields, manifest, sources",
         "from retraining.errors import RetrainingError",
+        "from retraining.spark import storage",
         "from retraining.spark.session import open_session",
         f"with open_session('test', 'local[2]', ['s3a://{BUCKET}']) as spark:",
     )
@@ -101,7 +102,7 @@ def test_a_session_reads_and_writes_a_bucket(objects: Objects, client: Any) -> N
         storage.write_text(spark, "s3a://data/text.json", "größer")
         files = sources.list_files(spark, "s3a://data/many")
         parquet = sources.list_files(spark, "s3a://data/rows/day=*/*.parquet")
-        groups = layout.group_parquet(spark, [file.path for file in parquet])
+        groups = fields.group_parquet(spark, [file.path for file in parquet])
         try:
             storage.find(spark, "s3a://no-such-bucket/a")
         except RetrainingError as error:
@@ -140,7 +141,7 @@ def test_a_killed_write_is_no_data_set_and_can_be_made_again(
     client: Any,  # noqa: ANN401
 ) -> None:
     write = """
-        with dataset.stage(spark, "s3a://data/sets", "people", "v1") as folder:
+        with manifest.stage(spark, "s3a://data/sets", "people", "v1") as folder:
             rows = spark.range(0, {rows}, 1, 4).selectExpr("id", "rand(1) AS a", "rand(2) AS b")
             rows.write.parquet(f"{{folder}}/rows")
             print(json.dumps({{"count": spark.read.parquet(f"{{folder}}/rows").count()}}))

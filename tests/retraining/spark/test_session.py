@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retraining.cli.options import ROOT
 from retraining.spark import session
 from retraining.spark.session import open_session
+from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

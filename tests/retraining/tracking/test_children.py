@@ -10,9 +10,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from retraining.cli.options import ROOT
 from retraining.errors import RetrainingError
 from retraining.tracking import children
+from retraining.tracking.checkout import ROOT
 
 pytestmark = pytest.mark.usefixtures("tracking")
 
@@ -38,10 +38,12 @@ open(sys.argv[1], "w").write(json.dumps(seen))
 """
 FAIL = """
 import click
-from retraining import lineage, options
+from retraining.cli import options
+from retraining.cli.command import StepCommand
+from retraining.tracking import lineage
 from retraining.errors import RetrainingError
 
-@click.command(cls=options.StepCommand)
+@click.command(cls=StepCommand)
 @options.pipeline_id
 def fail(**parameters):
     with lineage.open_step("fail", parameters):
@@ -52,9 +54,11 @@ fail()
 WAIT = """
 import time
 import click
-from retraining import lineage, options
+from retraining.cli import options
+from retraining.cli.command import StepCommand
+from retraining.tracking import lineage
 
-@click.command(cls=options.StepCommand)
+@click.command(cls=StepCommand)
 @options.pipeline_id
 def wait(**parameters):
     with lineage.open_step("wait", parameters):
@@ -66,13 +70,14 @@ wait()
 CHAIN = """
 import sys
 import click
-from retraining import lineage, options, projects
+from retraining.cli.command import StepCommand
+from retraining.tracking import children, lineage
 
-@click.command(cls=options.StepCommand)
+@click.command(cls=StepCommand)
 def chain(**parameters):
     with lineage.open_step("chain", parameters) as run:
         print(run.run_id, flush=True)
-        projects.run(sys.path[0], "wait", {"pipeline_id": run.pipeline_id})
+        children.run(sys.path[0], "wait", {"pipeline_id": run.pipeline_id})
 
 chain()
 """

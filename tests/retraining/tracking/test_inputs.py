@@ -10,7 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from retraining.cli.options import ROOT
+from retraining.tracking.checkout import ROOT
 
 
 @pytest.mark.usefixtures("tracking")
@@ -18,7 +18,7 @@ def test_what_was_downloaded_goes_with_the_process(tmp_path: Path) -> None:
     with mlflow.start_run() as run:
         mlflow.log_text("scores", "scores.txt")
     program = (
-        "import sys; from retraining import inputs; "
+        "import sys; from retraining.tracking import inputs; "
         "path = inputs.download(sys.argv[1]); print(path, open(path).read())"
     )
     temporary = tmp_path / "temporary"

@@ -13,10 +13,10 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 
-from retraining.cli.options import ROOT
 from retraining.description.document import Description
 from retraining.errors import RetrainingError
 from retraining.tracking import checkout, lineage, runs
+from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
