@@ -1,122 +1,15 @@
-"""A committed copy of the project, as a user clones it, and `mlflow run` in it."""
+"""A clone of the project for the tests of a module, and a finished chain for all of them."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
-from mlflow import MlflowClient
 
-from retraining.tracking import reproduction
+from tests.e2e.projects import FirstChain, Runner, clone, runner
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
-
-ROOT = Path(__file__).resolve().parents[2]
-
-Runner = Callable[..., str]
-# What chains that are compared are told differently, on purpose.
-_WHERE = {"pipeline_id", "data_root", "model_name", "spark_master"}
-
-
-class FirstChain(NamedTuple):
-    """A chain that later ones are compared with, which know their runs by their `pipeline_id`.
-
-    Attributes:
-        project: A clone with tracking store and data.
-        mlflow_run: Its runner.
-        raw: Folder of raw files.
-    """
-
-    project: Path
-    mlflow_run: Runner
-    raw: Path
-
-    @staticmethod
-    def parameters(name: str) -> dict[str, Any]:
-        """What keeps a chain apart from others of the store: its cycle and its models."""
-        return {"pipeline_id": name, "model_name": name}
-
-    @property
-    def client(self) -> MlflowClient:
-        """Of the tracking store."""
-        return MlflowClient(f"sqlite:///{self.project}/mlflow.db")
-
-    def run(self, step: str, pipeline_id: str = "first") -> Run:
-        """The one run of a step in a chain."""
-        wanted = f"tags.step = '{step}' and tags.pipeline_id = '{pipeline_id}'"
-        (run,) = self.client.search_runs(["0"], wanted)
-        return run
-
-    def differences(self, step: str, pipeline_id: str) -> list[reproduction.Difference]:
-        """How a step of another chain differs, as `reproduce` compares them."""
-        other = self.run(step, pipeline_id)
-        assert other.info.status == "FINISHED"
-        found = reproduction.compare(self.run(step), other)
-        return [d for d in found if d.kind != "parameter" or d.name not in _WHERE]
-
-
-def git(folder: Path, *arguments: str) -> str:
-    identity = ("-c", "user.name=tester", "-c", "user.email=tester@localhost")
-    command = ["git", "-C", str(folder), *identity, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def clone(folder: Path) -> Path:
-    """The working tree as it is now, committed in a repository of its own."""
-    listed = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
-    for name in listed:
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "as it is")
-    return folder
-
-
-def runner(project: Path) -> Runner:
-    """Call `mlflow run . -e ENTRY_POINT -P ...` in a project and return what it printed.
-
-    `variables` are more environment variables, and with `fails` it must end with an error.
-    """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-
-    def run(
-        entry_point: str,
-        *,
-        fails: bool = False,
-        variables: Mapping[str, str] | None = None,
-        **parameters: str | int | Path,
-    ) -> str:
-        told = [word for name, value in parameters.items() for word in ("-P", f"{name}={value}")]
-        done = subprocess.run(
-            ["mlflow", "run", ".", "--env-manager", "local", "-e", entry_point, *told],
-            cwd=project,
-            env=environment | dict(variables or {}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert (done.returncode != 0) == fails, done.stdout
-        return done.stdout
-
-    return run
-
-
-def wait(is_so: Callable[[], bool], otherwise: str, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.5)
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")

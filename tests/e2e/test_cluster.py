@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,11 +18,12 @@ import pytest
 
 from tests.stack.cluster import Cluster, open_cluster
 from tests.stack.process import LOOPBACK
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.conftest import FirstChain
+    from tests.e2e.projects import FirstChain
 
 pytestmark = pytest.mark.slow
 
@@ -54,9 +55,7 @@ def losing_an_executor(cluster: Cluster, killed: list[int]) -> Iterator[None]:
     """Kill an executor with -9, five seconds after the first has come up."""
 
     def kill() -> None:
-        deadline = time.monotonic() + 120
-        while not cluster.executors() and time.monotonic() < deadline:
-            time.sleep(0.2)
+        wait_until(cluster.executors, "no executor starts", 120)
         time.sleep(5)
         for pid in cluster.executors()[:1]:
             os.kill(pid, signal.SIGKILL)
@@ -111,9 +110,8 @@ def seen(first: FirstChain, tmp_path_factory: pytest.TempPathFactory) -> Seen:
         first.mlflow_run("ab_test", **chain, **by_folder)
         first.mlflow_run("promote", pipeline_id=CLUSTER, **by_master)
 
-        deadline = time.monotonic() + 30
-        while cluster.executors() and time.monotonic() < deadline:
-            time.sleep(0.2)
+        with suppress(AssertionError):
+            wait_until(lambda: not cluster.executors(), "an executor is left", 30)
         left = cluster.executors()
         applications = [application["name"] for application in cluster.state()["completedapps"]]
     logs = "".join(server.log.read_text() for server in cluster.servers)

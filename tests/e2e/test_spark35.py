@@ -16,7 +16,7 @@ import pytest
 from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import FirstChain
+    from tests.e2e.projects import FirstChain
 
 pytestmark = pytest.mark.slow
 

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from mlflow import MlflowClient
 
-from tests.e2e.conftest import wait
 from tests.stack.process import StackError
 from tests.stack.scheduler import ROOT, find_program, prepare_home
 from tests.stack.sshd import Sshd, find_sshd, open_sshd
 from tests.stack.tracking import open_tracking
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlflow.entities import Run
 
-    from tests.e2e.conftest import FirstChain
+    from tests.e2e.projects import FirstChain
 
 pytestmark = pytest.mark.slow
 
@@ -113,10 +113,12 @@ def test_all_steps_of_the_dag_run_on_the_host(host: Host) -> None:
 def test_a_step_whose_connection_breaks_is_killed(host: Host) -> None:
     made = host.dags_test("optimise", trials=500)
     try:
-        wait(lambda: bool(host.runs("optimise")), "no search begins", 180)
+        wait_until(lambda: host.runs("optimise"), "no search begins", 180)
         made.send_signal(signal.SIGKILL)
     finally:
         made.kill()
         made.communicate()
-    wait(lambda: host.runs("optimise")["tune"].info.status != "RUNNING", "the search goes on", 60)
+    wait_until(
+        lambda: host.runs("optimise")["tune"].info.status != "RUNNING", "the search goes on", 60
+    )
     assert host.runs("optimise")["tune"].info.status == "KILLED"

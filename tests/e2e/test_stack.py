@@ -15,9 +15,9 @@ import boto3
 import pytest
 from mlflow import MlflowClient
 
-from tests.e2e.conftest import wait
 from tests.stack.scheduler import Airflow
 from tests.stack.system import BUCKET, ROOT
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ class Stack:
 
     def wait_for(self, words: str, seconds: float) -> None:
         """Return when it has printed this, or has ended."""
-        wait(
+        wait_until(
             lambda: words in self.printed or self.process.poll() is not None,
             f"{words!r} does not come",
             seconds,
@@ -85,7 +85,7 @@ class Stack:
 
     def kill(self, pattern: str) -> None:
         """Kill what has this in its command line, as soon as there is some."""
-        wait(lambda: self.matching(pattern) != [], f"nothing is {pattern}", 180)
+        wait_until(lambda: self.matching(pattern) != [], f"nothing is {pattern}", 180)
         for pid in self.matching(pattern):
             os.kill(pid, signal.SIGKILL)
 
@@ -176,7 +176,7 @@ def test_a_new_champion_starts_to_score(stack: Stack, airflow: Airflow) -> None:
     if verdict != "promote":
         assert airflow.runs("predict") == []
         return
-    wait(lambda: airflow.runs("predict") != [], "no run of predict", 60)
+    wait_until(lambda: airflow.runs("predict") != [], "no run of predict", 60)
     (run,) = airflow.runs("predict")
     assert run["run_type"] == "asset_triggered"
     assert airflow.wait("predict", run["dag_run_id"], seconds=600) == "success"
@@ -218,10 +218,10 @@ def test_a_step_that_is_broken_off_leaves_nothing_behind(
         made = client.get_experiment_by_name("optimise")
         return list(client.search_runs([made.experiment_id], "tags.step = 'trial'") if made else ())
 
-    wait(lambda: searches() != [], "no trial begins", 300)
+    wait_until(lambda: searches() != [], "no trial begins", 300)
     airflow.call("PATCH", f"dags/optimise/dagRuns/{quote(run)}", {"state": "failed"})
 
-    wait(lambda: stack.matching(r"steps/tune\.py") == [], "the step goes on", 120)
+    wait_until(lambda: stack.matching(r"steps/tune\.py") == [], "the step goes on", 120)
     experiment = searches()[0].info.experiment_id
     left = client.search_runs([experiment], "attributes.status = 'RUNNING'")
     assert left == []

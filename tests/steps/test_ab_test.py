@@ -15,13 +15,13 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from retraining.description import document as descriptions
 from retraining.gate.decision import decide
 from retraining.tracking import registry
-from tests.steps.conftest import scores_of, small_description, verdict_of
+from tests.steps.calling import scores_of, small_description, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.steps.conftest import Call, Cycle
+    from tests.steps.calling import Call, Cycle
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("store")]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run
 
-    from tests.steps.conftest import Call
+    from tests.steps.calling import Call
 
     Runs = list[tuple[str, dict[str, str]]]
 

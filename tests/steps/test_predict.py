@@ -12,7 +12,7 @@ from mlflow.artifacts import download_artifacts, load_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.steps.conftest import Call, Called, Cycle
+    from tests.steps.calling import Call, Called, Cycle
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("store")]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.steps.conftest import Call, Called, Cycle
+    from tests.steps.calling import Call, Called, Cycle
 
 pytestmark = pytest.mark.spark
 

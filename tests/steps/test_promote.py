@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from tests.steps.conftest import Call, Cycle
+    from tests.steps.calling import Call, Cycle
 
     Aliases = Callable[[], dict[str, str]]
     MakeVerdict = Callable[..., str]

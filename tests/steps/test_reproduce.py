@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run
 
-    from tests.steps.conftest import Call
+    from tests.steps.calling import Call
 
     Record = Callable[..., str]
 

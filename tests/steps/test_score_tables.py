@@ -12,12 +12,12 @@ from mlflow.artifacts import load_text
 from sklearn.metrics import roc_auc_score
 
 from retraining.gate.decision import Policy, decide
-from tests.steps.conftest import scores_of, verdict_of
+from tests.steps.calling import scores_of, verdict_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.steps.conftest import Call
+    from tests.steps.calling import Call
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("store")]
 

@@ -14,7 +14,7 @@ from retraining.simulation.files import simulate as write_days
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.steps.conftest import Call
+    from tests.steps.calling import Call
 
 pytestmark = pytest.mark.usefixtures("tracking")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.steps.conftest import Call, Cycle
+    from tests.steps.calling import Call, Cycle
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("store")]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from retraining.models.search import Candidate
-    from tests.steps.conftest import Call, Cycle
+    from tests.steps.calling import Call, Cycle
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("store")]
 

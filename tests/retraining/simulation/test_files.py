@@ -6,7 +6,6 @@ import hashlib
 import re
 import subprocess
 import sys
-import time
 from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from retraining.errors import RetrainingError
 from retraining.simulation import files
 from retraining.simulation.defects import KINDS, Defects
 from retraining.simulation.files import ORIGIN, Simulation, last_day, simulate
+from tests.waiting import wait_until
 
 SMALL: dict[str, Any] = {"start": ORIGIN, "days": 3, "seed": 1, "n_customers": 60}
 MANY = Defects(**{**dict.fromkeys(KINDS, 0.02), "torn_line": 0.5})
@@ -248,10 +248,12 @@ def test_simulate_that_is_killed_leaves_whole_days_only(tmp_path: Path) -> None:
         f"simulate(Path({str(tmp_path)!r}), start=ORIGIN, days=500, seed=1, n_customers=30_000)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as process:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and process.poll() is None:
-            if last_day(tmp_path) is not None and list(tmp_path.glob(".*")):
-                break  # a day is there and another one is being written
+        # A day is there and another one is being written.
+        wait_until(
+            lambda: last_day(tmp_path) is not None and list(tmp_path.glob(".*")),
+            "no second day is being written",
+            60,
+        )
         process.kill()
     last = last_day(tmp_path)
     assert last is not None

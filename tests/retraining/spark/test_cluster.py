@@ -19,6 +19,7 @@ from retraining.spark import cluster
 from retraining.tracking.checkout import ROOT
 from tests.stack.cluster import Cluster, open_cluster
 from tests.stack.process import LOOPBACK, free_port
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,10 +90,7 @@ def line_with(text: str, driver: subprocess.Popen[str]) -> str:
 
 
 def await_executor(running: Cluster) -> None:
-    deadline = time.monotonic() + 60
-    while not running.executors():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(running.executors, "no executor starts", 60)
 
 
 def java_of(driver: subprocess.Popen[str]) -> int:

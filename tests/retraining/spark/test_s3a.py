@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -19,6 +18,7 @@ from retraining.spark import s3a
 from retraining.tracking.checkout import ROOT
 from tests.stack.objects import open_objects
 from tests.stack.process import StackError
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,11 +147,8 @@ def test_a_killed_write_is_no_data_set_and_can_be_made_again(
             print(json.dumps({{"count": spark.read.parquet(f"{{folder}}/rows").count()}}))
         """
     process = start(objects, write.format(rows=2_000_000_000))
-    deadline = time.monotonic() + 180
-    while not pending(client):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: pending(client) or process.poll() is not None, "no upload begins", 180)
+    assert process.poll() is None, process.communicate()[1]
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
