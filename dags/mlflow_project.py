@@ -64,7 +64,7 @@ def step(
     """
     on_cluster = on_cluster and bool(_CLUSTER)
     told |= {
-        "pipeline_id": told.get("pipeline_id", "run_id | pipeline_id"),
+        "pipeline_id": told.get("pipeline_id", "run_id | cycle_id"),
         "spark_master": variable("spark_master", "yarn" if on_cluster else ""),
     }
     command = [
@@ -118,7 +118,7 @@ def run_id(output: str) -> str:
     return str(re.findall(r"Run \(ID '(\w+)'\) succeeded", output)[-1])
 
 
-def pipeline_id(airflow_run_id: str) -> str:
+def cycle_id(airflow_run_id: str) -> str:
     """The cycle of a DAG run, the same in every try: its id, spelled as a name."""
     return re.sub(r"[^\w.+-]|^\W", "_", airflow_run_id)
 
@@ -134,8 +134,8 @@ def tell_failure(context: Any) -> None:  # noqa: ANN401 (Airflow's Context)
     ti = context["ti"]
     log.error(
         "%s.%s failed in try %s: see the line that begins with Error above, and the docs of the "
-        "DAG for what to do. The MLflow runs of this cycle have the tag pipeline_id=%s.",
-        *(ti.dag_id, ti.task_id, ti.try_number, pipeline_id(context["run_id"])),
+        "DAG for what to do. The MLflow runs of this cycle have the tag cycle_id=%s.",
+        *(ti.dag_id, ti.task_id, ti.try_number, cycle_id(context["run_id"])),
     )
 
 
@@ -164,7 +164,7 @@ DEFAULTS: dict[str, Any] = {
     "on_failure_callback": tell_failure,
     "max_active_tis_per_dag": 1,  # backfills do not heed max_active_runs
 }
-FILTERS = {"quote": shlex.quote, "word": _fill, "pipeline_id": pipeline_id, "model": model_of}
+FILTERS = {"quote": shlex.quote, "word": _fill, "cycle_id": cycle_id, "model": model_of}
 MODEL_NAME = optional(
     "string", "Registered model. Empty: the name of the data set.", pattern=r"^\w[\w .+-]*$"
 )

@@ -1,6 +1,6 @@
 """Train a challenger every week, and promote it if the test says that it is better.
 
-Each step is one `mlflow run` of the project. All steps of a DAG run have the same tag `pipeline_id`
+Each step is one `mlflow run` of the project. All steps of a DAG run have the same tag `cycle_id`
 in MLflow, by which a retried or cleared task finds what has finished: it is not repeated, and
 nothing is registered twice.
 

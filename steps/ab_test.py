@@ -50,7 +50,7 @@ _SHARE = options.Optional(click.FloatRange(0, 1, min_open=True, max_open=True))
 @options.option("--champion", "Model URI. Empty: the alias champion.", type=options.STRING)
 @options.option(
     "--challenger",
-    "Model URI. Empty: what tune made in the pipeline that is named, else the alias challenger.",
+    "Model URI. Empty: what tune made in the cycle that is named, else the alias challenger.",
     type=options.STRING,
 )
 @options.option(

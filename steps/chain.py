@@ -59,24 +59,24 @@ def main(**parameters: object) -> None:
     with lineage.open_step("main", parameters, begins_cycle=True) as run:
         told = {key: value for key, value in run.parameters.items() if value}
         description = inputs.read_description(run.parameters["dataset"])
-        told["pipeline_id"] = run.pipeline_id
+        told["pipeline_id"] = run.cycle_id
         runs = {}
         for step, taken in _steps(told, description.name).items():
             _LOG.info(f"== {step}")
             runs[step] = _run_step(step, {key: told[key] for key in taken if key in told})
-        table = summarise(run.pipeline_id, runs)
+        table = summarise(run.cycle_id, runs)
         mlflow.log_text(table, "chain.txt")
         mlflow.set_tag("verdict", runs["ab_test"].data.tags["verdict"])
         run.summary = f"verdict {runs['ab_test'].data.tags['verdict']}\n\n```\n{table}\n```"
         click.echo(f"\n{table}")
 
 
-def summarise(pipeline_id: str, runs: dict[str, Run]) -> str:
+def summarise(cycle_id: str, runs: dict[str, Run]) -> str:
     """One table of what happened: who was compared, what came out, where to read on."""
     test, moved = runs["ab_test"].data, runs["promote"].data
     # What cannot be estimated, as an interval from one positive, is no metric of the run.
     metric = defaultdict(lambda: math.nan, test.metrics)
-    rows = [("pipeline", pipeline_id)]
+    rows = [("cycle", cycle_id)]
     rows += [(role, test.tags[f"input.{role}"]) for role in ("champion", "challenger")]
     rows += [
         ("scores", f"{metric['champion']:.4f} -> {metric['challenger']:.4f}"),
@@ -124,9 +124,9 @@ def _run_step(step: str, parameters: dict[str, str]) -> Run:
     try:
         done = children.run(str(ROOT), step, parameters)
     except RetrainingError as error:
-        pipeline_id = parameters["pipeline_id"]
+        cycle_id = parameters["pipeline_id"]
         raise RetrainingError(
-            str(error), f"mend it, then go on with `mlflow run . -P pipeline_id={pipeline_id}`"
+            str(error), f"mend it, then go on with `mlflow run . -P pipeline_id={cycle_id}`"
         ) from error
     return done
 

@@ -41,7 +41,7 @@ _TRIED_ROWS = 100
     default="promote",
 )
 @options.option(
-    "--verdict-run", "Id of an ab_test run. Empty: that of the pipeline.", type=options.STRING
+    "--verdict-run", "Id of an ab_test run. Empty: that of the cycle.", type=options.STRING
 )
 @options.model_name
 @options.option(
@@ -79,7 +79,7 @@ def follow_verdict(
     tested = (
         runs.get_run(verdict_run, "verdict_run")
         if verdict_run
-        else runs.upstream("ab_test", run.pipeline_id, "verdict_run", **{"verdict.binding": "true"})
+        else runs.upstream("ab_test", run.cycle_id, "verdict_run", **{"verdict.binding": "true"})
     )
     if "reused_from" in tested.data.tags:
         tested = runs.get_run(tested.data.tags["reused_from"], "reused_from")

@@ -1,7 +1,7 @@
 """Run a finished run again from its commit, parameters and pinned inputs, and compare the two.
 
 The commit is checked out in a folder of its own. The repetition is a new run, tagged with the old
-one, in a pipeline of its own; it leaves the registry untouched. The answer is `identical`, or a
+one, in a cycle of its own; it leaves the registry untouched. The answer is `identical`, or a
 table of what differs. For a run of `main`, every step is repeated.
 
     mlflow run . -e reproduce -P run_id=RUN_ID
@@ -96,10 +96,10 @@ def _original(run: Run) -> Run:
 def _again(original: Run) -> Run:
     run_id, tags = original.info.run_id, original.data.tags
     step, commit = tags["step"], tags["mlflow.source.git.commit"]
-    pipeline_id = runs.new_pipeline_id(f"{runs.REPRODUCTION}{run_id[:8]}-")
+    cycle_id = runs.new_cycle_id(f"{runs.REPRODUCTION}{run_id[:8]}-")
     with tempfile.TemporaryDirectory() as folder:
         _check_out(commit, folder)
-        parameters = reproduction.parameters(original, folder) | {"pipeline_id": pipeline_id}
+        parameters = reproduction.parameters(original, folder) | {"pipeline_id": cycle_id}
         manager = reproduction.env_manager(folder, ROOT, tags.get("mlflow.project.env"))
         _LOG.info(f"reproduce: {step} of commit {commit[:7]}, run {run_id}")
         again = children.run(folder, step, parameters, env_manager=manager)

@@ -2,7 +2,7 @@
 
 Reads the splits `train` and `validation` of a prepared data set; selects on validation only.
 Every trial is a child run. The best is fitted again, logged, registered and gets the alias
-`challenger`. An interrupted search goes on where it stopped when it runs again in its pipeline.
+`challenger`. An interrupted search goes on where it stopped when it runs again in its cycle.
 
     mlflow run . -e tune
     python steps/tune.py --trials 20 --parallelism 4 --trials-experiment fraud-trials

@@ -225,7 +225,7 @@ def test_a_failed_step_is_told_in_one_line(
         "failed",
     )
     (line,) = [text for text in caplog.messages if "retrain.tune failed in try 1" in text]
-    assert "pipeline_id=" in line
+    assert "cycle_id=" in line
     assert "\n" not in line
 
 

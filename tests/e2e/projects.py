@@ -25,7 +25,7 @@ _WHERE = {"pipeline_id", "data_root", "model_name", "spark_master"}
 
 
 class FirstChain(NamedTuple):
-    """A chain that later ones are compared with, which know their runs by their `pipeline_id`.
+    """A chain that later ones are compared with, which know their runs by their cycle.
 
     Attributes:
         project: A clone with tracking store and data.
@@ -47,15 +47,15 @@ class FirstChain(NamedTuple):
         """Of the tracking store."""
         return MlflowClient(f"sqlite:///{self.project}/mlflow.db")
 
-    def run(self, step: str, pipeline_id: str = "first") -> Run:
+    def run(self, step: str, cycle_id: str = "first") -> Run:
         """The one run of a step in a chain."""
-        wanted = f"tags.step = '{step}' and tags.pipeline_id = '{pipeline_id}'"
+        wanted = f"tags.step = '{step}' and tags.cycle_id = '{cycle_id}'"
         (run,) = self.client.search_runs(["0"], wanted)
         return run
 
-    def differences(self, step: str, pipeline_id: str) -> list[reproduction.Difference]:
+    def differences(self, step: str, cycle_id: str) -> list[reproduction.Difference]:
         """How a step of another chain differs, as `reproduce` compares them."""
-        other = self.run(step, pipeline_id)
+        other = self.run(step, cycle_id)
         assert other.info.status == "FINISHED"
         found = reproduction.compare(self.run(step), other)
         return [d for d in found if d.kind != "parameter" or d.name not in _WHERE]

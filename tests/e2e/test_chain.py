@@ -54,7 +54,7 @@ def test_every_step_is_a_finished_child_of_the_chain(
     children = children_of(client, parent.info.run_id)
     assert [child.data.tags["step"] for child in children] == STEPS
     assert {child.info.status for child in [parent, *children]} == {"FINISHED"}
-    assert {child.data.tags["pipeline_id"] for child in children} == {cycles[0]["pipeline"]}
+    assert {child.data.tags["cycle_id"] for child in children} == {cycles[0]["cycle"]}
     trials = children_of(client, cycles[0]["run tune"])
     assert [trial.data.tags["step"] for trial in trials] == ["trial", "trial"]
 
@@ -95,7 +95,7 @@ def test_a_chain_that_goes_on_repeats_nothing(
         "main",
         input=f"{project}/data/raw/fraud",
         trials=2,
-        pipeline_id=cycles[1]["pipeline"],
+        pipeline_id=cycles[1]["cycle"],
     )
     again = table_of(output)
     for step in STEPS[:-1]:

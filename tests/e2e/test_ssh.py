@@ -104,7 +104,7 @@ def test_all_steps_of_the_dag_run_on_the_host(host: Host) -> None:
     runs = host.runs("Default")
     assert list(runs)[:4] == STEPS[:4]
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
-    assert len({run.data.tags["pipeline_id"] for run in runs.values()}) == 1
+    assert len({run.data.tags["cycle_id"] for run in runs.values()}) == 1
     assert ("promote" in runs) == (runs["ab_test"].data.tags["verdict"] == "promote")
     assert host.sshd.server.log.read_text().count("Accepted publickey") == len(runs)
     assert host.client.get_model_version_by_alias("fraud", "champion").version

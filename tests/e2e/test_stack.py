@@ -152,7 +152,7 @@ def test_the_chain_ends_in_a_verdict_that_can_be_read(stack: Stack, client: Mlfl
     expected = {*STEPS, "simulate"} if verdict == "promote" else {*STEPS[:-1], "simulate"}
     assert expected <= set(done)
     assert {run.info.status for run in done.values()} == {"FINISHED"}
-    assert len({done[step].data.tags["pipeline_id"] for step in expected - {"simulate"}}) == 1
+    assert len({done[step].data.tags["cycle_id"] for step in expected - {"simulate"}}) == 1
     assert done["train"].data.params["spark_master"].startswith("spark://")
 
 

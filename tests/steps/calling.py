@@ -105,9 +105,9 @@ class Cycle:
         return self.prepared.tags["dataset_uri"]
 
     @property
-    def pipeline_id(self) -> str:
+    def cycle_id(self) -> str:
         """The cycle that everything but the first two runs belongs to."""
-        return self.prepared.tags["pipeline_id"]
+        return self.prepared.tags["cycle_id"]
 
 
 Call = Callable[..., Called]

@@ -176,7 +176,7 @@ def test_report_explains_and_the_note_tells_how_to_repeat(cycle: Cycle) -> None:
     assert f"-P data={cycle.prepared.run_id}" in note
 
 
-def test_repeated_in_its_pipeline_it_is_reused(call: Call, cycle: Cycle) -> None:
+def test_repeated_in_its_cycle_it_is_reused(call: Call, cycle: Cycle) -> None:
     again = call("ab_test")
 
     assert again.tags["reused_from"] == cycle.tested.run_id
@@ -244,7 +244,7 @@ def test_in_a_cycle_that_is_named_its_own_challenger_is_tested(call: Call, cycle
     third = MlflowClient().create_model_version("fraud", "models:/fraud/1", cycle.trained.run_id)
     registry.challenge(third)
 
-    own = call("ab_test", pipeline_id=cycle.pipeline_id)
+    own = call("ab_test", pipeline_id=cycle.cycle_id)
     newest = call("ab_test", seed=8)
 
     assert own.tags["reused_from"] == cycle.tested.run_id
@@ -255,7 +255,7 @@ def test_after_its_promotion_a_cycle_finds_the_test_that_was_made(call: Call, cy
     record = {"why": f"verdict of run {cycle.tested.run_id}"}
     registry.promote("fraud", "2", seen="1", record=record)
 
-    again = call("ab_test", pipeline_id=cycle.pipeline_id)
+    again = call("ab_test", pipeline_id=cycle.cycle_id)
 
     assert again.tags["reused_from"] == cycle.tested.run_id
 
@@ -289,7 +289,7 @@ def test_a_large_holdout_is_scored_into_a_folder_of_its_own(
         ({"challenger": "models:/fraud/9"}, "the registry has no models:/fraud/9"),
         ({"challenger": "fraud/2"}, "'fraud/2' names no registered model"),
         ({"data": "/nowhere"}, "/nowhere is no data set"),
-        ({"pipeline_id": "p0"}, "no finished preprocess run in pipeline 'p0'"),
+        ({"pipeline_id": "p0"}, "no finished preprocess run in cycle 'p0'"),
         ({"alpha": 0.7}, "policy alpha is 0.7"),
         ({"alpha": "nan"}, "policy alpha is nan"),
         ({"min_effect_size": -1}, "policy min_effect_size is -1.0"),

@@ -65,18 +65,18 @@ def fake_steps(
     return told
 
 
-def test_steps_follow_each_other_in_one_pipeline(call: Call, ran: Runs) -> None:
+def test_steps_follow_each_other_in_one_cycle(call: Call, ran: Runs) -> None:
     made = call("main", input="/data/raw", dataset="drivers", seed=3, trials=4, alpha="0.01")
 
     assert [step for step, _ in ran] == ["preprocess", "train", "tune", "ab_test", "promote"]
-    pipeline = {"pipeline_id": made.tags["pipeline_id"]}
-    seeded = {"seed": "3", **pipeline}
+    cycle = {"pipeline_id": made.tags["cycle_id"]}
+    seeded = {"seed": "3", **cycle}
     assert dict(ran) == {
-        "preprocess": {"input": "/data/raw", "dataset": "drivers", **pipeline},
+        "preprocess": {"input": "/data/raw", "dataset": "drivers", **cycle},
         "train": seeded,
         "tune": {"trials": "4", **seeded},
         "ab_test": {"alpha": "0.01", **seeded},
-        "promote": pipeline,
+        "promote": cycle,
     }
     assert [line for line in made.err.splitlines() if line.startswith("== ")] == [
         f"== {step}" for step, _ in ran
@@ -112,13 +112,13 @@ def test_every_parameter_reaches_the_steps_that_take_it(call: Call, ran: Runs) -
 def test_without_input_days_are_simulated_first(call: Call, ran: Runs) -> None:
     made = call("main", data_root="/prepared")
 
-    told = {"data_root": "/prepared", "seed": "7", "pipeline_id": made.tags["pipeline_id"]}
+    told = {"data_root": "/prepared", "seed": "7", "pipeline_id": made.tags["cycle_id"]}
     assert ran[0] == ("simulate", told)
     assert [step for step, _ in ran][1:] == ["preprocess", "train", "tune", "ab_test", "promote"]
     assert ran[1][1] == {
         "dataset": "fraud",
         "data_root": "/prepared",
-        "pipeline_id": made.tags["pipeline_id"],
+        "pipeline_id": made.tags["cycle_id"],
     }
 
 
@@ -128,7 +128,7 @@ def test_it_ends_with_one_table(call: Call, ran: Runs) -> None:
     assert ran
     lines = [line.split("  ", 1) for line in made.out.strip().splitlines()]
     table = {name.strip(): value.strip() for name, value in lines}
-    assert table["pipeline"] == made.tags["pipeline_id"]
+    assert table["cycle"] == made.tags["cycle_id"]
     assert (table["champion"], table["challenger"]) == ("models:/fraud/1", "models:/fraud/2")
     assert table["scores"] == "0.8500 -> 0.8700"
     assert table["effect"] == "+0.0200, p 0.0123"
@@ -195,13 +195,13 @@ def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
     assert ran == []
 
 
-def test_pipeline_of_the_chain_can_be_named(
+def test_cycle_of_the_chain_can_be_named(
     call: Call, ran: Runs, tracking: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two chains without a name are two cycles."""
-    pipelines = [call("main", input="/data").tags["pipeline_id"] for _ in range(2)]
+    cycles = [call("main", input="/data").tags["cycle_id"] for _ in range(2)]
     named = call("main", input="/data", pipeline_id="2026 March")
 
-    assert len(set(pipelines)) == 2
-    assert named.tags["pipeline_id"] == "2026 March"
+    assert len(set(cycles)) == 2
+    assert named.tags["cycle_id"] == "2026 March"
     assert ran[-1] == ("promote", {"pipeline_id": "2026 March"})

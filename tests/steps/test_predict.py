@@ -114,7 +114,7 @@ def test_rows_with_features_are_scored_as_they_are(call: Call, cycle: Cycle) -> 
     assert made.tags["fingerprint.scores"]
 
 
-def test_repeated_in_its_pipeline_it_is_reused(call: Call, cycle: Cycle, tmp_path: Path) -> None:
+def test_repeated_in_its_cycle_it_is_reused(call: Call, cycle: Cycle, tmp_path: Path) -> None:
     told = {"input": holdout_of(cycle), "output": tmp_path / "scored"}
     first = call("predict", **told)
 

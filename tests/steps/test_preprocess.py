@@ -114,8 +114,8 @@ def test_artifacts_say_what_was_prepared(cycle: Cycle) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_repeated_in_its_pipeline_it_is_reused(call: Call, cycle: Cycle) -> None:
-    again = call("preprocess", dataset=cycle.description, pipeline_id=cycle.pipeline_id)
+def test_repeated_in_its_cycle_it_is_reused(call: Call, cycle: Cycle) -> None:
+    again = call("preprocess", dataset=cycle.description, pipeline_id=cycle.cycle_id)
 
     assert again.tags["reused_from"] == cycle.prepared.run_id
     assert again.tags["dataset_uri"] == cycle.data_uri

@@ -45,7 +45,7 @@ def make_verdict(cycle: Cycle) -> MakeVerdict:
         assert experiment is not None
         told = {
             "step": "ab_test",
-            "pipeline_id": cycle.pipeline_id,
+            "pipeline_id": cycle.cycle_id,
             "input.champion": "models:/fraud/1",
             "input.challenger": "models:/fraud/2",
             "input.data": cycle.data_uri,
@@ -128,7 +128,7 @@ def test_verdict_that_says_no_ends_well(
     assert aliases() == BEFORE
 
 
-def test_verdict_of_the_pipeline_is_taken_by_default(call: Call, cycle: Cycle) -> None:
+def test_verdict_of_the_cycle_is_taken_by_default(call: Call, cycle: Cycle) -> None:
     made = call("promote", dry_run="true")
 
     assert made.tags["verdict"] == cycle.tested.tags["verdict"]
@@ -317,7 +317,7 @@ def test_rollback_finds_the_model_though_the_newest_was_not_registered(
     client = MlflowClient()
     experiment = client.get_experiment_by_name("tests")
     assert experiment is not None
-    run = client.create_run(experiment.experiment_id, tags={"step": "train", "pipeline_id": "p9"})
+    run = client.create_run(experiment.experiment_id, tags={"step": "train", "cycle_id": "p9"})
     client.set_terminated(run.info.run_id)
 
     assert "fraud has no previous_champion" in call("promote", action="rollback").refusal
@@ -332,7 +332,7 @@ def test_rollback_finds_the_model_though_the_newest_was_not_registered(
         ({"verdict_run": "{failed}"}, "is FAILED and gave no verdict: run ab_test again"),
         ({"verdict_run": "{fine}", "model_name": "other"}, "is on fraud, not on other"),
         ({"verdict_run": "{free}"}, "compared without consequence: run ab_test with register=true"),
-        ({"pipeline_id": "p0"}, "no finished ab_test run in pipeline 'p0'"),
+        ({"pipeline_id": "p0"}, "no finished ab_test run in cycle 'p0'"),
     ],
 )
 def test_what_is_no_verdict_is_refused_in_one_line(

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("tracking")
 COMMITTED = {
     "mlflow.project.entryPoint": "simulate",
     "step": "simulate",
-    "pipeline_id": "p1",
+    "cycle_id": "p1",
     "code.dirty": "false",
     "mlflow.source.git.commit": "0123456789abcdef0123456789abcdef01234567",
     "pinned": '{"days": "2"}',
@@ -124,7 +124,7 @@ def test_what_differs_is_told_in_a_table(
 def test_every_step_of_a_chain_is_repeated(
     call: Call, record: Record, repeated: list[tuple[str, dict[str, str]]]
 ) -> None:
-    """A step that reused a run of its pipeline is repeated as that run."""
+    """A step that reused a run of its cycle is repeated as that run."""
     chain = record(step="main")
     original = record()
     record(step="simulate", mlflow__parentRunId=chain)

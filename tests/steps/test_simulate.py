@@ -120,7 +120,7 @@ def test_the_same_number_written_otherwise_is_the_same_process(
     assert call("simulate", output=tmp_path / "raw", more=1, drift="1.0", **SMALL).tags
 
 
-def test_repeated_in_its_pipeline_it_adds_nothing(call: Call, tmp_path: Path) -> None:
+def test_repeated_in_its_cycle_it_adds_nothing(call: Call, tmp_path: Path) -> None:
     told = {"output": tmp_path / "raw", "days": 1, "pipeline_id": "p1", **SMALL}
     first = call("simulate", **told)
     before = contents(tmp_path / "raw")

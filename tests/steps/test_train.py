@@ -63,7 +63,7 @@ def test_first_version_is_registered_and_becomes_champion(
     version = MlflowClient().get_model_version("fraud", "1")
     assert version.run_id == cycle.trained.run_id
     assert version.tags["step"] == "train"
-    assert version.tags["pipeline_id"] == cycle.pipeline_id
+    assert version.tags["cycle_id"] == cycle.cycle_id
     for split in ("train", "validation"):
         expected = cycle.prepared.tags[f"fingerprint.{split}"]
         assert version.tags[f"fingerprint.{split}"] == expected
@@ -98,7 +98,7 @@ def test_data_and_description_are_on_the_run(cycle: Cycle) -> None:
     assert "delay: 2 days" in load_text(f"runs:/{cycle.trained.run_id}/description.yaml")
 
 
-def test_repeated_in_its_pipeline_nothing_is_registered_twice(call: Call, cycle: Cycle) -> None:
+def test_repeated_in_its_cycle_nothing_is_registered_twice(call: Call, cycle: Cycle) -> None:
     before = n_versions()
     again = call("train")
 
@@ -168,7 +168,7 @@ def test_first_version_of_another_model_becomes_its_champion(
         ({"data": "0" * 32}, f"data='{'0' * 32}' is no run of sqlite"),
         ({"data": "{trained}"}, "made no data set: give the id of a preprocess run"),
         ({"data": "/nowhere"}, "/nowhere is no data set"),
-        ({"pipeline_id": "p0"}, "no finished preprocess run in pipeline 'p0'"),
+        ({"pipeline_id": "p0"}, "no finished preprocess run in cycle 'p0'"),
         ({"dataset": "drivers"}, "dataset='drivers' describes other columns or features"),
         ({"dataset": "wrong.yaml"}, "LogisticRegression has no parameter 'numTrees'"),
         ({"dataset": "late.yaml"}, "RandomForestClassifier"),

@@ -43,7 +43,7 @@ def test_trials_are_child_runs_of_the_search(cycle: Cycle) -> None:
     assert (first.info.run_name, second.info.run_name) == ("trial-001", "trial-002")
     for trial in (first, second):
         assert trial.info.status == "FINISHED"
-        assert trial.data.tags["pipeline_id"] == cycle.pipeline_id
+        assert trial.data.tags["cycle_id"] == cycle.cycle_id
         assert trial.data.params["estimator"] in ("RandomForestClassifier", "LogisticRegression")
         assert f"areaUnderROC {trial.data.metrics['areaUnderROC']:.5f}" in cycle.tuned.err
 
@@ -68,7 +68,7 @@ def test_the_best_waits_as_challenger(cycle: Cycle, aliases: Callable[..., dict[
     assert version.tags["step"] == "tune"
 
 
-def test_repeated_in_its_pipeline_it_is_reused(call: Call, cycle: Cycle) -> None:
+def test_repeated_in_its_cycle_it_is_reused(call: Call, cycle: Cycle) -> None:
     again = call("tune")
 
     assert again.tags["reused_from"] == cycle.tuned.run_id
@@ -145,7 +145,7 @@ def test_search_that_was_stopped_goes_on_where_it_stood(
     [
         ({"trials": 0}, "search.trials"),
         ({"parallelism": 0}, "search.parallelism"),
-        ({"pipeline_id": "p0"}, "no finished preprocess run in pipeline 'p0'"),
+        ({"pipeline_id": "p0"}, "no finished preprocess run in cycle 'p0'"),
         ({"trials_experiment": "gone"}, "experiment 'gone' is deleted"),
         ({"dataset": "failing"}, "all 2 trials failed, the last with:"),
         ({"dataset": "empty"}, "search.estimators is empty"),

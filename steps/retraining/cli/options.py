@@ -63,6 +63,8 @@ def option(
 
 STRING = Optional(click.STRING)
 
+# Two options keep names that users have in their scripts: `--dataset` names a description, and
+# `--pipeline-id` a cycle, which is the tag `cycle_id` of its runs.
 dataset = option(
     "--dataset",
     "Data set description: a name in steps/datasets, or the path of a YAML file.",
@@ -75,7 +77,7 @@ description_override = option(
 )
 data = option(
     "--data",
-    "Prepared data set: id of a preprocess run, or its folder. Empty: newest of the pipeline.",
+    "Prepared data set: id of a preprocess run, or its folder. Empty: newest of the cycle.",
     type=STRING,
 )
 data_root = option(

@@ -128,7 +128,7 @@ def _choose(
     so that a repetition finds the test that was made.
     """
     made = run.parameters.get("pipeline_id") and runs.find(
-        "tune", run.pipeline_id, registered="true", model_name=name
+        "tune", run.cycle_id, registered="true", model_name=name
     )
     if made and not challenger:
         challenger = f"models:/{name}/{made.data.tags['model_version']}"

@@ -98,7 +98,7 @@ def register(
     A search with a limit of time finds another model when it is tried again: where another try has
     registered its own, the run tells that the version is not of its making.
     """
-    once = {"pipeline_id": run.pipeline_id, "identity": run.identity}
+    once = {"cycle_id": run.cycle_id, "identity": run.identity}
     tags: dict[str, Any] = {
         "step": run.step,
         "description_digest": description.digest,

@@ -134,7 +134,7 @@ class Trials:
             "mlflow.runName": f"trial-{candidate.number + 1:03d}",
             "step": "trial",
             "mlflow.note.content": self._note(candidate),
-            "pipeline_id": self._run.pipeline_id,
+            "cycle_id": self._run.cycle_id,
             "search_key": self._key,
             "candidate": _name(candidate),
         }
@@ -153,7 +153,7 @@ class Trials:
     def _find_finished(self) -> dict[str, dict[str, float]]:
         found = self._client.search_runs(
             [self._experiment],
-            f"tags.search_key = '{self._key}' and tags.pipeline_id = '{self._run.pipeline_id}' "
+            f"tags.search_key = '{self._key}' and tags.cycle_id = '{self._run.cycle_id}' "
             "and attributes.status = 'FINISHED'",
             ViewType.ACTIVE_ONLY,
             max_results=1000,

@@ -76,7 +76,7 @@ def read_description(told: str) -> Description:
 
 
 def find_data(run: StepRun, told: str | None) -> PreparedData:
-    """The prepared data that a run id or a folder names; by default that of the run's pipeline.
+    """The prepared data that a run id or a folder names; by default that of the run's cycle.
 
     The choice is recorded as an input of the run and pinned for its repetition.
     """
@@ -86,7 +86,7 @@ def find_data(run: StepRun, told: str | None) -> PreparedData:
         made = (
             runs.get_run(told, "data")
             if told
-            else runs.upstream("preprocess", run.pipeline_id, "data")
+            else runs.upstream("preprocess", run.cycle_id, "data")
         )
         found = PreparedData(folder_made_by(made, "data"), made.info.run_id)
     run.use("data", found.uri, found.run_id)

@@ -59,7 +59,7 @@ class StepRun:
     Attributes:
         run_id: Id of the MLflow run.
         step: Entry point, as in MLproject.
-        pipeline_id: The cycle that the run belongs to.
+        cycle_id: The cycle that the run belongs to.
         parameters: What the caller said, as text; "not given" is an empty string.
         summary: One line of result, shown in the run's note; the step sets it.
         details: Markdown that follows the summary in the note; the step may set it.
@@ -67,12 +67,12 @@ class StepRun:
     """
 
     def __init__(
-        self, run_id: str, step: str, parameters: Mapping[str, str], pipeline_id: str
+        self, run_id: str, step: str, parameters: Mapping[str, str], cycle_id: str
     ) -> None:
         self.run_id = run_id
         self.step = step
         self.parameters = dict(parameters)
-        self.pipeline_id = pipeline_id
+        self.cycle_id = cycle_id
         self.summary = ""
         self.details = ""
         self.identity = ""
@@ -102,7 +102,7 @@ class StepRun:
     def reuse(
         self, inputs: Mapping[str, str], *, is_there: Callable[[Run], bool] = lambda _: True
     ) -> Run | None:
-        """Return the run of this pipeline that did the same already, and become its shadow.
+        """Return the run of this cycle that did the same already, and become its shadow.
 
         Same means: entry point, parameters, inputs and code. `is_there` says whether what that run
         made still exists; if not, it is made again. The shadow carries the tags and
@@ -113,16 +113,16 @@ class StepRun:
         identity = hashlib.sha256(json.dumps(same).encode()).hexdigest()[:16]
         self.identity = identity
         mlflow.set_tag("identity", identity)
-        original = runs.find(self.step, self.pipeline_id, identity=identity)
+        original = runs.find(self.step, self.cycle_id, identity=identity)
         if original is None:
-            _LOG.info(f"{self.step}: no finished run {identity} in {self.pipeline_id}, so it runs")
+            _LOG.info(f"{self.step}: no finished run {identity} in {self.cycle_id}, so it runs")
             return None
         if not is_there(original):
             _LOG.info(
                 f"{self.step}: what run {original.info.run_id} made is gone, so it runs again"
             )
             return None
-        mine = {"identity", "pipeline_id"}
+        mine = {"identity", "cycle_id"}
         kept = {
             key: value
             for key, value in original.data.tags.items()
@@ -134,7 +134,7 @@ class StepRun:
         self._used.append(("all of", original.info.run_id))
         self.summary = (
             f"reused run {original.info.run_id}: same parameters, inputs and code, "
-            f"finished in {self.pipeline_id}"
+            f"finished in {self.cycle_id}"
         )
         return original
 
@@ -145,7 +145,7 @@ class StepRun:
         return (
             f"**{self.step}**: {self.summary}\n\n"
             + (f"{self.details}\n\n" if self.details else "")
-            + f"Cycle `{self.pipeline_id}`\n\n### Used\n{used}\n\n"
+            + f"Cycle `{self.cycle_id}`\n\n### Used\n{used}\n\n"
             f"### Reproduce\n```\nmlflow run . -e reproduce -P run_id={self.run_id}\n```\n"
             f"or, by hand:\n```\n{self._command()}\n```\n"
             + ("The code was not committed: this repeats it as far as it was.\n" if dirty else "")
@@ -197,7 +197,7 @@ def open_step(
             if not resumed:
                 mlflow.log_params({key: shlex.quote(value) for key, value in told.items()})
             chosen = told.get("pipeline_id") or (None if begins_cycle else runs.newest_cycle())
-            run = StepRun(active.info.run_id, step, told, chosen or runs.new_pipeline_id())
+            run = StepRun(active.info.run_id, step, told, chosen or runs.new_cycle_id())
             mlflow.set_tags({"mlflow.runName": step, "step": step, **_circumstances(run)})
             # A project that is run by its git URL is named so, with a token if the URL has one.
             if name := active.data.tags.get("mlflow.source.name"):
@@ -249,7 +249,7 @@ def as_text(value: object) -> str:
 def _circumstances(run: StepRun) -> dict[str, str]:
     source = checkout.source(ROOT)
     tags = {
-        "pipeline_id": run.pipeline_id,
+        "cycle_id": run.cycle_id,
         "code.digest": checkout.digest(ROOT),
         "code.dirty": as_text(source.dirty),
         "version.python": platform.python_version(),

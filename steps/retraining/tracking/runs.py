@@ -1,4 +1,4 @@
-"""Runs of other steps, found by their pipeline, their step and the status FINISHED.
+"""Runs of other steps, found by their cycle, their step and the status FINISHED.
 
 Never by being the latest of their kind: a retry, a backfill and a reproduction would be that too.
 """
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run
 
-# Reproductions have pipelines of their own, which begin so.
+# Reproductions have cycles of their own, which begin so.
 REPRODUCTION = "reproduce-"
 
 
 def find(
     step: str,
-    pipeline_id: str | None = None,
+    cycle_id: str | None = None,
     **tags: str,
 ) -> Run | None:
-    """The newest FINISHED original run of a step, in one pipeline or in any but reproductions.
+    """The newest FINISHED original run of a step, in one cycle or in any but reproductions.
 
     Args:
         step: Entry point.
-        pipeline_id: None looks in all pipelines.
+        cycle_id: None looks in all cycles.
         tags: Further tags that the run must have.
     """
     conditions = [f"tags.step = '{step}'", "attributes.status = 'FINISHED'"]
-    if pipeline_id:
-        tags["pipeline_id"] = pipeline_id
+    if cycle_id:
+        tags["cycle_id"] = cycle_id
     for key, value in tags.items():
         quote = '"' if "'" in value else "'"
         conditions.append(f"tags.`{key}` = {quote}{value}{quote}")
@@ -55,24 +55,24 @@ def find(
             page_token=token,
         )
         for run in page:
-            reproduction = run.data.tags.get("pipeline_id", "").startswith(REPRODUCTION)
-            if "reused_from" not in run.data.tags and (pipeline_id or not reproduction):
+            reproduction = run.data.tags.get("cycle_id", "").startswith(REPRODUCTION)
+            if "reused_from" not in run.data.tags and (cycle_id or not reproduction):
                 return run
         token = page.token
         if not token:
             return None
 
 
-def upstream(step: str, pipeline_id: str, flag: str, **tags: str) -> Run:
-    """The FINISHED run of a step in this pipeline, with these tags.
+def upstream(step: str, cycle_id: str, flag: str, **tags: str) -> Run:
+    """The FINISHED run of a step in this cycle, with these tags.
 
     Raises:
         RetrainingError: If there is none; `flag` names the parameter that could say which.
     """
-    found = find(step, pipeline_id, **tags)
+    found = find(step, cycle_id, **tags)
     if found is None:
         raise RetrainingError(
-            f"no finished {step} run in pipeline {pipeline_id!r}",
+            f"no finished {step} run in cycle {cycle_id!r}",
             f"run `mlflow run . -e {step}` first, or name one with {flag}=",
         )
     return found
@@ -101,12 +101,12 @@ def get_run(run_id: str, flag: str) -> Run:
 
 
 def newest_cycle() -> str | None:
-    """Pipeline id of the newest finished preprocess run; reproductions are no cycles."""
+    """Cycle id of the newest finished preprocess run; reproductions are no cycles."""
     run = find("preprocess")
-    return run.data.tags["pipeline_id"] if run else None
+    return run.data.tags["cycle_id"] if run else None
 
 
-def new_pipeline_id(prefix: str = "") -> str:
+def new_cycle_id(prefix: str = "") -> str:
     """A new id that sorts by time: `20260131-235959-1a2b3c`."""
     return f"{prefix}{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 

@@ -105,7 +105,7 @@ def test_trial_is_a_child_run_with_parameters_and_metrics(run: lineage.StepRun) 
     assert child.data.metrics.pop("duration_seconds") >= 0
     assert child.data.metrics == metrics
     assert child.data.tags["step"] == "trial"
-    assert child.data.tags["pipeline_id"] == "p1"
+    assert child.data.tags["cycle_id"] == "p1"
 
 
 def test_failed_trial_is_a_failed_run_with_its_reason(run: lineage.StepRun) -> None:
@@ -135,12 +135,12 @@ def test_finished_trial_is_taken_over(run: lineage.StepRun) -> None:
     assert after.fitted == [1]
 
 
-@pytest.mark.parametrize("change", ["key", "pipeline", "number", "parameters"])
+@pytest.mark.parametrize("change", ["key", "cycle", "number", "parameters"])
 def test_other_trial_is_not_taken_over(run: lineage.StepRun, change: str) -> None:
     rows = CountedRows()
     Trials(run, rows, 7, "key", None)(CANDIDATE)
-    if change == "pipeline":
-        run.pipeline_id = "p2"
+    if change == "cycle":
+        run.cycle_id = "p2"
     other = {
         "number": CANDIDATE._replace(number=1),
         "parameters": CANDIDATE._replace(parameters={"maxIter": 2, "regParam": 0.2}),

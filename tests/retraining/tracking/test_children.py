@@ -77,7 +77,7 @@ from retraining.tracking import children, lineage
 def chain(**parameters):
     with lineage.open_step("chain", parameters) as run:
         print(run.run_id, flush=True)
-        children.run(sys.path[0], "wait", {"pipeline_id": run.pipeline_id})
+        children.run(sys.path[0], "wait", {"pipeline_id": run.cycle_id})
 
 chain()
 """

@@ -58,7 +58,7 @@ def run_step(
 
 
 def cycle(run: Run) -> str:
-    return str(run.data.tags["pipeline_id"])
+    return str(run.data.tags["cycle_id"])
 
 
 def test_open_step_records_what_ran() -> None:
@@ -171,14 +171,14 @@ def test_reuse_of_an_identical_run() -> None:
     assert third.data.tags["reused_from"] == first.info.run_id
 
 
-@pytest.mark.parametrize("change", ["parameter", "input", "code", "step", "pipeline", "failure"])
+@pytest.mark.parametrize("change", ["parameter", "input", "code", "step", "cycle", "failure"])
 def test_reuse_of_nothing_else(monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     told: dict[str, object] = {"seed": 7, "pipeline_id": "p1"}
     fails = RetrainingError("bad", "mend") if change == "failure" else None
     run_step("train", told, inputs={"data": "/d"}, fails=fails)
     if change == "parameter":
         told["seed"] = 8
-    if change == "pipeline":
+    if change == "cycle":
         told["pipeline_id"] = "p2"
     if change == "code":
         monkeypatch.setattr(checkout, "digest", lambda root: "another")

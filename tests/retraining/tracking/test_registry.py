@@ -70,7 +70,7 @@ def test_second_version_does_not_become_champion(register: Callable[[], ModelVer
 
 def test_what_was_registered_is_not_registered_again(tmp_path: Path) -> None:
     """Another try of a step that was given up, with a run of its own."""
-    once = {"pipeline_id": "p1", "identity": "a"}
+    once = {"cycle_id": "p1", "identity": "a"}
     with mlflow.start_run() as first, mlflow.start_run(nested=True) as second:
         pass
 
@@ -79,7 +79,7 @@ def test_what_was_registered_is_not_registered_again(tmp_path: Path) -> None:
         for run, told in (
             (first, once),
             (second, once),
-            (second, {**once, "pipeline_id": "p2"}),
+            (second, {**once, "cycle_id": "p2"}),
             (second, {**once, "identity": "b"}),
             (second, once),
         )

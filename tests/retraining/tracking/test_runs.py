@@ -25,9 +25,9 @@ def finish(step: str, experiment: str | None = None, **tags: str) -> Run:
 
 
 def test_find_looks_past_pages_of_reused_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = finish("train", pipeline_id="p1")
+    first = finish("train", cycle_id="p1")
     for _ in range(4):
-        finish("train", pipeline_id="p1", reused_from=first.info.run_id)
+        finish("train", cycle_id="p1", reused_from=first.info.run_id)
     search_runs = MlflowClient.search_runs
     pages: list[int] = []
 
@@ -55,10 +55,10 @@ def test_find_by_tags_with_quotes_and_in_any_experiment() -> None:
 
 
 def test_upstream_that_is_missing() -> None:
-    made = finish("preprocess", pipeline_id="p1")
+    made = finish("preprocess", cycle_id="p1")
 
     assert runs.upstream("preprocess", "p1", "data").info.run_id == made.info.run_id
-    expected = r"no finished preprocess run in pipeline 'p2': run .* -e preprocess.* with data="
+    expected = r"no finished preprocess run in cycle 'p2': run .* -e preprocess.* with data="
     with pytest.raises(RetrainingError, match=expected):
         runs.upstream("preprocess", "p2", "data")
 
