@@ -1,9 +1,10 @@
-"""Fixtures that every room shares."""
+"""Fixtures that every folder shares, how tests are spread over processes, and what was skipped."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,64 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyspark.sql import SparkSession
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
 
+# Files that share a fixture of the whole session, which is made once if one process runs them all;
+# those that take longest come first.
+_TOGETHER = (
+    ("tests/e2e/test_stack.py",),
+    (
+        "tests/e2e/test_chain.py",
+        "tests/e2e/test_cluster.py",
+        "tests/e2e/test_server.py",
+        "tests/e2e/test_spark35.py",
+        "tests/e2e/test_ssh.py",
+    ),
+    ("tests/steps/",),
+)
 
-# How long an example takes depends on what else the machine does; no test is one of time.
+# How long an example takes depends on what else the machine does; no test is about time.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def _group_of(nodeid: str) -> str:
+    """The tests that one process runs one after the other: those of a file, or of several."""
+    for files in _TOGETHER:
+        if nodeid.startswith(files):
+            return files[0]
+    return nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Hand out groups of tests, in the order in which they were collected."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Grouped(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return _group_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return Grouped(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Among several processes, begin with what takes longest."""
+    if hasattr(config, "workerinput"):
+        first = [files[0] for files in _TOGETHER]
+        items.sort(key=lambda item: (*first, group := _group_of(item.nodeid)).index(group))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line for each reason how many tests were skipped, and what would run them."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    if reasons:
+        terminalreporter.section("skipped")
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"{count} skipped: {reason}")
 
 
 @pytest.fixture(scope="session")
@@ -80,5 +134,5 @@ def reference_data() -> Path:
     """The folder of reference data; a test that needs it is skipped where it is absent."""
     folder = os.environ.get("REFERENCE_DATA", "")
     if not folder or not Path(folder).is_dir():
-        pytest.skip(f"REFERENCE_DATA is {folder!r}: no such folder, so no reference data")
+        pytest.skip(f"REFERENCE_DATA is {folder!r}: set it to the folder of reference data")
     return Path(folder)

@@ -79,7 +79,7 @@ def chromium() -> str:
     """The browser on the PATH; without one these tests are skipped."""
     found = shutil.which("chromium")
     if found is None:
-        pytest.skip("no chromium on the PATH: nobody looked at the report in a browser")
+        pytest.skip("chromium is not installed: apt-get install chromium")
     return found
 
 
