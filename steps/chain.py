@@ -88,7 +88,10 @@ def summarise(cycle_id: str, runs: dict[str, Run]) -> str:
         ("outcome", moved.tags["result.summary"]),
         ("report", _link(runs["ab_test"], "report.html")),
     ]
-    rows += [(f"run {step}", _link(run)) for step, run in runs.items()]
+    rows += [
+        ("seconds", ", ".join(f"{step} {_seconds(run):.0f}" for step, run in runs.items())),
+        *((f"run {step}", _link(run)) for step, run in runs.items()),
+    ]
     width = max(len(name) for name, _ in rows) + 2
     lines = []
     for name, value in rows:
@@ -129,6 +132,10 @@ def _run_step(step: str, parameters: dict[str, str]) -> Run:
             str(error), f"mend it, then go on with `mlflow run . -P pipeline_id={cycle_id}`"
         ) from error
     return done
+
+
+def _seconds(run: Run) -> float:
+    return float(run.info.end_time - run.info.start_time) / 1000
 
 
 def _link(run: Run, artifact: str = "") -> str:

@@ -11,7 +11,6 @@ go or one after the other.
 
 from __future__ import annotations
 
-import logging
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -27,8 +26,6 @@ from retraining.simulation.files import simulate as write_days
 from retraining.tracking import inputs, lineage, runs
 
 _PROCESS = ("seed", "customers", "terminals", "drift", "defects")
-
-_LOG = logging.getLogger("retraining.simulate")
 
 
 @click.command(cls=StepCommand)
@@ -101,7 +98,6 @@ def add_days(
         n_terminals=terminals,
         drift=drift,
         defects=Defects().scaled(defects),
-        progress=lambda day, rows: _LOG.info(f"simulate: {day}, {rows:,} rows"),
     )
     planted = {f"planted.{kind}": float(count) for kind, count in made.defects.items()}
     mlflow.log_metrics({"rows": made.n_rows, "frauds": made.n_frauds, **planted})

@@ -10,12 +10,15 @@ import logging
 import os
 import signal
 import sys
+import time
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import click
+from tqdm import tqdm
 
+from retraining.progress import duration
 from retraining.tracking import outage
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 # What asks a step to stop; the latter when the terminal, or the connection to it, is closed.
 _STOPS = (signal.SIGTERM, signal.SIGHUP)
 _LIBRARY = logging.getLogger("retraining")
+_TIME = "%Y-%m-%d %H:%M:%S"
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -44,9 +48,13 @@ class StepCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         """Run the step; an expected failure becomes exit code 1 and one line."""
+        step = (self.name or "").replace("-", "_")
+        started = time.monotonic()
         try:
-            with _log_lines(), _stopped_by_signals():
-                return super().invoke(ctx)
+            with _log_lines(step), _stopped_by_signals():
+                done = super().invoke(ctx)
+                _LIBRARY.info(f"finished in {duration(time.monotonic() - started)}")
+                return done
         except TerminatedError as stop:
             sys.exit(128 + stop.number)
         except Exception as error:
@@ -62,11 +70,11 @@ class _Console(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # A terminal that closes refuses what is written before its SIGHUP arrives, which decides.
         with suppress(OSError):
-            click.echo(self.format(record), err=True)
+            tqdm.write(self.format(record), file=sys.stderr)  # above a bar, if there is one
 
 
 @contextmanager
-def _log_lines() -> Iterator[None]:
+def _log_lines(step: str) -> Iterator[None]:
     """Show what the library reports, and of other libraries only what matters."""
     for name in ("mlflow", "alembic", "py4j", "hyperopt"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -76,7 +84,7 @@ def _log_lines() -> Iterator[None]:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     console, level = _Console(), _LIBRARY.level
-    console.setFormatter(logging.Formatter("%(message)s"))
+    console.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {step}: %(message)s", _TIME))
     _LIBRARY.addHandler(console)
     _LIBRARY.setLevel(logging.INFO)
     try:

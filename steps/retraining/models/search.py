@@ -24,6 +24,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from retraining.errors import RetrainingError
+from retraining.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,16 +80,18 @@ def run(
     started = time.monotonic()
     pool = ThreadPoolExecutor(search.parallelism)
     try:
-        while len(outcomes) < search.trials and not _stalled(outcomes, search):
-            if outcomes and 0 < search.time_limit < time.monotonic() - started:
-                _LOG.info(f"time limit of {search.time_limit:g} s reached")
-                break
-            size = min(search.parallelism, search.trials - len(outcomes))
-            batch = proposals.ask(size)
-            for outcome in pool.map(_guard(trial, search.metric), batch):
-                outcomes.append(outcome)
-                _LOG.info(_line(outcome, outcomes, search))
-            proposals.tell(outcomes[-size:])
+        with track("search", search.trials, "trials") as advance:
+            while len(outcomes) < search.trials and not _stalled(outcomes, search):
+                if outcomes and 0 < search.time_limit < time.monotonic() - started:
+                    _LOG.info(f"time limit of {search.time_limit:g} s reached")
+                    break
+                size = min(search.parallelism, search.trials - len(outcomes))
+                batch = proposals.ask(size)
+                for outcome in pool.map(_guard(trial, search.metric), batch):
+                    outcomes.append(outcome)
+                    _LOG.info(_line(outcome, outcomes, search))
+                    advance(1)
+                proposals.tell(outcomes[-size:])
     finally:
         # Nothing runs any more but after an interruption. Then to wait would be to finish the fits;
         # they end when their Spark session is stopped.

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retraining.errors import RetrainingError
+from retraining.progress import track
 from retraining.simulation.defects import KINDS, Defects, Planted, plant
 from retraining.simulation.transactions import DAY, DEFECTS, draw_day, draw_population, generator
 
@@ -70,7 +71,6 @@ def simulate(
     n_terminals: int = 1_000,
     drift: float = 1.0,
     defects: Defects | None = None,
-    progress: Callable[[date, int], None] | None = None,
 ) -> Simulation:
     """Write `<folder>/<YYYY-MM-DD>.txt` for each of some consecutive days.
 
@@ -87,7 +87,6 @@ def simulate(
         drift: How fast the process moves away from that of the first month; 0 is not at all. See
             `retraining.simulation.transactions.conditions`.
         defects: Rates of the corrupt rows; the defaults of `Defects` if None.
-        progress: Called after each day with its date and its number of lines.
 
     Raises:
         RetrainingError: An argument is out of range, the folder cannot be made, or a file of one of
@@ -101,17 +100,16 @@ def simulate(
     counts = Counter(dict.fromkeys(KINDS, 0))
     files = tuple(folder / f"{start + timedelta(days=i)}.txt" for i in range(days))
     digest = hashlib.sha256()
-    for number, path in enumerate(files, start=(start - ORIGIN).days):
-        transactions = draw_day(population, number, seed=seed, drift=drift)
-        planted = _plant(transactions, defects, generator(seed, DEFECTS, number))
-        digest.update(path.name.encode())
-        _write(path, _chunks(transactions, planted), digest.update)
-        written = len(transactions.cents) + sum(planted.counts.values())
-        n_rows += written
-        n_frauds += int(np.count_nonzero(transactions.scenario))
-        counts.update(planted.counts)
-        if progress is not None:
-            progress(ORIGIN + timedelta(days=number), written)
+    with track("transactions", days, "days") as advance:
+        for number, path in enumerate(files, start=(start - ORIGIN).days):
+            transactions = draw_day(population, number, seed=seed, drift=drift)
+            planted = _plant(transactions, defects, generator(seed, DEFECTS, number))
+            digest.update(path.name.encode())
+            _write(path, _chunks(transactions, planted), digest.update)
+            n_rows += len(transactions.cents) + sum(planted.counts.values())
+            n_frauds += int(np.count_nonzero(transactions.scenario))
+            counts.update(planted.counts)
+            advance(1)
     return Simulation(n_rows, n_frauds, dict(counts), files, digest.hexdigest())
 
 

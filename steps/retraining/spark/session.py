@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from retraining.errors import RetrainingError
 from retraining.spark import cluster, s3a
+from retraining.spark.stages import show_stages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -79,7 +80,7 @@ def open_session(
     session.sparkContext.setLogLevel("ERROR")
     _set_loggers(session)
     try:
-        with cluster.watch(session.sparkContext):
+        with cluster.watch(session.sparkContext), show_stages(session.sparkContext):
             yield session
     except (Py4JJavaError, PySparkException) as error:
         if complaint := s3a.complaint(error):

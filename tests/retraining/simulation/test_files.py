@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import subprocess
 import sys
@@ -190,12 +191,15 @@ def test_simulate_plants_some_of_each_kind_in_a_small_month_by_default(tmp_path:
     assert 0.03 < written.n_frauds / good < 0.08
 
 
-def test_simulate_reports_each_day(tmp_path: Path) -> None:
-    told: list[tuple[date, int]] = []
-    written = write(tmp_path, progress=lambda day, rows: told.append((day, rows)), defects=MANY)
-    assert told == [
-        (date.fromisoformat(path.stem), len(path.read_text().splitlines()) - 1)
-        for path in written.files
+def test_simulate_reports_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("retraining.progress.SECONDS_BETWEEN_LINES", 0)
+    caplog.set_level(logging.INFO)
+    write(tmp_path)
+    assert [line.split(" days, about ")[0] for line in caplog.messages] == [
+        "transactions: 1 of 3",
+        "transactions: 2 of 3",
     ]
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.spark
 SCRIPT = textwrap.dedent("""
     import json, sys
     from pyspark.sql import SparkSession
-    from retraining.session import open_session
+    from retraining.spark.session import open_session
 
     with open_session("own", sys.argv[1] or None) as spark:
         settings = dict(spark.sparkContext.getConf().getAll())
