@@ -16,6 +16,7 @@ from mlflow.projects.utils import load_project
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY_POINTS = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+PAGES = [ROOT / "README.md", ROOT / "terraform/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SCRIPTS = sorted(path.stem for path in (ROOT / "steps").glob("*.py"))
 
 
@@ -127,15 +128,24 @@ def test_spark_that_does_not_start_is_told_in_one_line(
     assert "Traceback" not in done.stderr
 
 
-def test_readme_names_every_entry_point_and_its_commands_exist() -> None:
+def test_readme_names_every_entry_point() -> None:
     readme = (ROOT / "README.md").read_text()
     for entry_point in ENTRY_POINTS:
         assert f"`{entry_point}`" in readme
-    for named in re.findall(r"mlflow run \S+ (?:--env-manager \w+ )?-e ([a-z_]+)", readme):
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_of_a_page_exist_and_its_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text()
+    for named in re.findall(r"mlflow run \S+ (?:--env-manager \w+ )?-e ([a-z_]+)", text):
         assert named in ENTRY_POINTS
-    for named, parameters in re.findall(r"-e ([a-z_]+)((?: -P \w+=\S+)+)", readme):
+    for named, parameters in re.findall(r"-e ([a-z_]+)((?:\s-P \w+=\S+)+)", text):
         known = ENTRY_POINTS[named]["parameters"]
         assert set(re.findall(r"-P (\w+)=", parameters)) <= set(known)
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (page.parent / link).exists(), link
+    for script in re.findall(r"`python ([a-z0-9_/]+\.py)", text):
+        assert (ROOT / script).is_file() or (page.parent / script).is_file(), script
 
 
 def test_readme_states_the_two_commands_that_ci_runs() -> None:
