@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf, task
 
-from mlflow_project import FIND_MASTER
+from mlflow_step import FIND_MASTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

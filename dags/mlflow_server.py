@@ -15,30 +15,27 @@ from airflow.sdk import BaseHook, conf
 _MLFLOW = conf.get("retraining", "mlflow_conn_id", fallback="")
 _STORE = conf.get("retraining", "s3_conn_id", fallback="")
 
-# A connection may leave something open, and a variable that is empty is not one that is unset.
-UNSET_EMPTY = (
-    'for name in ${!MLFLOW_TRACKING_*} ${!AWS_*}; do [ -n "${!name}" ] || unset "$name"; done\n'
-    if _MLFLOW or _STORE
-    else ""
-)
 
-
-def environment() -> dict[str, str]:
-    """Templates of the variables that a step gets besides those of the worker."""
-    templates: dict[str, str] = {}
+def with_connections(environment: dict[str, str]) -> dict[str, str]:
+    """An environment with the variables of the connections; what they leave open is unset."""
+    variables: dict[str, str] = {}
     if _MLFLOW:
-        names = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
-        templates |= {name: f"{{{{ server(conn.{_MLFLOW})['{name}'] }}}}" for name in names}
+        variables |= server(BaseHook.get_connection(_MLFLOW))
     if _STORE:
-        store = f"conn.{_STORE}"
-        templates |= {
-            "AWS_ACCESS_KEY_ID": f"{{{{ {store}.login or '' }}}}",
-            "AWS_SECRET_ACCESS_KEY": f"{{{{ {store}.password or '' }}}}",
-            "AWS_ENDPOINT_URL": f"{{{{ {store}.extra_dejson.get('endpoint_url', '') }}}}",
-            "AWS_REGION": f"{{{{ {store}.extra_dejson.get('region_name', '') }}}}",
-            "AWS_DEFAULT_REGION": f"{{{{ {store}.extra_dejson.get('region_name', '') }}}}",
+        store = BaseHook.get_connection(_STORE)
+        region = store.extra_dejson.get("region_name", "")
+        variables |= {
+            "AWS_ACCESS_KEY_ID": store.login or "",
+            "AWS_SECRET_ACCESS_KEY": store.password or "",
+            "AWS_ENDPOINT_URL": store.extra_dejson.get("endpoint_url", ""),
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
         }
-    return templates
+    return {
+        name: value
+        for name, value in (environment | variables).items()
+        if value or name not in variables
+    }
 
 
 def server(connection: Any) -> dict[str, str]:  # noqa: ANN401 (Airflow's Connection)
@@ -81,6 +78,3 @@ def tags_of(run_id: str) -> dict[str, str]:
         )
     answer.raise_for_status()
     return {tag["key"]: tag["value"] for tag in answer.json()["run"]["data"].get("tags", [])}
-
-
-MACROS = {"server": server}

@@ -21,12 +21,16 @@ again by the champion that serves now, in another folder.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import AssetOrTimeSchedule, dag
 
 import mlflow_project
-import mlflow_server
-from mlflow_project import CHAMPION, optional, step, variable
+from mlflow_project import CHAMPION, optional
+from mlflow_step import step, variable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dag(
@@ -39,8 +43,6 @@ from mlflow_project import CHAMPION, optional, step, variable
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
     default_args=mlflow_project.DEFAULTS,
-    user_defined_macros=mlflow_server.MACROS,
-    user_defined_filters=mlflow_project.FILTERS,
     tags=["retraining", "mlflow"],
     params={
         "input": optional("string", "Raw files. Empty: Variable retraining_predict_input."),
@@ -54,11 +56,21 @@ def predict() -> None:
         "predict",
         "Scores of the champion, with bad rows in quarantine.",
         timeout=timedelta(hours=6),
-        input=f"params.input or {variable('predict_input')} or {variable('input')}",
-        history=f"params.history or {variable('predict_history')}",
-        model_name="params.model_name or (triggering_asset_events | model)",
-        data_root=variable("data_root"),
+        parameters=_parameters,
     )
+
+
+def _parameters(context: Mapping[str, Any]) -> dict[str, object]:
+    """Of the step; a new champion that has started the DAG run names its model."""
+    params = context["params"]
+    champions = context["triggering_asset_events"].get(CHAMPION, [])
+    return {
+        "input": params["input"] or variable("predict_input") or variable("input"),
+        "history": params["history"] or variable("predict_history"),
+        "model_name": params["model_name"]
+        or (champions[-1].extra.get("model_name", "") if champions else ""),
+        "data_root": variable("data_root"),
+    }
 
 
 predict()

@@ -41,15 +41,20 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Label, Param, chain, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 import mlflow_project
 import mlflow_server
+import mlflow_step
 from mlflow_cluster import transient_cluster
-from mlflow_project import CHAMPION, optional, variable
+from mlflow_project import CHAMPION, optional
+from mlflow_step import params, variable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +67,6 @@ log = logging.getLogger(__name__)
     max_active_runs=1,
     dagrun_timeout=timedelta(days=2),
     default_args=mlflow_project.DEFAULTS,
-    user_defined_macros=mlflow_server.MACROS,
-    user_defined_filters=mlflow_project.FILTERS,
     tags=["retraining", "mlflow"],
     params={
         "dataset": Param("fraud", type="string", minLength=1, description="Its name or path."),
@@ -82,47 +85,53 @@ log = logging.getLogger(__name__)
 )
 def retrain() -> None:
     """The steps of the project in order, a branch on the verdict, and the news of a champion."""
-    step = partial(mlflow_project.step, on_cluster=True)
+    step = partial(mlflow_step.step, on_cluster=True)
     with transient_cluster() as before:
         preprocess = step(
             "preprocess",
             "Raw files to train, validation and holdout. Seconds a day of data, once.",
             timeout=timedelta(hours=6),
-            input=f"params.input or {variable('input')}",
-            dataset="params.dataset",
-            data_root=variable("data_root"),
-            as_of="params.as_of or ((dag_run.data_interval_end or dag_run.run_after) | ds)",
+            parameters=_preprocess,
         )
         train = step(
             "train",
             "The baseline, registered.",
             timeout=timedelta(hours=6),
-            model_name="params.model_name",
+            parameters=params("model_name"),
         )
         tune = step(
             "tune",
             "A search; its best model waits as challenger. Finished trials survive a retry.",
             timeout=timedelta(hours=18),
-            trials="params.trials",
-            model_name="params.model_name",
+            parameters=params("trials", "model_name"),
         )
         ab_test = step(
             "ab_test",
             "Champion and challenger on the same unseen rows; its MLflow run has the report.",
             timeout=timedelta(hours=6),
-            alpha="params.alpha",
-            model_name="params.model_name",
+            parameters=params("alpha", "model_name"),
         )
         promote = step(
             "promote",
             "Moves the alias `champion`, if nothing else did meanwhile.",
             timeout=timedelta(hours=1),
-            dry_run="params.dry_run",
+            parameters=params("dry_run"),
         )
         verdict = read_verdict(ab_test.output)
         chain(*before, preprocess, train, tune, ab_test, verdict, Label("promote"), promote)
     chain(verdict, Label("else"), keep_champion())
     announce(promote.output)
+
+
+def _preprocess(context: Mapping[str, Any]) -> dict[str, object]:
+    chosen, dag_run = context["params"], context["dag_run"]
+    day = (dag_run.data_interval_end or dag_run.run_after).date()
+    return {
+        "input": chosen["input"] or variable("input"),
+        "dataset": chosen["dataset"],
+        "data_root": variable("data_root"),
+        "as_of": chosen["as_of"] or day,
+    }
 
 
 @task.branch(task_id="verdict", doc_md="Reads the tag `verdict` of the run of ab_test.")

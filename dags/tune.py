@@ -16,27 +16,29 @@ child runs; a retried or cleared task takes over those that have finished.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, dag
 
 import mlflow_project
-import mlflow_server
-from mlflow_project import optional, step
+from mlflow_project import optional
+from mlflow_step import params, step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dag(
-    dag_id="optimise",
+    dag_id="tune",
     doc_md=__doc__,
     schedule=None,
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(days=2),
     default_args=mlflow_project.DEFAULTS,
-    user_defined_macros=mlflow_server.MACROS,
-    user_defined_filters=mlflow_project.FILTERS,
     tags=["retraining", "mlflow"],
     params={
-        "experiment": Param("optimise", type="string", minLength=1, description="Made if absent."),
+        "experiment": Param("tune", type="string", minLength=1, description="Made if absent."),
         "pipeline_id": optional("string", "Cycle whose data is used. Empty: the newest."),
         "dataset": optional("string", "Another description of the same data, for its search."),
         "trials": optional("integer", "Trials of the search. Empty: as described.", minimum=1),
@@ -44,21 +46,21 @@ from mlflow_project import optional, step
         "time_limit": optional("integer", "Stop after so many seconds.", minimum=0),
     },
 )
-def optimise() -> None:
-    """Tuning without consequence."""
+def tune() -> None:
+    """A search without consequence."""
     step(
         "tune",
         "A search; its run shows the best parameters, its child runs the trials.",
         timeout=timedelta(hours=18),
-        experiment="params.experiment",
-        trials_experiment="params.experiment",
-        register="'false'",
-        pipeline_id="params.pipeline_id",
-        dataset="params.dataset",
-        trials="params.trials",
-        parallelism="params.parallelism",
-        time_limit="params.time_limit",
+        experiment="experiment",
+        parameters=_parameters,
     )
 
 
-optimise()
+def _parameters(context: Mapping[str, Any]) -> dict[str, object]:
+    chosen = params("pipeline_id", "dataset", "trials", "parallelism", "time_limit")
+    experiment = context["params"]["experiment"]
+    return {**chosen(context), "trials_experiment": experiment, "register": False}
+
+
+tune()

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from airflow.sdk.definitions.param import ParamValidationError
 
-from tests.dags.parsing import CLUSTER, ENTRY_POINTS, SSH, parse, rendered, steps_of, told, words_of
+from tests.dags.parsing import CLUSTER, ENTRY_POINTS, SSH, parse, steps_of, words_of
+from tests.dags.stand_in import parameters_of
 
 PLACES: list[dict[str, str]] = [{}, SSH, CLUSTER]
 
@@ -19,7 +20,7 @@ def dags(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dic
 
 
 def test_the_dags_are_there(dags: dict[str, Any]) -> None:
-    assert sorted(dags) == ["optimise", "predict", "retrain"]
+    assert sorted(dags) == ["predict", "retrain", "tune"]
 
 
 def test_every_dag_is_a_runbook_with_limits(dags: dict[str, Any]) -> None:
@@ -44,24 +45,23 @@ def test_every_task_has_doc_owner_retries_with_backoff_and_a_timeout(dags: dict[
 
 
 def test_every_step_and_parameter_is_one_of_mlproject(dags: dict[str, Any]) -> None:
-    everything = dict.fromkeys(
-        ("input", "history", "model_name", "dataset", "pipeline_id", "experiment"), "x"
-    )
-    numbers = dict.fromkeys(("trials", "alpha", "parallelism", "time_limit"), 1)
+    texts = ("input", "history", "model_name", "dataset", "pipeline_id", "experiment")
+    numbers = ("trials", "alpha", "parallelism", "time_limit")
+    params = dict.fromkeys(texts, "x") | dict.fromkeys(numbers, 1)
     variables = {f"retraining_{name}": "v" for name in ("input", "data_root", "spark_master")}
-    for task, template in steps_of(dags):
-        words = words_of(rendered(task, template, variables=variables, **everything, **numbers))
+    for task in steps_of(*dags.values()):
+        words = words_of(task, variables, params)
         entry_point = words[words.index("-e") + 1]
         assert entry_point == task.task_id
-        assert set(told(words)) <= set(ENTRY_POINTS[entry_point]["parameters"])
-        assert {"pipeline_id", "spark_master"} <= set(told(words))
+        assert set(parameters_of(words)) <= set(ENTRY_POINTS[entry_point]["parameters"])
+        assert {"pipeline_id", "spark_master"} <= set(parameters_of(words))
 
 
 def test_what_is_empty_is_not_handed_over(dags: dict[str, Any]) -> None:
     place = {"spark_master"} if "create_cluster" in dags["retrain"].task_ids else set()
     given = {
-        task.task_id: set(told(words_of(rendered(task, template, variables={})))) - place
-        for task, template in steps_of({"retrain": dags["retrain"]})
+        task.task_id: set(parameters_of(words_of(task, {}))) - place
+        for task in steps_of(dags["retrain"])
     }
     assert given == {
         "preprocess": {"dataset", "as_of", "pipeline_id"},
@@ -72,25 +72,30 @@ def test_what_is_empty_is_not_handed_over(dags: dict[str, Any]) -> None:
     }
 
 
-def test_values_stay_one_word_whatever_they_hold(dags: dict[str, Any]) -> None:
-    hostile = 'a b\'; touch "$HOME/x" #`id`\n{{ 1 }}'
-    for task, template in steps_of({"predict": dags["predict"]}):
-        command = rendered(task, template, variables={"retraining_bin": hostile}, input=hostile)
-        assert told(words_of(command))["input"] == hostile
+def test_a_search_alone_registers_nothing_and_has_an_experiment(dags: dict[str, Any]) -> None:
+    (task,) = steps_of(dags["tune"])
+    words = words_of(task, {}, {"experiment": "mine"})
+    assert words[words.index("--experiment-name") + 1] == "mine"
+    assert parameters_of(words) == {"trials_experiment": "mine", "register": "false"}
+
+
+def test_predictions_are_those_of_the_model_with_a_new_champion(dags: dict[str, Any]) -> None:
+    (task,) = steps_of(dags["predict"])
+    for given, expected in (({}, "fraud"), ({"model_name": "drivers"}, "drivers")):
+        parameters = parameters_of(words_of(task, {}, given, champion="fraud"))
+        assert parameters["model_name"] == expected
 
 
 def test_a_cycle_is_named_by_its_dag_run(dags: dict[str, Any]) -> None:
-    for task, template in steps_of({"retrain": dags["retrain"]}):
-        parameters = told(words_of(rendered(task, template, variables={})))
+    for task in steps_of(dags["retrain"]):
+        parameters = parameters_of(words_of(task, {}))
         assert parameters["pipeline_id"] == "manual__2026-01-05T03_00_00+00_00"
 
 
-def test_as_of_is_the_day_of_the_run_unless_told(dags: dict[str, Any]) -> None:
+def test_as_of_is_the_day_of_the_run_by_default(dags: dict[str, Any]) -> None:
     preprocess = dags["retrain"].get_task("preprocess")
-    template = {task.task_id: text for task, text in steps_of(dags)}["preprocess"]
     for params, expected in (({}, "2026-01-05"), ({"as_of": "2025-12-01"}, "2025-12-01")):
-        words = words_of(rendered(preprocess, template, variables={}, **params))
-        assert told(words)["as_of"] == expected
+        assert parameters_of(words_of(preprocess, {}, params))["as_of"] == expected
 
 
 @pytest.mark.parametrize(
@@ -113,19 +118,8 @@ def test_wrong_parameters_are_refused(
         params[name] = value
 
 
-def test_connections_reach_the_step_by_its_environment_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    dags = parse(monkeypatch, mlflow_conn_id="tracking", s3_conn_id="store")
-    for task, template in steps_of(dags):
-        assert "conn." not in template
-        assert "conn.tracking" in task.env["MLFLOW_TRACKING_PASSWORD"]
-        assert "conn.store" in task.env["AWS_SECRET_ACCESS_KEY"]
-
-
 def test_only_the_cycle_runs_on_the_cluster_that_it_makes(monkeypatch: pytest.MonkeyPatch) -> None:
-    dags = parse(monkeypatch, **CLUSTER)
-    for name, dag in dags.items():
-        for task, template in steps_of({name: dag}):
-            master = told(words_of(rendered(task, template, variables={}))).get("spark_master")
-            assert (task.remote_host is not None, master == "yarn") == (name == "retrain",) * 2
+    for name, dag in parse(monkeypatch, **CLUSTER).items():
+        for task in steps_of(dag):
+            master = parameters_of(words_of(task, {})).get("spark_master")
+            assert (task.on_cluster, master == "yarn") == (name == "retrain",) * 2

@@ -7,15 +7,11 @@ a host of its own, the steps go through a real SSH server.
 from __future__ import annotations
 
 import json
-import re
-import threading
 import time
-from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qs, urlparse
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yandexcloud
@@ -23,88 +19,14 @@ from yandex.cloud.dataproc.v1.cluster_pb2 import Cluster
 from yandex.cloud.dataproc.v1.cluster_service_pb2 import ListClusterHostsResponse
 from yandex.cloud.dataproc.v1.subcluster_pb2 import Host, Role
 
-from tests.dags.parsing import CLUSTER, SSH, parse
-from tests.stack.sshd import open_sshd
+from tests.dags.parsing import CLUSTER, SSH, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.dags.stand_in import Project
 
 # As far as the client looks at it.
 _KEY = "-----BEGIN PRIVATE KEY-----"
 STEPS = ["preprocess", "train", "tune", "ab_test", "promote"]
-# Notes how it was called; then hangs, fails in one step, or ends as `mlflow run` does.
-MLFLOW = """#!/bin/sh
-echo "$*" >> {calls}
-[ -e {hanging} ] && echo $$ > {hanging} && sleep 600
-case "$*" in *" -e $(cat {broken} 2>/dev/null || echo none) "*) echo "Error: broken"; exit 1;; esac
-for word; do [ "$before" = -e ] && step=$word; before=$word; done
-echo "2026/01/05 INFO mlflow.projects: === Run (ID '$step') succeeded ==="
-"""
-
-
-class Project(NamedTuple):
-    """The place of MLflow and the project: what was called, what the runs' tags say."""
-
-    calls: Path
-    broken: Path
-    hanging: Path
-    tags: dict[str, dict[str, str]]
-
-    def steps(self) -> list[str]:
-        """The steps in the order in which they were called."""
-        words = [line.split() for line in self.calls.read_text().splitlines()]
-        return [line[line.index("-e") + 1] for line in words]
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    made = Project(
-        tmp_path / "calls",
-        tmp_path / "broken",
-        tmp_path / "hanging",
-        {
-            "ab_test": {"verdict": "promote", "verdict.reasons": "It is better."},
-            "promote": {
-                "result.outcome": "promoted",
-                "result.summary": "fraud champion moved from version 1 to 2",
-                "model_name": "fraud",
-            },
-        },
-    )
-    program = tmp_path / "bin" / "mlflow"
-    program.parent.mkdir()
-    program.write_text(MLFLOW.format(**made._asdict()))
-    program.chmod(0o755)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            (run_id,) = parse_qs(urlparse(self.path).query)["run_id"]
-            tags = [{"key": key, "value": value} for key, value in made.tags[run_id].items()]
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps({"run": {"data": {"tags": tags}}}).encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    profile = tmp_path / "profile"
-    profile.write_text(f"export MLFLOW_TRACKING_URI={address}\n")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    monkeypatch.setenv("AIRFLOW_VAR_RETRAINING_BIN", str(program.parent))
-    monkeypatch.setenv("AIRFLOW_VAR_RETRAINING_PROFILE", str(profile))
-    yield made
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with open_sshd(tmp_path / "sshd") as sshd:
-        monkeypatch.setenv("AIRFLOW_CONN_HOST", sshd.connection)
-        yield
 
 
 class Cloud:
@@ -149,29 +71,13 @@ def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cloud:
     return made
 
 
-def run(
-    monkeypatch: pytest.MonkeyPatch,
-    configuration: dict[str, str],
-    day: datetime | None = None,
-    **params: object,
-) -> Any:  # noqa: ANN401
-    """States of the tasks of a run, now or of a day, with the state of the run under ``."""
-    dag = parse(monkeypatch, **configuration)["retrain"]
-    for task in dag.tasks:
-        task.retries = 0
-        task.execution_timeout = timedelta(seconds=20)
-    made = dag.test(logical_date=day, run_conf=params)
-    states = {ti.task_id: str(ti.state) for ti in made.get_task_instances()}
-    return {**states, "": str(made.state)}
-
-
 def test_a_better_challenger_is_promoted_and_announced(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states = run(monkeypatch, {})
     assert states.pop("keep_champion") == "skipped"
     assert set(states.values()) == {"success"}
-    assert project.steps() == STEPS
+    assert project.steps == STEPS
 
 
 def test_weeks_that_are_made_up_for_are_each_as_of_their_day(
@@ -179,13 +85,11 @@ def test_weeks_that_are_made_up_for_are_each_as_of_their_day(
 ) -> None:
     days = ["2026-01-05", "2026-01-12", "2026-01-19"]
     for day in days:
-        states = run(monkeypatch, {}, datetime.fromisoformat(f"{day}T03:00:00+00:00"))
-        assert states[""] == "success"
-    told = re.findall(
-        r"-e preprocess .*-P as_of=(\S+) .*-P pipeline_id=(\S+)", project.calls.read_text()
-    )
-    assert [as_of for as_of, _ in told] == days
-    assert len({cycle for _, cycle in told}) == len(days)
+        date = datetime.fromisoformat(f"{day}T03:00:00+00:00")
+        assert run(monkeypatch, {}, day=date)[""] == "success"
+    parameters = project.parameters("preprocess")
+    assert [each["as_of"] for each in parameters] == days
+    assert len({each["pipeline_id"] for each in parameters}) == len(days)
 
 
 @pytest.mark.parametrize("verdict", ["keep_champion", "inconclusive"])
@@ -200,7 +104,7 @@ def test_a_lost_test_is_green_and_says_why(
     skipped = {task for task, state in states.items() if state == "skipped"}
     assert skipped == {"promote", "announce"}
     assert states[""] == states["keep_champion"] == "success"
-    assert project.steps() == STEPS[:-1]
+    assert project.steps == STEPS[:-1]
     assert f"Verdict {verdict}: Too few positives." in caplog.text
 
 
@@ -211,13 +115,14 @@ def test_no_champion_is_announced_that_did_not_move_in(
     project.tags["promote"]["result.outcome"] = outcome
     states = run(monkeypatch, {}, dry_run=dry_run == "true")
     assert (states["promote"], states["announce"], states[""]) == ("success", "skipped", "success")
-    assert f"-P dry_run={dry_run}" in project.calls.read_text()
+    (parameters,) = project.parameters("promote")
+    assert parameters["dry_run"] == dry_run
 
 
 def test_a_failed_step_is_told_in_one_line(
     project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    project.broken.write_text("tune")
+    project.break_step("tune")
     states = run(monkeypatch, {})
     assert (states["tune"], states["ab_test"], states[""]) == (
         "failed",
@@ -233,7 +138,7 @@ def test_a_failed_step_is_told_in_one_line(
 def test_steps_run_over_ssh(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     states = run(monkeypatch, SSH)
     assert (states["announce"], states[""]) == ("success", "success")
-    assert project.steps() == STEPS
+    assert project.steps == STEPS
 
 
 @pytest.mark.usefixtures("host")
@@ -241,7 +146,7 @@ def test_steps_run_over_ssh(project: Project, monkeypatch: pytest.MonkeyPatch) -
 def test_a_cluster_is_made_used_and_deleted_in_any_case(
     broken: str, project: Project, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.broken.write_text(broken or "none")
+    project.break_step(broken)
     states = run(monkeypatch, CLUSTER)
     create, hosts, delete = cloud.asked
     assert (create.zone_id, create.config_spec.hadoop.ssh_public_keys) == (
@@ -253,8 +158,10 @@ def test_a_cluster_is_made_used_and_deleted_in_any_case(
     assert hosts.cluster_id == delete.cluster_id == "cluster-1"
     assert states["delete_cluster"] == "success"
     assert states[""] == ("failed" if broken else "success")
-    assert project.steps() == (STEPS[:2] if broken else STEPS)
-    assert "-P spark_master=yarn" in project.calls.read_text()
+    assert project.steps == (STEPS[:2] if broken else STEPS)
+    for step in project.steps:
+        (parameters,) = project.parameters(step)
+        assert parameters["spark_master"] == "yarn"
 
 
 @pytest.mark.usefixtures("host")

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 import socket
 import sys
-from datetime import UTC, datetime
-from itertools import pairwise
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import yaml
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import Variable
+from airflow.sdk import Asset, Variable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,36 +49,53 @@ def parse(monkeypatch: pytest.MonkeyPatch, **configuration: str) -> dict[str, An
     return dict(bag.dags)
 
 
-def steps_of(dags: dict[str, Any]) -> list[tuple[Any, str]]:
-    """Each task that runs a step, with the template of its command."""
-    found = []
-    for dag in dags.values():
-        for task in dag.tasks:
-            template = getattr(task, "bash_command", None) or getattr(task, "command", None)
-            if template:
-                found.append((task, template))
-    return found
+def steps_of(*dags: Any) -> list[Any]:  # noqa: ANN401 (Airflow's DAG)
+    """The tasks that run a step."""
+    return [task for dag in dags for task in dag.tasks if hasattr(task, "mlflow_run")]
 
 
-def rendered(task: Any, template: str, *, variables: dict[str, str], **params: object) -> str:  # noqa: ANN401
-    """The command of a step in a run of now with these Variables and parameters."""
+def words_of(
+    task: Any,  # noqa: ANN401 (one of Airflow's operators)
+    variables: dict[str, str],
+    params: Mapping[str, object] = MappingProxyType({}),
+    *,
+    champion: str = "",
+) -> list[str]:
+    """The `mlflow run` of a step in a run of `MONDAY` with these Variables and parameters.
+
+    Args:
+        task: Of the step.
+        variables: Airflow Variables by name.
+        params: Params of the DAG that are not left as they are.
+        champion: Name of the model whose new champion has started the DAG run, if one has.
+    """
+    event = SimpleNamespace(extra={"model_name": champion})
     context = {
         "params": {**task.dag.params.dump(), **params},
-        "var": {"value": variables},
         "run_id": "manual__2026-01-05T03:00:00+00:00",
         "dag_run": SimpleNamespace(data_interval_end=None, run_after=MONDAY),
-        "triggering_asset_events": {},
+        "triggering_asset_events": {Asset(name="champion"): [event]} if champion else {},
     }
-    return str(task.render_template(template, context, task.get_template_env()))
+
+    def get(name: str, default: str) -> str:
+        return variables.get(name, default)
+
+    with patch.object(Variable, "get", get):
+        return list(task.mlflow_run.words(context))
 
 
-def words_of(command: str) -> list[str]:
-    """Words of the `mlflow run` in a command, as bash takes them apart."""
-    (line,) = re.findall(r"^exec (mlflow run .*) </dev/null$", command, re.MULTILINE | re.DOTALL)
-    return shlex.split(line)
-
-
-def told(words: list[str]) -> dict[str, str]:
-    """Parameters that an `mlflow run` is given."""
-    pairs = [word for flag, word in pairwise(words) if flag == "-P"]
-    return dict(pair.split("=", 1) for pair in pairs)
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    configuration: dict[str, str],
+    name: str = "retrain",
+    day: datetime | None = None,
+    **params: object,
+) -> dict[str, str]:
+    """Run a DAG now, or as of a day: the states of its tasks, and that of the run under ``."""
+    dag = parse(monkeypatch, **configuration)[name]
+    for task in dag.tasks:
+        task.retries = 0
+        task.execution_timeout = timedelta(seconds=20)
+    ended = dag.test(logical_date=day, run_conf=params)
+    states = {ti.task_id: str(ti.state) for ti in ended.get_task_instances()}
+    return {**states, "": str(ended.state)}

@@ -111,14 +111,12 @@ def test_all_steps_of_the_dag_run_on_the_host(host: Host) -> None:
 
 
 def test_a_step_whose_connection_breaks_is_killed(host: Host) -> None:
-    made = host.dags_test("optimise", trials=500)
+    made = host.dags_test("tune", trials=500)
     try:
-        wait_until(lambda: host.runs("optimise"), "no search begins", 180)
+        wait_until(lambda: host.runs("tune"), "no search begins", 180)
         made.send_signal(signal.SIGKILL)
     finally:
         made.kill()
         made.communicate()
-    wait_until(
-        lambda: host.runs("optimise")["tune"].info.status != "RUNNING", "the search goes on", 60
-    )
-    assert host.runs("optimise")["tune"].info.status == "KILLED"
+    wait_until(lambda: host.runs("tune")["tune"].info.status != "RUNNING", "the search goes on", 60)
+    assert host.runs("tune")["tune"].info.status == "KILLED"

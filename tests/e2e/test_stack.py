@@ -212,14 +212,14 @@ def test_a_step_that_is_broken_off_leaves_nothing_behind(
     stack: Stack, airflow: Airflow, client: MlflowClient
 ) -> None:
     """A search that would take hours, when somebody sets its DAG run to failed."""
-    run = airflow.trigger("optimise", trials=1000)
+    run = airflow.trigger("tune", trials=1000)
 
     def searches() -> list[Run]:
-        made = client.get_experiment_by_name("optimise")
+        made = client.get_experiment_by_name("tune")
         return list(client.search_runs([made.experiment_id], "tags.step = 'trial'") if made else ())
 
     wait_until(lambda: searches() != [], "no trial begins", 300)
-    airflow.call("PATCH", f"dags/optimise/dagRuns/{quote(run)}", {"state": "failed"})
+    airflow.call("PATCH", f"dags/tune/dagRuns/{quote(run)}", {"state": "failed"})
 
     wait_until(lambda: stack.matching(r"steps/tune\.py") == [], "the step goes on", 120)
     experiment = searches()[0].info.experiment_id
