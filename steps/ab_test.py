@@ -75,7 +75,7 @@ _SHARE = options.Optional(click.FloatRange(0, 1, min_open=True, max_open=True))
     "Empty: as described; with another metric than auroc, influence. Rules of earlier systems "
     "say what they would do, but nothing is promoted on them: "
     + "; ".join(
-        f"{name} promotes {strategy.false_promotion_rate} of equal models"
+        f"{name} promotes {strategy.false_promotion_rate.describe()}"
         for name, strategy in STRATEGIES.items()
         if not strategy.valid
     )

@@ -182,7 +182,7 @@ def judge(
     if not strategy.valid:
         invalid = (
             f"By {strategy.name}: {finding.because} That rule promotes "
-            f"{strategy.false_promotion_rate} of equal models, so nothing is promoted on it."
+            f"{strategy.false_promotion_rate.describe()}, so nothing is promoted on it."
         )
     reasons = explain_verdict(verdict, invalid=invalid)
     explained = dataclasses.replace(verdict, reasons=reasons)

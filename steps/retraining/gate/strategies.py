@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from retraining.gate import unsound
 from retraining.gate.finding import Finding, judge, refuse_cells
+from retraining.gate.verdict import FalsePromotionRate
 from retraining.statistics import subsampling
 from retraining.statistics.inference import degrees_of_freedom
 from retraining.statistics.paired import bootstrap_rows, compare_rows
@@ -35,7 +36,7 @@ class Strategy:
         name: In policies and verdicts.
         summary: One sentence.
         valid: Whether it promotes a challenger that is no better at most as often as alpha.
-        false_promotion_rate: How often it did, measured.
+        false_promotion_rate: How often it does.
         metrics: That it serves; None for all.
         run: `run(rows, policy, rng)`; the rows passed `check_rows`, as the metric needs them.
     """
@@ -43,7 +44,7 @@ class Strategy:
     name: Name
     summary: str
     valid: bool
-    false_promotion_rate: str
+    false_promotion_rate: FalsePromotionRate
     metrics: frozenset[str] | None
     run: Callable[[Rows, Policy, np.random.Generator], Finding]
 
@@ -87,7 +88,7 @@ STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType(
                 name="delong",
                 summary="Paired test of DeLong on the areas under the ROC curve, in closed form.",
                 valid=True,
-                false_promotion_rate="5.1 % at alpha 5 %",
+                false_promotion_rate=FalsePromotionRate(0.051, 0.05),
                 metrics=frozenset({"auroc"}),
                 run=_linearised,
             ),
@@ -95,7 +96,7 @@ STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType(
                 name="influence",
                 summary="The same for any metric: every row's influence on the difference.",
                 valid=True,
-                false_promotion_rate="4.8 % at alpha 5 %",
+                false_promotion_rate=FalsePromotionRate(0.048, 0.05),
                 metrics=None,
                 run=_linearised,
             ),
@@ -103,7 +104,7 @@ STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType(
                 name="paired_bootstrap",
                 summary="Both models on the same resamples of the rows, or of whole units.",
                 valid=True,
-                false_promotion_rate="5.1 % at alpha 5 %",
+                false_promotion_rate=FalsePromotionRate(0.051, 0.05),
                 metrics=None,
                 run=_bootstrapped,
             ),
@@ -111,7 +112,7 @@ STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType(
                 name="nadeau_bengio",
                 summary="Both models on the same subsamples, corrected for their overlap.",
                 valid=True,
-                false_promotion_rate="5.0 % at alpha 5 %",
+                false_promotion_rate=FalsePromotionRate(0.05, 0.05),
                 metrics=None,
                 run=_subsampled,
             ),
@@ -119,7 +120,9 @@ STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType(
                 name="subsample_ttest",
                 summary="Student's t-test on subsamples, each model on its own.",
                 valid=False,
-                false_promotion_rate="29.6 % at alpha 5 %; 3.2 % with 1 % of the rows",
+                false_promotion_rate=FalsePromotionRate(
+                    0.296, 0.05, "3.2% on subsamples of 1% of the rows"
+                ),
                 metrics=None,
                 run=unsound.subsample_ttest,
             ),
@@ -127,7 +130,7 @@ STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType(
                 name="disjoint_split",
                 summary="Each model on half of the rows; a gain above 0.02 promotes.",
                 valid=False,
-                false_promotion_rate="18.6 %, whatever alpha",
+                false_promotion_rate=FalsePromotionRate(0.186, None),
                 metrics=frozenset({"auroc"}),
                 run=unsound.disjoint_split,
             ),
@@ -135,7 +138,7 @@ STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType(
                 name="interval_overlap",
                 summary="Separate bootstrap intervals; metrics whose intervals lie apart vote.",
                 valid=False,
-                false_promotion_rate="0.0 %, and it finds next to nothing",
+                false_promotion_rate=FalsePromotionRate(0.0, None, "it misses nearly every gain"),
                 metrics=frozenset({"auroc"}),
                 run=unsound.interval_overlap,
             ),

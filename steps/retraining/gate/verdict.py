@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from retraining.gate.reasons import number, percent
+
 if TYPE_CHECKING:
     from retraining.gate.policy import Memory, Strategy
     from retraining.statistics.paired import PairedResult
@@ -59,6 +61,26 @@ class Slice(NamedTuple):
     status: Literal["not_worse", "worse", "too_small"]
 
 
+class FalsePromotionRate(NamedTuple):
+    """How often a strategy promotes one of two equal models, as measured by simulation.
+
+    Attributes:
+        rate: Share of the comparisons.
+        alpha: At which it was measured; None for a rule that does not use alpha.
+        note: What changes the rate; "" for nothing.
+    """
+
+    rate: float
+    alpha: float | None
+    note: str = ""
+
+    def describe(self) -> str:
+        """For example "18.6% of equal models, whatever alpha"."""
+        alpha = ", whatever alpha" if self.alpha is None else f" at alpha {number(self.alpha)}"
+        note = f" ({self.note})" if self.note else ""
+        return f"{percent(self.rate)} of equal models{alpha}{note}"
+
+
 class Opinion(NamedTuple):
     """What one strategy says of the same rows, guardrails apart.
 
@@ -71,7 +93,7 @@ class Opinion(NamedTuple):
         ci_upper: Upper end.
         pvalue: One-sided.
         valid: Whether it keeps its false-promotion rate at alpha.
-        false_promotion_rate: As measured on equal models.
+        false_promotion_rate: How often it does.
     """
 
     strategy: str
@@ -82,7 +104,7 @@ class Opinion(NamedTuple):
     ci_upper: float
     pvalue: float
     valid: bool
-    false_promotion_rate: str
+    false_promotion_rate: FalsePromotionRate
 
 
 class Maturity(NamedTuple):

@@ -101,7 +101,8 @@ _PARTS: Final = {
     "opinions.pvalue": "The p-value as this strategy computes it.",
     "opinions.valid": "Whether this strategy promotes equal models no more often than alpha says.",
     "opinions.false_promotion_rate": "How often this strategy promoted one of two equal models, as "
-    "measured.",
+    "measured: the rate, the alpha at which it was measured (null for a rule without one), and a "
+    "note on what changes it.",
     "maturities.extra_days": "Days beyond the usual label delay that every row has had at least.",
     "maturities.n_rows": "The rows that are that old.",
     "ledger.memory": "How earlier tests count: per_test (not at all), spending (they share the "

@@ -222,12 +222,20 @@ def test_a_slice_that_gets_worse_stops_a_promotion() -> None:
     assert "The challenger is worse in weekend=true" in sliced.reasons[3]
 
 
-@pytest.mark.parametrize("strategy", ["subsample_ttest", "disjoint_split", "interval_overlap"])
-def test_nothing_is_promoted_on_a_rule_that_is_not_valid(strategy: Strategy) -> None:
+@pytest.mark.parametrize(
+    ("strategy", "rate"),
+    [
+        ("subsample_ttest", "29.6% of equal models at alpha 0.05 (3.2% on subsamples of"),
+        ("disjoint_split", "18.6% of equal models, whatever alpha, so"),
+        ("interval_overlap", "0% of equal models, whatever alpha (it misses"),
+    ],
+)
+def test_nothing_is_promoted_on_a_rule_that_is_not_valid(strategy: Strategy, rate: str) -> None:
     policy = replace(LENIENT, strategy=strategy)
     verdict = decide(*scored(n=20_000, lift=1.0), policy=policy, rng=np.random.default_rng(0))
     assert verdict.verdict == "inconclusive"
     assert f"By {strategy}: " in " ".join(verdict.reasons)
+    assert f"That rule promotes {rate}" in " ".join(verdict.reasons)
     in_full = judge(Evidence(checked(*scored(lift=1.0))), policy, rng=np.random.default_rng(0))
     (opinion,) = (one for one in in_full.verdict.opinions if one.strategy == strategy)
     assert (opinion.says, opinion.valid) == ("promote", False)

@@ -45,7 +45,9 @@ def test_strategies_are_those_of_the_policy() -> None:
     assert set(STRATEGIES) == set(get_args(policies.Strategy))
     assert all(name == strategy.name for name, strategy in STRATEGIES.items())
     assert all(strategy.summary.endswith(".") for strategy in STRATEGIES.values())
-    assert all("%" in strategy.false_promotion_rate for strategy in STRATEGIES.values())
+    rates = [strategy.false_promotion_rate for strategy in STRATEGIES.values()]
+    assert all(0 <= rate.rate <= 1 for rate in rates)
+    assert all(STRATEGIES[name].false_promotion_rate.rate < 0.06 for name in VALID)
 
 
 @pytest.mark.parametrize("name", sorted(STRATEGIES))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from retraining.gate.decision import Policy, decide
-from retraining.gate.verdict import Opinion, Outcome, Slice
+from retraining.gate.verdict import FalsePromotionRate, Opinion, Outcome, Slice
 from retraining.report import glossary
 from retraining.report.page import MOST_SLICES, render
 from retraining.report.summary import headline
@@ -111,7 +111,7 @@ def test_report_holds_the_whole_verdict(outcome: Outcome) -> None:
     told += [item.sentence for item in verdict.guardrails]
     told += [item.name for item in verdict.slices]
     told += [text for item in verdict.opinions for text in (item.because, item.strategy)]
-    told += [item.false_promotion_rate for item in verdict.opinions]
+    told += [item.false_promotion_rate.describe() for item in verdict.opinions]
     told += [f"{item.extra_days} more days" for item in verdict.maturities]
     assert [sentence for sentence in told if sentence not in page.text] == []
     scalars = [name for name, value in verdict.to_mapping().items() if not hasattr(value, "keys")]
@@ -305,6 +305,7 @@ def test_report_takes_cells_of_rows() -> None:
 
 def test_report_shows_a_strategy_without_an_interval() -> None:
     sample = make_sample("promote")
-    opinion = Opinion("disjoint_split", "promote", "So.", 0.1, *(math.nan,) * 3, False, "18 %")  # noqa: FBT003
+    rate = FalsePromotionRate(0.186, None)
+    opinion = Opinion("disjoint_split", "promote", "So.", 0.1, *(math.nan,) * 3, False, rate)  # noqa: FBT003
     page = Page(html_of(sample, opinions=(opinion,)))
     assert "+0.1 no interval" in page.text
