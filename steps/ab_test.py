@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from retraining.comparison.contenders import Contest
     from retraining.comparison.scores import Comparison
+    from retraining.gate.verdict import Verdict
 
 _SHARE = options.Optional(click.FloatRange(0, 1, min_open=True, max_open=True))
 
@@ -233,7 +234,7 @@ def _keep_scores(run: lineage.StepRun, table: Comparison) -> str:
     return f"runs:/{run.run_id}/scores.parquet"
 
 
-def _record(run: lineage.StepRun, found: Contest, verdict: decision.Verdict) -> None:
+def _record(run: lineage.StepRun, found: Contest, verdict: Verdict) -> None:
     """Tag both versions, charge the ledger, and only then let promote follow the verdict."""
     for role, registered in found.versions.items():
         registry.tag(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from retraining.gate import slices
-from retraining.gate.decision import Evidence, Policy, judge
+from retraining.gate.decision import Evidence, judge
+from retraining.gate.policy import Policy
 from retraining.gate.verdict import Spending
+from retraining.statistics import slicing
 from retraining.statistics.rows import check_rows
 
 if TYPE_CHECKING:
@@ -100,6 +101,6 @@ def _make_evidence(gain: _Gain, n_rows: int = 12_000) -> Evidence:
     rows = check_rows(label, scores, unit=rng.integers(0, 3000, n_rows))
     return Evidence(
         rows,
-        slices=slices.take(rows, {"is_night": night, "amount_band": BANDS[band]}),
-        maturities={days: slices.part(rows, age >= days) for days in (0, 7, 14)},
+        slices=slicing.take(rows, {"is_night": night, "amount_band": BANDS[band]}),
+        maturities={days: slicing.part(rows, age >= days) for days in (0, 7, 14)},
     )

@@ -72,7 +72,7 @@ def time_calls(call: Callable[[], object], repeats: int) -> Timing:
 
 
 def bootstrap(rows: Rows) -> Timing:
-    from retraining.statistics.resampling import auroc_effects
+    from retraining.statistics.bootstrap import auroc_effects
 
     def call() -> None:
         rng = np.random.default_rng(0)
@@ -148,7 +148,7 @@ def sort_twice(rows: Rows) -> Timing:
 
 def first_use(rows: Rows) -> Timing:
     """Import and the first call; with the machine code on disk if a process ran before this."""
-    from retraining.statistics.resampling import auroc_effects
+    from retraining.statistics.bootstrap import auroc_effects
 
     rng = np.random.default_rng(0)
     return time_calls(lambda: auroc_effects(*rows, unit=None, n_resamples=1, rng=rng), 1)

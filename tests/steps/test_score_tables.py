@@ -11,7 +11,8 @@ from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 from sklearn.metrics import roc_auc_score
 
-from retraining.gate.decision import Policy, decide
+from retraining.gate.decision import decide
+from retraining.gate.policy import Policy
 from tests.steps.calling import scores_of, verdict_of
 
 if TYPE_CHECKING:

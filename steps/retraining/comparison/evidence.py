@@ -11,8 +11,8 @@ from retraining.comparison.binned import counts
 from retraining.comparison.binned.aggregate import aggregate
 from retraining.comparison.scores import ROLES
 from retraining.errors import RetrainingError
-from retraining.gate import slices
 from retraining.gate.decision import Evidence
+from retraining.statistics import slicing
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.rows import Rows, check_rows
 
@@ -42,7 +42,7 @@ def gather(comparison: Comparison, policy: Policy, only: str | None = None) -> E
     rows = _check(table, of_probabilities=METRICS[policy.metric].of_probabilities)
     if "weight" in table:
         table = table[table["weight"] > 0]  # as check_rows left them out
-    found = slices.take(rows, {name: table[name].to_numpy() for name in comparison.slices})
+    found = slicing.take(rows, {name: table[name].to_numpy() for name in comparison.slices})
     if only is None:
         return Evidence(rows, found, _mature(table))
     if only not in found:

@@ -13,6 +13,7 @@ from retraining.description.sections import Capacity
 from retraining.errors import RetrainingError
 from retraining.models import evaluation, pipelines, scoring
 from retraining.spark import storage
+from retraining.statistics.slicing import MAXIMUM_VALUES
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 ROLES: Final = ("champion", "challenger")
 # Up to so many rows are compared one by one on the driver, which then holds some 2 GB.
 EXACT_ROWS: Final = 10_000_000
-# A column of a table of scores with more values than this is no slice column.
-SLICE_VALUES: Final = 50
 _INVESTIGATED = "_investigated"
 
 
@@ -111,7 +110,7 @@ def score_holdout(
 def read_scores(spark: SparkSession, uri: str) -> Comparison:
     """Read a table of scores: label, champion, challenger and, if there, key, unit, day, weight.
 
-    Every other column of at most `SLICE_VALUES` values is a slice column.
+    Every other column of at most `MAXIMUM_VALUES` values is a slice column.
 
     Raises:
         RetrainingError: If it cannot be read, has no row, or lacks a column.
@@ -133,7 +132,7 @@ def read_scores(spark: SparkSession, uri: str) -> Comparison:
     n_rows = found[0]
     if not n_rows:
         raise RetrainingError(f"scores={uri!r} has no rows", "give a table with rows")
-    few = [values <= SLICE_VALUES for values in found[1:]]
+    few = [values <= MAXIMUM_VALUES for values in found[1:]]
     slices = tuple(name for name, is_few in zip(others, few, strict=True) if is_few)
     ignored = tuple(name for name in others if name not in slices)
     columns = [f"`{name}`" for name in ("label", *ROLES, *known, *slices)]

@@ -12,7 +12,6 @@ import numpy as np
 from retraining.gate import guardrails, power, selftest, slices
 from retraining.gate.finding import Finding
 from retraining.gate.finding import judge as judge_result
-from retraining.gate.policy import Policy, Strategy
 from retraining.gate.reasons import explain_verdict
 from retraining.gate.strategies import STRATEGIES
 from retraining.gate.verdict import Guardrail, Maturity, Opinion, Outcome, Spending, Verdict
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from retraining.statistics.paired import PairedResult
-
-__all__ = ["Evidence", "Judgement", "Outcome", "Policy", "Strategy", "Verdict", "decide", "judge"]
+    from retraining.gate.policy import Policy
+    from retraining.statistics.inference import PairedResult
 
 NOTHING: Final[Mapping[str, Rows]] = MappingProxyType({})
 OPINION_ROWS: Final = 100_000  # all strategies together take some ten seconds on so many
@@ -218,7 +216,7 @@ def _cross_check(
     n_resamples = bootstrap.affordable(rows, metric, policy.n_resamples)
     if n_resamples < paired.MINIMUM_RESAMPLES:
         return NOT_CHECKED
-    effects = paired.replicates(
+    effects = bootstrap.replicates(
         rows, metric, n_resamples=n_resamples, rng=rng, resample=policy.resample
     )
     result = paired.of_effects(

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from retraining.errors import RetrainingError
-from retraining.gate.reasons import number
+from retraining.gate.wording import number
 from retraining.statistics.inference import PairedResult, excess_pvalue
 
 if TYPE_CHECKING:

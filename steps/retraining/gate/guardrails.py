@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from retraining.gate.power import MINIMUM_UNITS, shortfalls
-from retraining.gate.reasons import number, percent
 from retraining.gate.verdict import Guardrail, Slice
+from retraining.gate.wording import number, percent
 from retraining.statistics.calibration import expected_calibration_error, reliability
-from retraining.statistics.paired import (
-    PairedResult,
-    compare_rows,
-    degrees_of_freedom,
-    tail_probability,
-)
+from retraining.statistics.inference import PairedResult, degrees_of_freedom, tail_probability
+from retraining.statistics.paired import compare_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

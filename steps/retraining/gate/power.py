@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from retraining.gate.policy import Policy
-    from retraining.statistics.paired import PairedResult
+    from retraining.statistics.inference import PairedResult
     from retraining.statistics.rows import Bools, Rows
 
 MINIMUM_UNITS: Final = 30  # of each class; with fewer, sums over units are far from normal

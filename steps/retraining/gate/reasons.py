@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from retraining.gate.wording import number, percent
+
 if TYPE_CHECKING:
     from retraining.gate.verdict import Spending, Verdict
 
@@ -35,16 +37,6 @@ def explain_verdict(verdict: Verdict, *, invalid: str = "") -> tuple[str, ...]:
         sentences += against or [_doubt(verdict)]
         sentences += [_detectable(verdict), _rows_needed(verdict)]
     return tuple(sentences)
-
-
-def number(value: float) -> str:
-    """Four significant digits, or "unknown" for NaN."""
-    return "unknown" if math.isnan(value) else f"{value:.4g}"
-
-
-def percent(share: float) -> str:
-    """A share as a percentage, with no more digits than it has."""
-    return f"{100 * share:.4g}%"
 
 
 def _finding(verdict: Verdict) -> str:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from retraining.gate.power import shortfalls
-from retraining.gate.reasons import number, percent
-from retraining.gate.slices import part
 from retraining.gate.verdict import Guardrail
-from retraining.statistics.paired import PairedResult, compare_rows
+from retraining.gate.wording import number, percent
+from retraining.statistics.paired import compare_rows
+from retraining.statistics.slicing import part
 
 if TYPE_CHECKING:
     from retraining.gate.policy import Policy
+    from retraining.statistics.inference import PairedResult
     from retraining.statistics.metrics import Metric
     from retraining.statistics.rows import Bools, Rows
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from retraining.gate.policy import Strategy as Name
     from retraining.statistics.rows import Rows
 
-__all__ = ["STRATEGIES", "Finding", "Strategy"]
-
 
 @dataclass(frozen=True)
 class Strategy:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special, stats
 
 from retraining.gate.finding import Finding, refuse_cells
-from retraining.gate.reasons import number
+from retraining.gate.wording import number
 from retraining.statistics.inference import PairedResult, half_width
 from retraining.statistics.losses import THRESHOLD, prepare_mean
 from retraining.statistics.metrics import METRICS

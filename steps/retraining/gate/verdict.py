@@ -7,11 +7,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from retraining.gate.reasons import number, percent
+from retraining.gate.wording import number, percent
 
 if TYPE_CHECKING:
     from retraining.gate.policy import Memory, Strategy
-    from retraining.statistics.paired import PairedResult
+    from retraining.statistics.inference import PairedResult
 
 Outcome = Literal["promote", "keep_champion", "inconclusive"]
 

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from retraining.errors import RetrainingError
 from retraining.models.pipelines import LABEL, WEIGHT
 from retraining.models.scoring import PREDICTION, SCORE
-from retraining.statistics import metrics
+from retraining.statistics.capacity import unit_precision_at
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row
@@ -114,7 +114,7 @@ def unit_precision(scored: DataFrame, event_time: str, capacity: Capacity) -> fl
         .drop("rank")
         .toPandas()
     )
-    return metrics.unit_precision_at(
+    return unit_precision_at(
         top[LABEL].to_numpy(),
         top[SCORE].to_numpy(),
         top[capacity.unit].to_numpy(),

@@ -11,10 +11,10 @@ from markupsafe import Markup
 
 from retraining.gate import power
 from retraining.gate.policy import Policy
-from retraining.gate.reasons import number, percent
+from retraining.gate.wording import number, percent
 from retraining.report import svg
 from retraining.report.svg import CHALLENGER, CHAMPION, GRID, INK, QUIET
-from retraining.statistics.paired import PairedResult
+from retraining.statistics.inference import PairedResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from retraining.gate.reasons import number
+from retraining.gate.wording import number
 from retraining.report import svg
 from retraining.report.svg import CHALLENGER, CHAMPION, QUIET
 from retraining.statistics.calibration import expected_calibration_error, reliability

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from retraining.gate.reasons import number, percent
+from retraining.gate.wording import align, number, percent
 from retraining.report import effect_figures, model_figures, summary
 from retraining.report.glossary import TERMS, meaning
 
@@ -168,7 +168,7 @@ def _show(value: object, name: str = "") -> str:
 
 def _align(item: Interval) -> list[str]:
     """Effect and ends of its interval with true minus signs."""
-    texts = summary.align(item.effect_size, item.ci_lower, item.ci_upper)
+    texts = align(item.effect_size, item.ci_lower, item.ci_upper)
     return [_minus(text) for text in texts]
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING, Final
 
-from retraining.gate.reasons import number, percent
 from retraining.gate.strategies import STRATEGIES
+from retraining.gate.wording import align, number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 LONGEST_LINE: Final = 199
 LONGEST_NAME: Final = 30
 MOST_SLICES: Final = 10
-MOST_DECIMALS: Final = 6
 
 _HEADLINES: Final = {
     "promote": "Promote {challenger}: it is better than {champion} by more than is required, and "
@@ -66,21 +64,6 @@ def headline(verdict: Verdict, names: tuple[str, str]) -> str:
 def failed_guardrails(verdict: Verdict) -> list[str]:
     """Names of the guardrails that stop a promotion."""
     return list(dict.fromkeys(item.name for item in verdict.guardrails if item.status == "failed"))
-
-
-def signed(value: float) -> str:
-    """Four significant digits with a sign, or "unknown" for NaN."""
-    return "unknown" if math.isnan(value) else f"{value:+.4g}"
-
-
-def align(effect: float, lower: float, upper: float) -> tuple[str, str, str]:
-    """An effect and its interval with a sign and the decimals that the interval is worth."""
-    if not upper - lower > 0:
-        return signed(effect), signed(lower), signed(upper)
-    decimals = max(0, 2 - math.floor(math.log10(upper - lower)))
-    if decimals > MOST_DECIMALS:
-        return signed(effect), signed(lower), signed(upper)
-    return f"{effect:+.{decimals}f}", f"{lower:+.{decimals}f}", f"{upper:+.{decimals}f}"
 
 
 def shorten_name(name: str) -> str:

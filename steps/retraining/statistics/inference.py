@@ -14,7 +14,9 @@ import numpy as np
 from scipy import special
 
 if TYPE_CHECKING:
-    from retraining.statistics.rows import Codes, Rows
+    from collections.abc import Sequence
+
+    from retraining.statistics.rows import Codes, Floats, Rows
 
 Alternative = Literal["greater", "less", "two-sided"]
 
@@ -137,3 +139,15 @@ def excess_pvalue(result: PairedResult, min_effect_size: float, degrees: float =
     """
     excess = result.effect_size - min_effect_size
     return tail_probability(excess, result.standard_error, alternative="greater", degrees=degrees)
+
+
+def holm(pvalues: Sequence[float]) -> Floats:
+    """Adjusted p-values of Holm (1979), in the order given.
+
+    The k-th smallest of m is multiplied by m - k + 1, and is at least the one before it.
+    """
+    raw = np.asarray(pvalues, dtype=np.float64)
+    order = np.argsort(raw)
+    adjusted = np.empty(raw.size)
+    adjusted[order] = np.maximum.accumulate(raw[order] * np.arange(raw.size, 0, -1))
+    return np.minimum(adjusted, 1.0)

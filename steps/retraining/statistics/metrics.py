@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 from retraining.errors import RetrainingError
 from retraining.statistics import losses, ranking
-from retraining.statistics.capacity import unit_precision_at
-from retraining.statistics.losses import CLIP, THRESHOLD, Evaluate
 from retraining.statistics.rows import Bools, Floats, check_rows
 
 if TYPE_CHECKING:
@@ -24,22 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = [
-    "CLIP",
-    "METRICS",
-    "THRESHOLD",
-    "Evaluate",
-    "Metric",
-    "auprc",
-    "auroc",
-    "brier",
-    "choose",
-    "expected_cost",
-    "f1",
-    "log_loss",
-    "recall_at_capacity",
-    "unit_precision_at",
-]
+    from retraining.statistics.losses import Evaluate
 
 CAPACITY: Final = 0.01
 FALSE_NEGATIVE_COST: Final = 10.0

@@ -25,9 +25,7 @@ from retraining.statistics.inference import (
     PairedResult,
     conclude,
     degrees_of_freedom,
-    excess_pvalue,
     half_width,
-    tail_probability,
     without_rounding,
 )
 from retraining.statistics.influence import acceleration, paired_influence, variance_of_difference
@@ -38,22 +36,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from retraining.statistics.rows import Floats, Rows
-
-__all__ = [
-    "Alternative",
-    "PairedResult",
-    "bootstrap_rows",
-    "check_resamples",
-    "compare_rows",
-    "degrees_of_freedom",
-    "delong",
-    "excess_pvalue",
-    "influence",
-    "of_effects",
-    "paired_bootstrap",
-    "replicates",
-    "tail_probability",
-]
 
 MINIMUM_RESAMPLES: Final = 100  # the ends of a 95 % interval rest on 2.5 resamples each
 

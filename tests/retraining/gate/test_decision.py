@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from retraining.errors import RetrainingError
-from retraining.gate.decision import Evidence, Policy, Strategy, Verdict, decide, judge
+from retraining.gate.decision import Evidence, decide, judge
+from retraining.gate.policy import Policy, Strategy
 from retraining.gate.power import MINIMUM_UNITS
-from retraining.gate.slices import take
 from retraining.gate.strategies import STRATEGIES
-from retraining.gate.verdict import Spending
+from retraining.gate.verdict import Spending, Verdict
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import compare_rows, delong
 from retraining.statistics.rows import check_rows
+from retraining.statistics.slicing import take
 
 if TYPE_CHECKING:
     from retraining.statistics.rows import Codes, Floats, Rows

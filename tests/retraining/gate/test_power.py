@@ -21,8 +21,9 @@ from retraining.gate.power import (
     rows_still_needed,
     shortfalls,
 )
+from retraining.statistics.inference import PairedResult, tail_probability
 from retraining.statistics.metrics import METRICS
-from retraining.statistics.paired import PairedResult, compare_rows, tail_probability
+from retraining.statistics.paired import compare_rows
 from retraining.statistics.rows import Rows, check_rows
 
 Z = float(stats.norm.ppf(0.95) + stats.norm.ppf(0.8))

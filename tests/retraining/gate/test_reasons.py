@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from retraining.gate.reasons import explain_verdict, number, percent
+from retraining.gate.reasons import explain_verdict
 from retraining.gate.verdict import Guardrail, Spending, Verdict
+from retraining.gate.wording import number, percent
 
 VERDICT = Verdict(
     verdict="inconclusive",

@@ -12,13 +12,14 @@ from retraining.gate import selftest
 from retraining.gate.policy import Policy
 from retraining.gate.selftest import self_test
 from retraining.statistics.metrics import METRICS, Metric
-from retraining.statistics.paired import PairedResult, bootstrap_rows, compare_rows
+from retraining.statistics.paired import bootstrap_rows, compare_rows
 from retraining.statistics.rows import Rows, check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from retraining.gate.verdict import Guardrail
+    from retraining.statistics.inference import PairedResult
 
 
 def scored(n_rows: int = 1000, every: int = 10, seed: int = 0, unit: object = None) -> Rows:

@@ -1,4 +1,4 @@
-"""Slices: how they are cut, which are judged, and how often equal models raise an alarm."""
+"""Slices: which are judged, and how often equal models raise an alarm."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
-from retraining.errors import RetrainingError
 from retraining.gate import slices
 from retraining.gate.policy import Policy
-from retraining.gate.slices import holm, judge, take
+from retraining.gate.slices import judge
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import compare_rows
 from retraining.statistics.rows import Rows, check_rows
+from retraining.statistics.slicing import take
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from retraining.statistics.rows import Codes
 
 AUROC = METRICS["auroc"]
@@ -47,84 +43,6 @@ def join(parts: list[Rows]) -> tuple[Rows, Codes]:
         None,
     )
     return joined, np.repeat(np.arange(len(parts)), [part.n_rows for part in parts])
-
-
-def test_holm_of_a_worked_example() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.5, 0.9]).tolist() == [1.0, 1.0]
-    assert holm([]).size == 0
-
-
-@given(pvalues=st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_rejects_what_his_procedure_rejects(pvalues: list[float]) -> None:
-    """Step down from the smallest, comparing with alpha / (m - k + 1), until one is not below."""
-    alpha, rejected = 0.05, set()
-    order = sorted(range(len(pvalues)), key=pvalues.__getitem__)
-    for k, i in enumerate(order):
-        if pvalues[i] * (len(pvalues) - k) >= alpha:
-            break
-        rejected.add(i)
-    assert set(np.flatnonzero(holm(pvalues) < alpha).tolist()) == rejected
-
-
-def test_take_names_slices_by_column_and_value() -> None:
-    rows = scored(6, np.random.default_rng(0))
-    columns: dict[str, npt.ArrayLike] = {
-        "city": np.array(["Oslo", "Bergen", None, "Oslo", "Oslo", None], dtype=object),
-        "weekend": [True, False, True, True, False, True],
-        "kind": [10.0, 2.0, np.nan, 2.0, np.nan, 2.5],
-        "day": np.array(["2024-01-02", "NaT", "2024-01-01"] * 2, dtype="datetime64[D]"),
-    }
-    found = take(rows, columns)
-    assert {name: part.n_rows for name, part in found.items()} == {
-        "city=Bergen": 1,
-        "city=Oslo": 3,
-        "city=missing": 2,
-        "weekend=false": 2,
-        "weekend=true": 4,
-        "kind=2": 2,
-        "kind=2.5": 1,
-        "kind=10": 1,
-        "kind=missing": 2,
-        "day=2024-01-01": 2,
-        "day=2024-01-02": 2,
-        "day=missing": 2,
-    }
-    assert list(found)[5:8] == ["kind=2", "kind=2.5", "kind=10"]
-    assert found["city=Oslo"].scores[1].tolist() == rows.scores[1][[0, 3, 4]].tolist()
-
-
-def test_take_codes_the_units_of_a_slice_anew() -> None:
-    rows = scored(6, np.random.default_rng(0), unit=["a", "b", "c", "c", "b", "c"])
-    found = take(rows, {"half": [0, 1, 1, 0, 1, 1]})["half=1"]
-    assert found.unit is not None
-    assert found.unit.tolist() == [0, 1, 0, 1]
-
-
-def test_take_keeps_what_cells_stand_for() -> None:
-    numbers = np.arange(1.0, 5.0)
-    cells = scored(4, np.random.default_rng(0))._replace(
-        weight=numbers, square=numbers + 1, size=numbers + 2
-    )
-    found = take(cells, {"half": ["a", "a", "b", "b"]})["half=b"]
-    assert found.weight.tolist() == [3, 4]
-    assert found.squares.tolist() == [4, 5]
-    assert found.sizes.tolist() == [5, 6]
-
-
-@pytest.mark.parametrize("kind", [np.int64, np.float64, object])
-def test_take_refuses_a_column_of_many_values(kind: type) -> None:
-    rows = scored(60, np.random.default_rng(0))
-    message = r"^slice column amount has more than 50 values: slice by a column of few values"
-    with pytest.raises(RetrainingError, match=message):
-        take(rows, {"city": [0] * 60, "amount": np.arange(60).astype(kind)})
-    assert len(take(rows, {"amount": (np.arange(60) % 50).astype(kind)})) == 50
-
-
-def test_take_refuses_a_column_of_other_rows() -> None:
-    rows = scored(6, np.random.default_rng(0))
-    with pytest.raises(RetrainingError, match=r"^slice column city has the shape \(5,\) and label"):
-        take(rows, {"city": [0] * 5})
 
 
 def test_a_slice_in_which_the_challenger_is_worse_is_found() -> None:

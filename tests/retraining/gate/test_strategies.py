@@ -14,9 +14,9 @@ from scipy import stats
 
 from retraining.errors import RetrainingError
 from retraining.gate import policy as policies
-from retraining.gate.finding import judge
+from retraining.gate.finding import Finding, judge
 from retraining.gate.policy import Policy
-from retraining.gate.strategies import STRATEGIES, Finding
+from retraining.gate.strategies import STRATEGIES
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import bootstrap_rows, compare_rows, delong
 from retraining.statistics.rows import Rows, check_rows

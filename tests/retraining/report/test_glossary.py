@@ -13,8 +13,8 @@ import pytest
 from retraining.gate import policy, verdict
 from retraining.report import glossary
 from retraining.report.glossary import METRICS_IN_WORDS, TERMS, meaning
+from retraining.statistics.inference import PairedResult
 from retraining.statistics.metrics import METRICS
-from retraining.statistics.paired import PairedResult
 from tests import samples
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 import pytest
 
-from retraining.gate.decision import Policy, decide
+from retraining.gate.decision import decide
+from retraining.gate.policy import Policy
 from retraining.gate.verdict import FalsePromotionRate, Opinion, Outcome, Slice
 from retraining.report import glossary
 from retraining.report.page import MOST_SLICES, render

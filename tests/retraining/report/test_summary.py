@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 
 from retraining.gate.verdict import Guardrail, Outcome
-from retraining.report.summary import align, headline, line, markdown
+from retraining.gate.wording import align
+from retraining.report.summary import headline, line, markdown
 from tests.samples import FACTS, NAMES, make_sample
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from retraining.statistics import bootstrap
 from retraining.statistics.bootstrap import affordable, interval_ends, replicates
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import (
-    PairedResult,
     bootstrap_rows,
     compare_rows,
     delong,
@@ -24,6 +23,7 @@ from retraining.statistics.paired import (
 from retraining.statistics.rows import Rows, check_rows
 
 if TYPE_CHECKING:
+    from retraining.statistics.inference import PairedResult
     from retraining.statistics.rows import Codes, Floats
 
 # Four rows of class 1, six of class 0, ties within and between the classes.

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retraining.errors import RetrainingError
+from retraining.statistics.capacity import unit_precision_at
+from retraining.statistics.losses import CLIP
 from retraining.statistics.metrics import (
-    CLIP,
     METRICS,
     auprc,
     auroc,
@@ -23,7 +24,6 @@ from retraining.statistics.metrics import (
     f1,
     log_loss,
     recall_at_capacity,
-    unit_precision_at,
 )
 
 if TYPE_CHECKING:

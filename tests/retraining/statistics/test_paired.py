@@ -15,18 +15,12 @@ from scipy import stats
 
 from retraining.errors import RetrainingError
 from retraining.statistics.metrics import METRICS, choose
-from retraining.statistics.paired import (
-    Alternative,
-    delong,
-    excess_pvalue,
-    influence,
-    paired_bootstrap,
-    tail_probability,
-)
+from retraining.statistics.paired import delong, influence, paired_bootstrap
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from retraining.statistics.inference import Alternative
     from retraining.statistics.rows import Codes, Floats
 
 # Four rows of class 1, six of class 0, ties within and between the classes.
@@ -220,28 +214,11 @@ def test_delong_of_one_positive_has_no_error() -> None:
     assert all(math.isnan(value) for value in result[3:7])
 
 
-def test_tail_probability_of_all_alternatives() -> None:
-    assert tail_probability(1.96, 1.0, alternative="greater") == pytest.approx(stats.norm.sf(1.96))
-    assert tail_probability(1.96, 1.0, alternative="less") == pytest.approx(stats.norm.cdf(1.96))
-    both = tail_probability(-1.96, 1.0, alternative="two-sided")
-    assert both == pytest.approx(2 * stats.norm.sf(1.96))
-    assert tail_probability(0.0, 1.0, alternative="two-sided") == 1.0
-    assert math.isnan(tail_probability(0.1, math.nan, alternative="greater"))
-
-
 def test_delong_refuses_what_the_bootstrap_refuses() -> None:
     with pytest.raises(RetrainingError, match=r"^confidence_level is 0: give a number between"):
         delong(LABEL, CHAMPION, CHALLENGER, confidence_level=0)
     with pytest.raises(RetrainingError, match=r"^challenger has 2 rows and label has 10"):
         delong(LABEL, CHAMPION, [1.0, 2.0])
-
-
-def test_excess_pvalue_is_of_the_required_effect() -> None:
-    result = delong(LABEL, CHAMPION, CHALLENGER)
-    assert excess_pvalue(result, 0.0) == result.pvalue
-    excess = (result.effect_size - 0.05) / result.standard_error
-    assert excess_pvalue(result, 0.05) == pytest.approx(stats.norm.sf(excess))
-    assert excess_pvalue(result, 0.05, 4) == pytest.approx(stats.t.sf(excess, 4))
 
 
 def test_influence_on_auroc_is_delong() -> None:

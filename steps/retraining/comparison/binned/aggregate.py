@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from retraining.comparison.binned.counts import Grids
+    from retraining.statistics.inference import PairedResult
     from retraining.statistics.metrics import Metric
-    from retraining.statistics.paired import PairedResult
 
 FAULTS: Final = {
     "label": ("label is neither 0 nor 1", "code class 1 as 1"),

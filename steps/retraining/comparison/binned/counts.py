@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 
 from retraining.comparison.binned.grid import Grid
 from retraining.errors import RetrainingError
-from retraining.gate.slices import MAXIMUM_VALUES, MISSING
 from retraining.statistics.losses import CLIP
+from retraining.statistics.slicing import MAXIMUM_VALUES, MISSING, too_many_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,10 +118,7 @@ def count_slices(
     values = binned.select("of.*").distinct().groupBy("column").count().collect()
     many = [row["column"] for row in values if row["count"] > MAXIMUM_VALUES]
     if many:
-        raise RetrainingError(
-            f"slice column {many[0]} has more than {MAXIMUM_VALUES} values",
-            "slice by a column of few values, for example by ranges of it",
-        )
+        raise too_many_values(many[0])
     keyed = binned.select("of.*", _cell(grids).alias("key"), "weight")
     counted = _collect(keyed.groupBy("column", "value", "key"), _sums(weighted=weighted))
     parts = {tuple(map(str, key)): part for key, part in counted.groupby(["column", "value"])}
@@ -250,7 +247,7 @@ def _losses(metric: Metric, *, weighted: bool) -> list[tuple[str, Column]]:
 
 
 def spell(frame: DataFrame, name: str) -> Column:
-    """A column's values as `retraining.gate.slices.take` writes them."""
+    """A column's values as `retraining.statistics.slicing.take` writes them."""
     value, text = F.col(name), F.col(name).cast("string")
     if dict(frame.dtypes)[name] in ("float", "double"):
         whole = (value == F.floor(value)) & (F.abs(value) < 2.0**62)

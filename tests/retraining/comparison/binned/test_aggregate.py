@@ -11,8 +11,7 @@ import pytest
 
 from retraining.comparison.binned.aggregate import aggregate
 from retraining.errors import RetrainingError
-from retraining.gate import slices
-from retraining.statistics import paired
+from retraining.statistics import paired, slicing
 from retraining.statistics.metrics import METRICS, choose
 from retraining.statistics.rows import Floats, check_rows
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from retraining.comparison.binned.aggregate import Aggregate
-    from retraining.statistics.paired import PairedResult
+    from retraining.statistics.inference import PairedResult
 
 pytestmark = pytest.mark.spark
 
@@ -154,7 +153,7 @@ def test_slices_are_those_of_single_rows(
     columns = ("region", "hour", "share")
     found = count(spark.createDataFrame(table), "auroc", columns=columns)
     rows = check_rows(table["label"], {"a": table["champion"], "b": table["challenger"]})
-    wanted = slices.take(rows, {name: table[name].to_numpy() for name in columns})
+    wanted = slicing.take(rows, {name: table[name].to_numpy() for name in columns})
     assert sorted(found.slices) == sorted(wanted)
     assert list(found.slices)[:4] == ["region=north", "region=south", "hour=0", "hour=1"]
     for name, cell in found.slices.items():

@@ -15,16 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from retraining.statistics import compiled, resampling
+from retraining.statistics import bootstrap, compiled
+from retraining.statistics.bootstrap import auroc_effects
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import delong
-from retraining.statistics.resampling import auroc_effects
 
 if TYPE_CHECKING:
     from retraining.statistics.compiled import Packed
     from retraining.statistics.rows import Bools, Codes, Floats
 
-PACKAGE = Path(resampling.__file__).parent
+PACKAGE = Path(bootstrap.__file__).parent
 
 
 class Pair(NamedTuple):
@@ -195,7 +195,7 @@ def test_equal_seeds_give_equal_effects_with_any_number_of_threads(
     pair = simulate(700, digits=1)
     found = []
     for processors in (1, 2, 7):
-        monkeypatch.setattr(resampling, "_processors", lambda count=processors: count)
+        monkeypatch.setattr(bootstrap, "_processors", lambda count=processors: count)
         rng = np.random.default_rng(3)
         found.append(auroc_effects(*pair, unit=None, n_resamples=n_resamples, rng=rng))
     assert found[0].shape == (n_resamples,)
@@ -208,8 +208,8 @@ def test_equal_seeds_give_equal_effects_with_any_number_of_threads(
 def test_little_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     pair = simulate(300)
     found = []
-    for memory in (resampling.MEMORY, 1):
-        monkeypatch.setattr(resampling, "MEMORY", memory)
+    for memory in (bootstrap.MEMORY, 1):
+        monkeypatch.setattr(bootstrap, "MEMORY", memory)
         rng = np.random.default_rng(3)
         found.append(auroc_effects(*pair, unit=None, n_resamples=300, rng=rng))
     assert np.array_equal(found[0], found[1])
@@ -259,7 +259,7 @@ def test_derivative_is_the_share_of_the_other_class_on_the_right_side(
 
 
 def test_import_does_not_load_numba() -> None:
-    code = "import sys, retraining.statistics.resampling; assert 'numba' not in sys.modules"
+    code = "import sys, retraining.statistics.bootstrap; assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parents[1])
 
 
@@ -276,7 +276,7 @@ def test_package_that_cannot_be_written_to_works_without_a_warning(
     (tmp_path / "writable").mkdir()
     (tmp_path / "missing").touch()
     code = (
-        "import numpy as np; from retraining.statistics.resampling import auroc_effects\n"
+        "import numpy as np; from retraining.statistics.bootstrap import auroc_effects\n"
         "label = np.arange(50) % 3 == 0; score = np.arange(50.0)\n"
         "rng = np.random.default_rng(0)\n"
         "print(auroc_effects(label, score, -score, unit=None, n_resamples=9, rng=rng).size)\n"
