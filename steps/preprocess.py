@@ -23,7 +23,7 @@ from retraining.cli.command import StepCommand
 from retraining.data import preparation, profile, sources
 from retraining.data.manifest import is_data_set, read_manifest, read_split
 from retraining.spark.session import open_session
-from retraining.tracking import inputs, lineage, runs
+from retraining.tracking import inputs, lineage, runs, tags
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -136,7 +136,9 @@ def _previous(
         found = runs.get_run(told, "previous")
     else:
         digest = description.preparation_digest
-        found = runs.find("preprocess", preparation_digest=digest, data_root=root)
+        found = runs.find(
+            "preprocess", having={tags.PREPARATION_DIGEST: digest, tags.DATA_ROOT: root}
+        )
     uri = inputs.folder_made_by(found, "previous") if found else ""
     if found is None or not (told or is_data_set(spark, uri)):
         run.pin(previous="none")

@@ -24,7 +24,7 @@ from retraining.data.manifest import read_manifest, read_split
 from retraining.errors import RetrainingError
 from retraining.models import scoring, store
 from retraining.spark.session import open_session
-from retraining.tracking import inputs, lineage, registry, runs
+from retraining.tracking import inputs, lineage, registry, runs, tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -79,7 +79,7 @@ def follow_verdict(
     tested = (
         runs.get_run(verdict_run, "verdict_run")
         if verdict_run
-        else runs.upstream("ab_test", run.cycle_id, "verdict_run", **{"verdict.binding": "true"})
+        else runs.upstream("ab_test", run.cycle_id, "verdict_run", {tags.BINDING: tags.TRUE})
     )
     if "reused_from" in tested.data.tags:
         tested = runs.get_run(tested.data.tags["reused_from"], "reused_from")
@@ -192,7 +192,7 @@ def _try_scoring(challenger: ModelVersion, tested: Run, master: str | None) -> N
 
 def _record(run: lineage.StepRun, why: str) -> dict[str, str]:
     user = mlflow.get_run(run.run_id).info.user_id
-    return {"run_id": run.run_id, "moved_by": user or "", "why": why}
+    return {tags.MOVED_RUN: run.run_id, tags.MOVED_BY: user or "", tags.MOVED_WHY: why}
 
 
 def _end(run: lineage.StepRun, outcome: str, summary: str) -> None:

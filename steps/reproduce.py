@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 import mlflow
+from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
 
 from retraining.cli import options
 from retraining.cli.command import StepCommand
@@ -72,7 +73,7 @@ def repeat(run: lineage.StepRun, run_id: str) -> str:
 
 def _check_finished(run: Run) -> None:
     # The trials of a search have no entry point: their search is what can be repeated.
-    if lineage.ENTRY_POINT not in run.data.tags or run.info.status != "FINISHED":
+    if MLFLOW_PROJECT_ENTRY_POINT not in run.data.tags or run.info.status != "FINISHED":
         raise RetrainingError(
             f"run {run.info.run_id} is no finished step (status {run.info.status})",
             "give the id of a run that a step of this project finished",

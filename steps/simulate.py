@@ -23,7 +23,7 @@ from retraining.errors import RetrainingError
 from retraining.simulation.defects import Defects
 from retraining.simulation.files import ORIGIN, last_day
 from retraining.simulation.files import simulate as write_days
-from retraining.tracking import inputs, lineage, runs
+from retraining.tracking import inputs, lineage, runs, tags
 
 _PROCESS = ("seed", "customers", "terminals", "drift", "defects")
 
@@ -116,7 +116,7 @@ def _path_of(folder: str) -> Path:
 
 def _refuse_mixing(run: lineage.StepRun, folder: str) -> None:
     """Days of one folder come from one process: same seed, same sizes, same drift."""
-    earlier = runs.find("simulate", output=folder)
+    earlier = runs.find("simulate", having={tags.OUTPUT: folder})
     if earlier is None or last_day(Path(folder)) is None:
         return
     for name, before in runs.told_parameters(earlier, _PROCESS).items():

@@ -17,7 +17,7 @@ from retraining.errors import RetrainingError
 from retraining.gate import ledger
 from retraining.gate.policy import Policy
 from retraining.models import store
-from retraining.tracking import inputs, lineage, registry, runs
+from retraining.tracking import inputs, lineage, registry, runs, tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,7 +88,7 @@ def of_models(
         run.use(role, uri, registry.version_at(uri).run_id)
     run.pin(**exact)
     split = manifest.splits["holdout"]
-    mlflow.set_tag("fingerprint.holdout", split.fingerprint)
+    mlflow.set_tag(f"{tags.FINGERPRINT}holdout", split.fingerprint)
     if run.reuse({"data": prepared.uri, **exact}):
         return None
     test, spending = None, None
@@ -103,7 +103,7 @@ def of_models(
     )
     root = manifest.uri.rpartition("/")[0]
     versions = {role: store.load(uri, session, root) for role, uri in exact.items()}
-    mlflow.set_tag("model_name", versions["champion"].version.name)
+    mlflow.set_tag(tags.MODEL_NAME, versions["champion"].version.name)
     _LOG.info(f"ab_test: both models score {split.n_rows:,} rows of the holdout")
     both = (versions["champion"], versions["challenger"])
     folder = f"{root}/scores/{run.run_id}"
@@ -128,13 +128,13 @@ def _choose(
     so that a repetition finds the test that was made.
     """
     made = run.parameters.get("pipeline_id") and runs.find(
-        "tune", run.cycle_id, registered="true", model_name=name
+        "tune", run.cycle_id, {tags.REGISTERED: tags.TRUE, tags.MODEL_NAME: name}
     )
     if made and not challenger:
-        challenger = f"models:/{name}/{made.data.tags['model_version']}"
+        challenger = f"models:/{name}/{made.data.tags[tags.MODEL_VERSION]}"
     first = registry.version_at(champion or f"models:/{name}@{registry.CHAMPION}")
     second = registry.version_at(challenger or f"models:/{name}@{registry.CHALLENGER}")
-    before = first.tags.get("champion.moved_from")
+    before = first.tags.get(tags.MOVED_FROM)
     same = (first.name, str(first.version)) == (second.name, str(second.version))
     if same and made and before and not champion:
         first = registry.version_at(f"models:/{name}/{before}")
@@ -171,7 +171,7 @@ def of_replay(
     original = runs.get_run(replay, "replay")
     run.use("replay", replay, replay)
     run.pin(replay=replay)
-    uri = original.data.tags.get("scores_uri")
+    uri = original.data.tags.get(tags.SCORES_URI)
     if uri is None:
         raise RetrainingError(
             f"replay={replay!r} kept no scores", "give the id of a finished ab_test run"
@@ -181,8 +181,7 @@ def of_replay(
     else:
         table = read_scores(spark(uri), uri)
     kept = json.loads(Path(inputs.download(f"runs:/{replay}/policy.json")).read_text())
-    tags = original.data.tags
-    names = tuple(tags.get(f"compared.{role}", role) for role in ROLES)
+    names = tuple(original.data.tags.get(tags.COMPARED + role, role) for role in ROLES)
     facts = {"replay of run": replay, "scores": uri}
     return Contest(table, choose_policy(Policy(**kept), overrides), facts, names)  # type: ignore[arg-type]
 

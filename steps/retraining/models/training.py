@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import mlflow
 
 from retraining.data.manifest import read_split
 from retraining.models import evaluation, pipelines, scoring, store
-from retraining.tracking import lineage, registry
+from retraining.tracking import lineage, registry, tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,11 +55,11 @@ def use_data(run: StepRun, manifest: Manifest, description: Description, *names:
     """Record which rows a run reads: fingerprints as tags, data sets on the run's page."""
     for name in names:
         split = manifest.splits[name]
-        mlflow.set_tag(f"fingerprint.{name}", split.fingerprint)
+        mlflow.set_tag(tags.FINGERPRINT + name, split.fingerprint)
         lineage.log_data(
             f"{description.name} {name}", split.uri, split.fingerprint, description, context=name
         )
-    mlflow.set_tag("description_digest", description.digest)
+    mlflow.set_tag(tags.DESCRIPTION_DIGEST, description.digest)
     run.use("description", f"{description.name} {description.digest}")
 
 
@@ -98,18 +98,23 @@ def register(
     A search with a limit of time finds another model when it is tried again: where another try has
     registered its own, the run tells that the version is not of its making.
     """
-    once = {"cycle_id": run.cycle_id, "identity": run.identity}
-    tags: dict[str, Any] = {
-        "step": run.step,
-        "description_digest": description.digest,
-        "trained_until": manifest.trained_until or "",
-        **{f"fingerprint.{k}": manifest.splits[k].fingerprint for k in ("train", "validation")},
+    once = {tags.CYCLE_ID: run.cycle_id, tags.IDENTITY: run.identity}
+    more = {
+        tags.STEP: run.step,
+        tags.DESCRIPTION_DIGEST: description.digest,
+        tags.TRAINED_UNTIL: manifest.trained_until or "",
+        **{tags.FINGERPRINT + k: manifest.splits[k].fingerprint for k in ("train", "validation")},
     }
-    version = registry.register(name, model_uri, run.run_id, once=once, tags=tags)
+    version = registry.register(name, model_uri, run.run_id, once=once, more=more)
     run.summary += f"; {name} version {version.version}"
     if version.run_id != run.run_id:
         run.use("version", f"{name} version {version.version}", version.run_id)
         run.summary += f" (of another try, run {version.run_id})"
-    made = {"registered": "true", "model_name": name, "model_version": version.version}
-    mlflow.set_tags(made)
+    mlflow.set_tags(
+        {
+            tags.REGISTERED: tags.TRUE,
+            tags.MODEL_NAME: name,
+            tags.MODEL_VERSION: version.version,
+        }
+    )
     return version

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from retraining.errors import RetrainingError
 from retraining.models import evaluation, pipelines, scoring
-from retraining.tracking import outage
+from retraining.tracking import outage, tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -121,24 +122,24 @@ class Trials:
             raise
         except Exception as error:
             if not outage.is_lost(error):
-                log(tags=[RunTag("failure", (str(error) or type(error).__name__)[:1000])])
+                log(tags=[RunTag(tags.FAILURE, (str(error) or type(error).__name__)[:1000])])
             raise
         finally:
             self._client.set_terminated(run_id, status)
         return metrics
 
     def _start(self, candidate: Candidate) -> str:
-        tags = {
+        about = {
             # The parent argument of start_run is ignored while MLFLOW_RUN_ID is set.
-            "mlflow.parentRunId": self._run.run_id,
-            "mlflow.runName": f"trial-{candidate.number + 1:03d}",
-            "step": "trial",
-            "mlflow.note.content": self._note(candidate),
-            "cycle_id": self._run.cycle_id,
-            "search_key": self._key,
-            "candidate": _name(candidate),
+            MLFLOW_PARENT_RUN_ID: self._run.run_id,
+            MLFLOW_RUN_NAME: f"trial-{candidate.number + 1:03d}",
+            tags.STEP: "trial",
+            MLFLOW_RUN_NOTE: self._note(candidate),
+            tags.CYCLE_ID: self._run.cycle_id,
+            tags.SEARCH_KEY: self._key,
+            tags.CANDIDATE: _name(candidate),
         }
-        run_id: str = self._client.create_run(self._experiment, tags=tags).info.run_id
+        run_id: str = self._client.create_run(self._experiment, tags=about).info.run_id
         told = {"estimator": candidate.estimator, **candidate.parameters}
         self._client.log_batch(run_id, params=[Param(k, str(v)) for k, v in told.items()])
         return run_id
@@ -153,12 +154,12 @@ class Trials:
     def _find_finished(self) -> dict[str, dict[str, float]]:
         found = self._client.search_runs(
             [self._experiment],
-            f"tags.search_key = '{self._key}' and tags.cycle_id = '{self._run.cycle_id}' "
-            "and attributes.status = 'FINISHED'",
+            f"tags.{tags.SEARCH_KEY} = '{self._key}' "
+            f"and tags.{tags.CYCLE_ID} = '{self._run.cycle_id}' and attributes.status = 'FINISHED'",
             ViewType.ACTIVE_ONLY,
             max_results=1000,
         )
-        return {r.data.tags["candidate"]: dict(r.data.metrics) for r in found}
+        return {r.data.tags[tags.CANDIDATE]: dict(r.data.metrics) for r in found}
 
     def _experiment_id(self, name: str | None) -> str:
         if name is None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import mlflow
 from mlflow.exceptions import ExecutionException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from retraining.errors import RetrainingError
+from retraining.tracking import tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,7 +48,9 @@ def run(uri: str, step: str, parameters: Mapping[str, str], *, env_manager: str 
             )
     except ExecutionException as error:
         failed = _children(client, parent)[before:]
-        said = failed[0].data.tags.get("failure", "see its output above") if failed else str(error)
+        said = (
+            failed[0].data.tags.get(tags.FAILURE, "see its output above") if failed else str(error)
+        )
         raise RetrainingError(f"step {step} failed", said) from error
     except KeyboardInterrupt:
         # MLflow has stopped the step, and then called its run failed.
@@ -68,7 +72,7 @@ def _children(client: mlflow.MlflowClient, parent: Run | None) -> list[Run]:
     return list(
         client.search_runs(
             [parent.info.experiment_id],
-            f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'",
+            f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.info.run_id}'",
             order_by=["attributes.start_time ASC"],
         )
     )

@@ -17,7 +17,7 @@ from mlflow.artifacts import download_artifacts
 from retraining.data.manifest import read_manifest
 from retraining.description import document
 from retraining.errors import RetrainingError
-from retraining.tracking import outage, runs
+from retraining.tracking import outage, runs, tags
 from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
@@ -100,11 +100,11 @@ def folder_made_by(run: Run, flag: str) -> str:
     Raises:
         RetrainingError: If the run made none; `flag` names the parameter that said it.
     """
-    if "dataset_uri" not in run.data.tags:
+    if tags.DATASET_URI not in run.data.tags:
         raise RetrainingError(
             f"{flag}={run.info.run_id!r} made no data set", "give the id of a preprocess run"
         )
-    return run.data.tags["dataset_uri"]
+    return run.data.tags[tags.DATASET_URI]
 
 
 def describe(told: str | None, manifest: Manifest) -> Description:
@@ -150,11 +150,11 @@ def newest_model_name() -> str:
     Raises:
         RetrainingError: If there is none.
     """
-    registered = {"registered": "true"}
-    run = runs.find("train", **registered) or runs.find("tune", **registered)
+    registered = {tags.REGISTERED: tags.TRUE}
+    run = runs.find("train", having=registered) or runs.find("tune", having=registered)
     if run is None:
         raise RetrainingError("no model was registered yet", "name one with model_name=")
-    return run.data.tags["model_name"]
+    return run.data.tags[tags.MODEL_NAME]
 
 
 def local_copy(source: str) -> str:

@@ -25,8 +25,15 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.spark_dataset_source import SparkDatasetSource
 from mlflow.entities import RunStatus
 from mlflow.types import ColSpec, Schema
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_GIT_COMMIT,
+    MLFLOW_PROJECT_ENTRY_POINT,
+    MLFLOW_RUN_NAME,
+    MLFLOW_RUN_NOTE,
+    MLFLOW_SOURCE_NAME,
+)
 
-from retraining.tracking import checkout, outage, runs
+from retraining.tracking import checkout, outage, runs, tags
 from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
@@ -39,7 +46,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-ENTRY_POINT = "mlflow.project.entryPoint"
 _MLFLOW_TYPES = {
     "string": "string",
     "int": "integer",
@@ -81,7 +87,7 @@ class StepRun:
 
     def use(self, name: str, value: str, run_id: str | None = None) -> None:
         """Record an input as tag `input.<name>` and, if a run made it, as a link in the note."""
-        mlflow.set_tag(f"input.{name}", value)
+        mlflow.set_tag(tags.INPUT + name, value)
         shown = value
         if run_id:
             experiment = mlflow.get_run(run_id).info.experiment_id
@@ -91,7 +97,7 @@ class StepRun:
     def pin(self, **parameters: str) -> None:
         """State the parameters that make a repetition read exactly what this run read."""
         self._pinned |= parameters
-        mlflow.set_tag("pinned", json.dumps(self._pinned, sort_keys=True))
+        mlflow.set_tag(tags.PINNED, json.dumps(self._pinned, sort_keys=True))
 
     def keep_description(self, description: Description) -> None:
         """Keep the description on the run and pin it: the file it came from may change."""
@@ -112,8 +118,8 @@ class StepRun:
         same = [self.step, sorted(told.items()), sorted(inputs.items()), checkout.digest(ROOT)]
         identity = hashlib.sha256(json.dumps(same).encode()).hexdigest()[:16]
         self.identity = identity
-        mlflow.set_tag("identity", identity)
-        original = runs.find(self.step, self.cycle_id, identity=identity)
+        mlflow.set_tag(tags.IDENTITY, identity)
+        original = runs.find(self.step, self.cycle_id, {tags.IDENTITY: identity})
         if original is None:
             _LOG.info(f"{self.step}: no finished run {identity} in {self.cycle_id}, so it runs")
             return None
@@ -122,15 +128,15 @@ class StepRun:
                 f"{self.step}: what run {original.info.run_id} made is gone, so it runs again"
             )
             return None
-        mine = {"identity", "cycle_id"}
+        mine = {tags.IDENTITY, tags.CYCLE_ID}
         kept = {
             key: value
             for key, value in original.data.tags.items()
             if not key.startswith("mlflow.") and key not in mine
         }
-        mlflow.set_tags({**kept, "reused_from": original.info.run_id})
+        mlflow.set_tags({**kept, tags.REUSED_FROM: original.info.run_id})
         mlflow.log_metrics(original.data.metrics)
-        self._pinned = json.loads(kept.get("pinned", "{}"))
+        self._pinned = json.loads(kept.get(tags.PINNED, "{}"))
         self._used.append(("all of", original.info.run_id))
         self.summary = (
             f"reused run {original.info.run_id}: same parameters, inputs and code, "
@@ -198,10 +204,10 @@ def open_step(
                 mlflow.log_params({key: shlex.quote(value) for key, value in told.items()})
             chosen = told.get("pipeline_id") or (None if begins_cycle else runs.newest_cycle())
             run = StepRun(active.info.run_id, step, told, chosen or runs.new_cycle_id())
-            mlflow.set_tags({"mlflow.runName": step, "step": step, **_circumstances(run)})
+            mlflow.set_tags({MLFLOW_RUN_NAME: step, tags.STEP: step, **_circumstances(run)})
             # A project that is run by its git URL is named so, with a token if the URL has one.
-            if name := active.data.tags.get("mlflow.source.name"):
-                mlflow.set_tag("mlflow.source.name", checkout.without_credentials(name))
+            if name := active.data.tags.get(MLFLOW_SOURCE_NAME):
+                mlflow.set_tag(MLFLOW_SOURCE_NAME, checkout.without_credentials(name))
             mlflow.log_text(_environment(), "environment.txt")
             yield run
         except (KeyboardInterrupt, Exception) as error:
@@ -212,10 +218,10 @@ def open_step(
             if outage.is_lost(error):
                 _end(active, RunStatus.FAILED)
             elif expected := outage.fault(error):
-                tags = {"failure": str(expected), "mlflow.note.content": f"Failed: {expected}"}
-                mlflow.set_tags(tags)
+                note = f"Failed: {expected}"
+                mlflow.set_tags({tags.FAILURE: str(expected), MLFLOW_RUN_NOTE: note})
             raise
-        mlflow.set_tags({"mlflow.note.content": run.note(), "result.summary": run.summary})
+        mlflow.set_tags({MLFLOW_RUN_NOTE: run.note(), tags.SUMMARY: run.summary})
 
 
 def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
@@ -248,18 +254,17 @@ def as_text(value: object) -> str:
 
 def _circumstances(run: StepRun) -> dict[str, str]:
     source = checkout.source(ROOT)
-    tags = {
-        "cycle_id": run.cycle_id,
-        "code.digest": checkout.digest(ROOT),
-        "code.dirty": as_text(source.dirty),
-        "version.python": platform.python_version(),
-        "version.mlflow": metadata.version("mlflow"),
-        "version.pyspark": pyspark.__version__,
-        ENTRY_POINT: run.step,
+    commit = {MLFLOW_GIT_COMMIT: source.commit} if source.commit else {}
+    return {
+        tags.CYCLE_ID: run.cycle_id,
+        tags.CODE_DIGEST: checkout.digest(ROOT),
+        tags.CODE_DIRTY: tags.boolean(source.dirty),
+        tags.PYTHON: platform.python_version(),
+        tags.MLFLOW: metadata.version("mlflow"),
+        tags.PYSPARK: pyspark.__version__,
+        MLFLOW_PROJECT_ENTRY_POINT: run.step,
+        **commit,
     }
-    if source.commit:
-        tags["mlflow.source.git.commit"] = source.commit
-    return tags
 
 
 def _environment() -> str:

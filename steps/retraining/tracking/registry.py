@@ -20,6 +20,7 @@ from mlflow.protos.databricks_pb2 import (
 
 from retraining.errors import RetrainingError
 from retraining.gate.ledger import Entry
+from retraining.tracking import tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PREVIOUS = "previous_champion"
-_TEST = "ab_test.test."  # each test of the model is a tag of its own: two at once lose nothing
 
 _ABSENT = {ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), ErrorCode.Name(INVALID_PARAMETER_VALUE)}
 
@@ -75,14 +75,14 @@ def exact_uri(uri: str) -> str:
     return f"models:/{version.name}/{version.version}"
 
 
-def tag(version: ModelVersion, tags: Mapping[str, str]) -> None:
+def tag(version: ModelVersion, values: Mapping[str, str]) -> None:
     """Set tags on a version."""
-    for key, value in tags.items():
+    for key, value in values.items():
         MlflowClient().set_model_version_tag(version.name, version.version, key, value)
 
 
 def register(
-    name: str, model_uri: str, run_id: str, *, once: Mapping[str, str], tags: Mapping[str, str]
+    name: str, model_uri: str, run_id: str, *, once: Mapping[str, str], more: Mapping[str, str]
 ) -> ModelVersion:
     """Register a logged model, once; the first version ever also becomes champion.
 
@@ -94,7 +94,7 @@ def register(
         model_uri: Of the logged model.
         run_id: Of the run that logged it.
         once: Tags that no two versions have in common; the version has them too.
-        tags: More tags of the version.
+        more: Further tags of the version.
     """
     client = MlflowClient()
     same = " and ".join(f"tags.`{key}` = '{value}'" for key, value in once.items())
@@ -109,7 +109,7 @@ def register(
         except MlflowException as error:
             if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
                 raise
-        version = client.create_model_version(name, model_uri, run_id, tags={**once, **tags})
+        version = client.create_model_version(name, model_uri, run_id, tags={**once, **more})
     if holder(name, CHAMPION) is None:
         _set(name, CHAMPION, version.version)
     return version
@@ -117,14 +117,17 @@ def register(
 
 def tests_of(name: str) -> list[Entry]:
     """What the ledger remembers of tests of a model, oldest first."""
-    tags = MlflowClient().get_registered_model(name).tags
-    entries = [Entry.read(text) for key, text in tags.items() if key.startswith(_TEST)]
+    carried = MlflowClient().get_registered_model(name).tags.items()
+    entries = [Entry.read(text) for key, text in carried if key.startswith(tags.LEDGER)]
     return sorted(entries, key=lambda entry: entry.time)
 
 
 def record_test(name: str, entry: Entry) -> None:
-    """Let the ledger of a model remember a test; the same test again replaces itself."""
-    MlflowClient().set_registered_model_tag(name, f"{_TEST}{entry.test}", entry.write())
+    """Let the ledger of a model remember a test; the same test again replaces itself.
+
+    Each test has a tag of its own, so that two tests at once lose nothing.
+    """
+    MlflowClient().set_registered_model_tag(name, tags.LEDGER + entry.test, entry.write())
 
 
 def challenge(version: ModelVersion) -> None:
@@ -142,7 +145,7 @@ def promote(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> None
         name: Registered model.
         to: Version that becomes champion.
         seen: Version that must still be champion.
-        record: Who moves it, when and why: tags of the version, under `champion.`.
+        record: Tags of the version that say who moves it, and why.
 
     Raises:
         RetrainingError: If `champion` stands elsewhere than it was seen.
@@ -201,12 +204,11 @@ def _move(name: str, to: str, seen: str, record: Mapping[str, str]) -> None:
     _set(name, CHAMPION, to)
     moved = {
         **record,
-        "moved_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "moved_from": seen,
-        "moved_to": to,
+        tags.MOVED_AT: datetime.now(UTC).isoformat(timespec="seconds"),
+        tags.MOVED_FROM: seen,
+        tags.MOVED_TO: to,
     }
-    version = MlflowClient().get_model_version(name, to)
-    tag(version, {f"champion.{key}": value for key, value in moved.items()})
+    tag(MlflowClient().get_model_version(name, to), moved)
 
 
 def _set(name: str, alias: str, version: str) -> None:

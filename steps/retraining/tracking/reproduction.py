@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlflow.projects.utils import load_project
 
-from retraining.tracking import runs
+from retraining.tracking import runs, tags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # may differ. A different model or different rows differ by far more.
 RELATIVE_TOLERANCE = 1e-9
 
-_COMPARED_TAGS = ("result.outcome", "verdict")  # reasons also tell what the ledger left
+_COMPARED_TAGS = (tags.OUTCOME, tags.VERDICT)  # reasons also tell what the ledger left
 
 
 class Difference(NamedTuple):
@@ -35,11 +35,11 @@ class Difference(NamedTuple):
 
 def parameters(original: Run, folder: str) -> dict[str, str]:
     """What to tell the entry point again: what it was told, and its inputs pinned."""
-    step = original.data.tags["step"]
+    step = original.data.tags[tags.STEP]
     project = load_project(folder)  # type: ignore[no-untyped-call]
     accepted = project.get_entry_point(step).parameters
     told = {k: v for k, v in runs.told_parameters(original, accepted).items() if v}
-    pinned: dict[str, str] = json.loads(original.data.tags.get("pinned", "{}"))
+    pinned: dict[str, str] = json.loads(original.data.tags.get(tags.PINNED, "{}"))
     return told | pinned
 
 
@@ -55,8 +55,8 @@ def compare(original: Run, again: Run) -> list[Difference]:
 
     Metrics are the same within a relative tolerance of 1e-9; durations are not compared.
     """
-    step = original.data.tags["step"]
-    pinned = {"pipeline_id", *json.loads(original.data.tags.get("pinned", "{}"))}
+    step = original.data.tags[tags.STEP]
+    pinned = {"pipeline_id", *json.loads(original.data.tags.get(tags.PINNED, "{}"))}
     found = []
     for kind, old, new in (
         ("parameter", original.data.params, again.data.params),
@@ -76,8 +76,11 @@ def table(differences: list[Difference]) -> str:
 
 
 def _compared_tags(run: Run) -> dict[str, str]:
-    tags = run.data.tags.items()
-    return {k: v for k, v in tags if k in _COMPARED_TAGS or k.startswith("fingerprint.")}
+    return {
+        name: value
+        for name, value in run.data.tags.items()
+        if name in _COMPARED_TAGS or name.startswith(tags.FINGERPRINT)
+    }
 
 
 def _same(before: object, after: object) -> bool:

@@ -8,16 +8,17 @@ from __future__ import annotations
 import secrets
 import shlex
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import mlflow
 from mlflow.entities import ViewType
 
 from retraining.errors import RetrainingError
-from retraining.tracking import outage
+from retraining.tracking import outage, tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mlflow.entities import Run
 
@@ -26,21 +27,18 @@ REPRODUCTION = "reproduce-"
 
 
 def find(
-    step: str,
-    cycle_id: str | None = None,
-    **tags: str,
+    step: str, cycle_id: str | None = None, having: Mapping[str, str] = MappingProxyType({})
 ) -> Run | None:
     """The newest FINISHED original run of a step, in one cycle or in any but reproductions.
 
     Args:
         step: Entry point.
         cycle_id: None looks in all cycles.
-        tags: Further tags that the run must have.
+        having: Further tags of the run.
     """
-    conditions = [f"tags.step = '{step}'", "attributes.status = 'FINISHED'"]
-    if cycle_id:
-        tags["cycle_id"] = cycle_id
-    for key, value in tags.items():
+    conditions = ["attributes.status = 'FINISHED'"]
+    wanted = {tags.STEP: step, **having} | ({tags.CYCLE_ID: cycle_id} if cycle_id else {})
+    for key, value in wanted.items():
         quote = '"' if "'" in value else "'"
         conditions.append(f"tags.`{key}` = {quote}{value}{quote}")
     client = mlflow.MlflowClient()
@@ -55,21 +53,23 @@ def find(
             page_token=token,
         )
         for run in page:
-            reproduction = run.data.tags.get("cycle_id", "").startswith(REPRODUCTION)
-            if "reused_from" not in run.data.tags and (cycle_id or not reproduction):
+            reproduction = run.data.tags.get(tags.CYCLE_ID, "").startswith(REPRODUCTION)
+            if tags.REUSED_FROM not in run.data.tags and (cycle_id or not reproduction):
                 return run
         token = page.token
         if not token:
             return None
 
 
-def upstream(step: str, cycle_id: str, flag: str, **tags: str) -> Run:
+def upstream(
+    step: str, cycle_id: str, flag: str, having: Mapping[str, str] = MappingProxyType({})
+) -> Run:
     """The FINISHED run of a step in this cycle, with these tags.
 
     Raises:
         RetrainingError: If there is none; `flag` names the parameter that could say which.
     """
-    found = find(step, cycle_id, **tags)
+    found = find(step, cycle_id, having)
     if found is None:
         raise RetrainingError(
             f"no finished {step} run in cycle {cycle_id!r}",
@@ -103,7 +103,7 @@ def get_run(run_id: str, flag: str) -> Run:
 def newest_cycle() -> str | None:
     """Cycle id of the newest finished preprocess run; reproductions are no cycles."""
     run = find("preprocess")
-    return run.data.tags["cycle_id"] if run else None
+    return run.data.tags[tags.CYCLE_ID] if run else None
 
 
 def new_cycle_id(prefix: str = "") -> str:

@@ -42,7 +42,7 @@ def test_model_comes_back_with_all_that_travels_with_it(
 
     with mlflow.start_run() as run:
         uri = store.log_model(model, description, scored, training, "data")
-    version = registry.register("people", uri, run.info.run_id, once={"identity": "a"}, tags={})
+    version = registry.register("people", uri, run.info.run_id, once={"identity": "a"}, more={})
     loaded = store.load("models:/people@champion", spark, "data")
 
     assert (loaded.version.version, loaded.uri) == (version.version, "models:/people/1")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("tracking")
 
-RECORD = {"why": "verdict of run 1", "moved_by": "somebody"}
+RECORD = {"champion.why": "verdict of run 1", "champion.moved_by": "somebody"}
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def register(tmp_path: Path) -> Callable[[], ModelVersion]:
     def make() -> ModelVersion:
         with mlflow.start_run() as run:
             pass
-        once, tags = {"identity": run.info.run_id}, {"step": "train"}
-        return registry.register("people", tmp_path.as_uri(), run.info.run_id, once=once, tags=tags)
+        once, more = {"identity": run.info.run_id}, {"step": "train"}
+        return registry.register("people", tmp_path.as_uri(), run.info.run_id, once=once, more=more)
 
     return make
 
@@ -75,7 +75,7 @@ def test_what_was_registered_is_not_registered_again(tmp_path: Path) -> None:
         pass
 
     made = [
-        registry.register("people", tmp_path.as_uri(), run.info.run_id, once=told, tags={})
+        registry.register("people", tmp_path.as_uri(), run.info.run_id, once=told, more={})
         for run, told in (
             (first, once),
             (second, once),
@@ -97,7 +97,7 @@ def test_a_first_version_that_was_left_without_its_alias_gets_it(
     MlflowClient().delete_registered_model_alias("people", "champion")
 
     once = {"identity": first.tags["identity"]}
-    registry.register("people", tmp_path.as_uri(), once["identity"], once=once, tags={})
+    registry.register("people", tmp_path.as_uri(), once["identity"], once=once, more={})
 
     assert aliases() == {"champion": "1"}
 
@@ -107,7 +107,7 @@ def test_registering_in_another_model_does_not_disturb(
 ) -> None:
     once = {"identity": register().tags["identity"]}
 
-    other = registry.register("trees", tmp_path.as_uri(), once["identity"], once=once, tags={})
+    other = registry.register("trees", tmp_path.as_uri(), once["identity"], once=once, more={})
 
     assert (other.name, str(other.version)) == ("trees", "1")
     assert aliases() == {"champion": "1"}
@@ -249,7 +249,7 @@ def test_roll_back_gives_the_alias_back_once(register: Callable[[], ModelVersion
     register()
     registry.promote("people", "2", seen="1", record=RECORD)
 
-    registry.roll_back("people", "1", seen="2", record={"why": "rollback"})
+    registry.roll_back("people", "1", seen="2", record={"champion.why": "rollback"})
 
     assert aliases() == {"champion": "1"}
     tags = registry.version_at("models:/people/1").tags

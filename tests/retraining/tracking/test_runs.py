@@ -48,10 +48,10 @@ def test_find_by_tags_with_quotes_and_in_any_experiment() -> None:
     elsewhere = MlflowClient().create_experiment("elsewhere")
     run = finish("train", elsewhere, root="/o'b/c")
 
-    found = runs.find("train", root="/o'b/c")
+    found = runs.find("train", having={"root": "/o'b/c"})
     assert found is not None
     assert found.info.run_id == run.info.run_id
-    assert runs.find("train", root="/other") is None
+    assert runs.find("train", having={"root": "/other"}) is None
 
 
 def test_upstream_that_is_missing() -> None:
