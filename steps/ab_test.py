@@ -25,14 +25,12 @@ import numpy as np
 import pandas as pd
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand
+from retraining.cli.command import StepCommand, examples
 from retraining.comparison import contenders, evidence
 from retraining.comparison.scores import ROLES
 from retraining.gate import decision
-from retraining.gate.strategies import STRATEGIES
 from retraining.report import page, summary
 from retraining.spark.session import open_session
-from retraining.statistics.metrics import METRICS
 from retraining.tracking import lineage, registry
 
 if TYPE_CHECKING:
@@ -42,59 +40,57 @@ if TYPE_CHECKING:
     from retraining.comparison.scores import Comparison
     from retraining.gate.verdict import Verdict
 
-_SHARE = options.Optional(click.FloatRange(0, 1, min_open=True, max_open=True))
+# Names of the library, which takes a second to import; a test holds them equal.
+METRICS = ("auroc", "auprc", "log_loss", "brier", "f1", "recall_at_capacity", "expected_cost")
+UNSOUND = ("subsample_ttest", "disjoint_split", "interval_overlap")
+STRATEGIES = ("delong", "influence", "paired_bootstrap", "nadeau_bengio", *UNSOUND)
 
 
-@click.command(cls=StepCommand)
+@click.command(cls=StepCommand, epilog=examples(__doc__))
 @options.data
 @options.model_name
-@options.option("--champion", "Model URI. Empty: the alias champion.", type=options.STRING)
+@options.option("--champion", "Model URI. Default: the version with the alias champion.")
 @options.option(
     "--challenger",
-    "Model URI. Empty: what tune made in the cycle that is named, else the alias challenger.",
-    type=options.STRING,
+    "Model URI. Default: if a cycle is given, the version that its tune run registered; else the "
+    "version with the alias challenger.",
 )
 @options.option(
     "--scores",
-    "Parquet with label, champion, challenger[, weight, unit, day, slice columns]: compared "
-    "instead of models.",
-    type=options.STRING,
+    "Parquet file to compare instead of two models, with columns label, champion, challenger, "
+    "and optionally weight, unit, day and slice columns.",
 )
 @options.option(
     "--replay",
-    "Id of an ab_test run: its scores are judged again, without scoring and without consequence.",
-    type=options.STRING,
+    "Id of an ab_test run whose scores are compared again, under the policy given here. "
+    "Nothing is promoted on the result.",
 )
 @options.option(
-    "--slice", "COLUMN=VALUE: judge these rows alone. Empty: all rows.", type=options.STRING
+    "--slice",
+    "Compare only rows with COLUMN=VALUE. Nothing is promoted on the result. Default: all rows.",
 )
 @options.option(
-    "--metric", "Empty: as described.", type=options.Optional(click.Choice(sorted(METRICS)))
+    "--metric",
+    "Metric to compare by. Default: gate.metric of the description.",
+    type=click.Choice(METRICS),
 )
 @options.option(
     "--strategy",
-    "Empty: as described; with another metric than auroc, influence. Rules of earlier systems "
-    "say what they would do, but nothing is promoted on them: "
-    + "; ".join(
-        f"{name} promotes {strategy.false_promotion_rate.describe()}"
-        for name, strategy in STRATEGIES.items()
-        if not strategy.valid
-    )
-    + ".",
-    type=options.Optional(click.Choice(list(STRATEGIES))),
+    "Decision rule. Default: gate.strategy of the description, or influence if that does not "
+    f"serve the metric. {', '.join(UNSOUND)} are for comparison only: nothing is promoted on them.",
+    type=click.Choice(STRATEGIES),
 )
-@options.option(
-    "--alpha", "Greatest chance of a false promotion. Empty: as described.", type=_SHARE
-)
+@options.alpha
 @options.option(
     "--min-effect-size",
-    "Gain in the metric below which a promotion is not worth it. Empty: as described.",
-    type=options.Optional(click.FLOAT),
+    "Gain in the metric that a promotion must exceed. "
+    "Default: gate.min_effect_size of the description.",
+    type=click.FloatRange(min=0),
 )
 @options.option(
     "--register",
-    "Tag both versions with the verdict and charge the test to the ledger, so that promote may "
-    "follow it. false: the registry stays untouched.",
+    "Whether to tag both versions with the verdict and charge the test to the ledger, so that "
+    "promote can follow it. false: leave the registry unchanged.",
     type=click.BOOL,
     default="true",
 )

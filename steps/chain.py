@@ -22,7 +22,7 @@ import click
 import mlflow
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand
+from retraining.cli.command import StepCommand, examples
 from retraining.errors import RetrainingError
 from retraining.tracking import children, inputs, lineage, outage
 from retraining.tracking.checkout import ROOT
@@ -33,26 +33,24 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("retraining.chain")
 
 
-@click.command(cls=StepCommand)
-@options.option(
-    "--input", "Raw files, as preprocess takes them. Empty: simulate.", type=options.STRING
-)
+@click.command(cls=StepCommand, epilog=examples(__doc__))
+@options.option("--input", "Raw files, as for preprocess. Default: simulate them first.")
 @options.dataset
 @options.data_root
-@options.option("--as-of", "Prepare as on this day; as preprocess takes it.", type=options.STRING)
+@options.option(
+    "--as-of",
+    "Prepare the data as of this moment, as for preprocess. Default: the day after the newest row.",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+)
 @options.model_name
 @options.option(
     "--trials",
-    "Number of trials. Empty: as described.",
-    type=options.Optional(click.IntRange(min=1)),
+    "Number of trials. Default: search.trials of the description.",
+    type=click.IntRange(min=1),
 )
-@options.option(
-    "--alpha",
-    "Greatest chance of a false promotion. Empty: as described.",
-    type=options.Optional(click.FloatRange(0, 1, min_open=True, max_open=True)),
-)
+@options.alpha
 @options.seed
-@options.pipeline_id
+@options.pipeline_id_of_first_step
 @options.spark_master
 def main(**parameters: object) -> None:
     """Run the whole chain: (simulate,) preprocess, train, tune, ab_test, promote."""

@@ -19,7 +19,7 @@ import click
 import mlflow
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand
+from retraining.cli.command import StepCommand, examples
 from retraining.data import sources
 from retraining.models import prediction, store
 from retraining.spark import storage
@@ -32,23 +32,27 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("retraining.predict")
 
 
-@click.command(cls=StepCommand)
+@click.command(cls=StepCommand, epilog=examples(__doc__))
 @options.option(
     "--input",
-    "File, folder, glob or comma-separated list; or a .json list. Empty: where simulate writes.",
-    type=options.STRING,
+    "Raw files: a file, folder, glob, comma-separated list, or a .json file with a list. "
+    "Default: the folder that simulate writes to.",
 )
 @options.option(
     "--history",
-    "Raw files of earlier rows: looked back at by rolling features, not scored.",
-    type=options.STRING,
+    "Raw files of earlier rows, which rolling features look back at; they are not scored. "
+    "Default: none.",
 )
-@options.option("--model", "Model URI. Empty: the champion.", type=options.STRING)
-@options.model_name
+@options.option("--model", "Model URI. Default: the champion.")
+@options.option(
+    "--model-name",
+    "Name of the registered model whose champion scores. Default: the model that was registered "
+    "last.",
+    type=options.Name(),
+)
 @options.option(
     "--output",
-    "Folder to make. Empty: predictions/RUN_ID in the data root.",
-    type=options.STRING,
+    "Folder to write to; it must not exist. Default: DATA_ROOT/DESCRIPTION/predictions/RUN_ID.",
 )
 @options.data_root
 @options.pipeline_id

@@ -19,7 +19,7 @@ import click
 import mlflow
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand
+from retraining.cli.command import StepCommand, examples
 from retraining.data import preparation, profile, sources
 from retraining.data.manifest import is_data_set, read_manifest, read_split
 from retraining.spark.session import open_session
@@ -37,26 +37,26 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("retraining.preprocess")
 
 
-@click.command(cls=StepCommand)
+@click.command(cls=StepCommand, epilog=examples(__doc__))
 @options.option(
     "--input",
-    "File, folder, glob or comma-separated list; or a .json list of files. "
-    "Empty: where simulate writes.",
-    type=options.STRING,
+    "Raw files: a file, folder, glob, comma-separated list, or a .json file with a list. "
+    "Default: the folder that simulate writes to.",
 )
 @options.dataset
 @options.data_root
 @options.option(
     "--as-of",
-    "Prepare as on this day: later rows stay out. Empty: the day after the newest row.",
-    type=options.Optional(click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])),
+    "Prepare the data as of this moment and ignore later rows. "
+    "Default: the day after the newest row.",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
 )
 @options.option(
     "--previous",
-    "Preprocess run whose days are taken over. Empty: the newest that fits; none: process all.",
-    type=options.STRING,
+    "Id of the preprocess run whose days are reused; none: process all days. "
+    "Default: the newest run that fits.",
 )
-@options.pipeline_id
+@options.pipeline_id_of_first_step
 @options.spark_master
 def preprocess(**parameters: object) -> None:
     """Validate raw rows, build features and split them without leakage."""

@@ -19,7 +19,7 @@ import mlflow
 from pyspark.sql import functions as F
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand
+from retraining.cli.command import StepCommand, examples
 from retraining.data.manifest import read_manifest, read_split
 from retraining.errors import RetrainingError
 from retraining.models import scoring, store
@@ -33,25 +33,30 @@ if TYPE_CHECKING:
 _TRIED_ROWS = 100
 
 
-@click.command(cls=StepCommand)
+@click.command(cls=StepCommand, epilog=examples(__doc__))
 @options.option(
     "--action",
-    "promote: as the verdict says; rollback: back to previous_champion.",
+    "promote: follow the verdict; rollback: return to the previous champion.",
     type=click.Choice(["promote", "rollback"]),
     default="promote",
 )
 @options.option(
-    "--verdict-run", "Id of an ab_test run. Empty: that of the cycle.", type=options.STRING
+    "--verdict-run", "Id of the ab_test run to follow. Default: the ab_test run of the cycle."
 )
-@options.model_name
+@options.option(
+    "--model-name",
+    "Name of the registered model. Default: the model of the verdict; for a rollback, the model "
+    "that was registered last.",
+    type=options.Name(),
+)
 @options.option(
     "--max-age-days",
-    "Refuse a verdict that is older.",
+    "Refuse a verdict that is older than this many days.",
     type=click.FloatRange(min=0),
     default="30",
 )
 @options.option(
-    "--dry-run", "true: say what would happen, move nothing.", type=click.BOOL, default="false"
+    "--dry-run", "true: say what would happen and move nothing.", type=click.BOOL, default="false"
 )
 @options.pipeline_id
 @options.spark_master

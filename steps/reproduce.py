@@ -20,7 +20,7 @@ import mlflow
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand
+from retraining.cli.command import StepCommand, examples
 from retraining.errors import RetrainingError
 from retraining.tracking import children, lineage, reproduction, runs
 from retraining.tracking.checkout import ROOT
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("retraining.reproduce")
 
 
-@click.command(cls=StepCommand)
-@options.option("--run-id", "Id of the run to repeat.", type=options.STRING)
+@click.command(cls=StepCommand, epilog=examples(__doc__))
+@options.option("--run-id", "Id of the run to repeat. Required.")
 @options.pipeline_id
 def reproduce(**parameters: object) -> None:
     """Repeat a run from what MLflow recorded of it, and compare."""

@@ -18,7 +18,7 @@ import click
 import mlflow
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand
+from retraining.cli.command import StepCommand, examples
 from retraining.errors import RetrainingError
 from retraining.simulation.defects import Defects
 from retraining.simulation.files import ORIGIN, last_day
@@ -28,35 +28,42 @@ from retraining.tracking import inputs, lineage, runs, tags
 _PROCESS = ("seed", "customers", "terminals", "drift", "defects")
 
 
-@click.command(cls=StepCommand)
-@options.option(
-    "--output", "Folder for the files. Empty: raw/fraud in the data root.", type=options.STRING
-)
+@click.command(cls=StepCommand, epilog=examples(__doc__))
+@options.option("--output", "Folder for the files. Default: DATA_ROOT/raw/fraud.")
 @options.data_root
 @options.option(
     "--start",
-    "First day to write. Empty: the day after the newest file, else 2019-08-22.",
-    type=options.Optional(click.DateTime(["%Y-%m-%d"])),
+    "First day to write. Default: the day after the newest file, or 2019-08-22.",
+    type=click.DateTime(["%Y-%m-%d"]),
 )
 @options.option(
-    "--days", "Days to write into an empty folder.", type=click.IntRange(min=1), default="91"
+    "--days",
+    "Number of days to write to an empty folder.",
+    type=click.IntRange(min=1),
+    default="91",
 )
 @options.option(
-    "--more", "Days to add to a folder that has some.", type=click.IntRange(min=1), default="7"
+    "--more",
+    "Number of days to add to a folder that has some.",
+    type=click.IntRange(min=1),
+    default="7",
 )
-@options.option("--customers", "Customers.", type=click.IntRange(min=1), default="1500")
-@options.option("--terminals", "Terminals.", type=click.IntRange(min=1), default="1000")
+@options.option("--customers", "Number of customers.", type=click.IntRange(min=1), default="1500")
+@options.option("--terminals", "Number of terminals.", type=click.IntRange(min=1), default="1000")
 @options.option(
-    "--drift", "Strength of the drift; 0: none.", type=click.FloatRange(min=0), default="1"
+    "--drift",
+    "Strength of the drift from month to month; 0: none.",
+    type=click.FloatRange(min=0),
+    default="1",
 )
 @options.option(
     "--defects",
-    "Planted defects, as a multiple of their usual rates; 0: none.",
+    "Rate of planted defects, as a multiple of the usual rate; 0: none.",
     type=click.FloatRange(min=0),
     default="1",
 )
 @options.seed
-@options.pipeline_id
+@options.pipeline_id_of_first_step
 def simulate(**parameters: object) -> None:
     """Write simulated transactions with planted defects, day by day."""
     with lineage.open_step("simulate", parameters, begins_cycle=True) as run:

@@ -16,7 +16,7 @@ import logging
 import click
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand
+from retraining.cli.command import StepCommand, examples
 from retraining.models import pipelines, training
 from retraining.spark.session import open_session
 from retraining.tracking import inputs, lineage
@@ -24,7 +24,7 @@ from retraining.tracking import inputs, lineage
 _LOG = logging.getLogger("retraining.train")
 
 
-@click.command(cls=StepCommand)
+@click.command(cls=StepCommand, epilog=examples(__doc__))
 @options.data
 @options.description_override
 @options.model_name

@@ -20,7 +20,7 @@ import click
 import mlflow
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand
+from retraining.cli.command import StepCommand, examples
 from retraining.models import search, training
 from retraining.models.trials import EncodedRows, Trials
 from retraining.spark.session import open_session
@@ -31,24 +31,39 @@ if TYPE_CHECKING:
     from retraining.description.document import Description
     from retraining.tracking.inputs import PreparedData
 
-_WHOLE = options.Optional(click.IntRange(min=0))
-
 _LOG = logging.getLogger("retraining.tune")
 
 
-@click.command(cls=StepCommand)
+@click.command(cls=StepCommand, epilog=examples(__doc__))
 @options.data
 @options.description_override
 @options.model_name
 @options.register
-@options.option("--trials", "Number of trials. Empty: as described.", type=_WHOLE)
-@options.option("--parallelism", "Trials at the same time. Empty: as described.", type=_WHOLE)
 @options.option(
-    "--early-stop", "Stop after so many trials without progress; 0: never.", type=_WHOLE
+    "--trials",
+    "Number of trials. Default: search.trials of the description.",
+    type=click.IntRange(min=1),
 )
-@options.option("--time-limit", "Stop after so many seconds; 0: never.", type=_WHOLE)
 @options.option(
-    "--trials-experiment", "Experiment for the trials. Empty: that of the run.", type=options.STRING
+    "--parallelism",
+    "Trials that run at the same time. Default: search.parallelism of the description.",
+    type=click.IntRange(min=1),
+)
+@options.option(
+    "--early-stop",
+    "Stop after this many trials without improvement; 0: never. "
+    "Default: search.early_stop of the description.",
+    type=click.IntRange(min=0),
+)
+@options.option(
+    "--time-limit",
+    "Start no trial after this many seconds; 0: no limit. "
+    "Default: search.time_limit of the description.",
+    type=click.IntRange(min=0),
+)
+@options.option(
+    "--trials-experiment",
+    "Name of the experiment for the trials. Default: the experiment of the run.",
 )
 @options.seed
 @options.pipeline_id

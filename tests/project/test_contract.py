@@ -7,27 +7,26 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import pytest
-import yaml
 from mlflow.projects.utils import load_project
 
-ROOT = Path(__file__).resolve().parents[2]
-ENTRY_POINTS = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+import ab_test
+from retraining.gate import strategies
+from retraining.statistics import metrics
+from tests.prose import ENTRY_POINTS, ROOT, command_of, script_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PAGES = [ROOT / "README.md", ROOT / "terraform/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SCRIPTS = sorted(path.stem for path in (ROOT / "steps").glob("*.py"))
-
-
-def script_of(entry_point: str) -> str:
-    return "chain" if entry_point == "main" else entry_point
-
-
-def command_of(entry_point: str) -> click.Command:
-    command = getattr(importlib.import_module(script_of(entry_point)), entry_point)
-    assert isinstance(command, click.Command)
-    return command
+DOCSTRINGS = {
+    name: (importlib.import_module(script_of(name)).__doc__ or "").splitlines()
+    for name in ENTRY_POINTS
+}
 
 
 def test_every_script_is_an_entry_point_and_every_entry_point_a_script() -> None:
@@ -57,6 +56,30 @@ def test_every_option_has_a_flag_that_takes_a_value_and_a_help_text(entry_point:
         assert option.help, option.name
         assert not option.is_flag, f"{option.name}: MLproject cannot leave a flag out"
         assert option.opts[0] == "--" + str(option.name).replace("_", "-")
+
+
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+def test_help_shows_choices_ranges_examples_and_no_empty_default(entry_point: str) -> None:
+    command = command_of(entry_point)
+    shown = " ".join(command.get_help(click.Context(command)).split())
+    for option in command.params:
+        if isinstance(option.type, click.Choice):
+            assert f"{option.opts[0]} [{'|'.join(option.type.choices)}]" in shown
+        if isinstance(option.type, click.IntRange | click.FloatRange):
+            assert re.search(rf"{option.opts[0]} [A-Z ]+RANGE [^]]*\[[^]]*x[<>]", shown), (
+                option.name
+            )
+    assert 'default: ""' not in shown
+    examples = [line.strip() for line in DOCSTRINGS[entry_point] if line.startswith("    ")]
+    assert len(examples) > 1
+    assert shown.endswith(" ".join(["Examples:", *examples]))
+
+
+def test_ab_test_offers_every_metric_and_strategy_and_marks_what_is_unsound() -> None:
+    assert set(ab_test.METRICS) == set(metrics.METRICS)
+    assert set(ab_test.STRATEGIES) == set(strategies.STRATEGIES)
+    unsound = {name for name, strategy in strategies.STRATEGIES.items() if not strategy.valid}
+    assert set(ab_test.UNSOUND) == unsound
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

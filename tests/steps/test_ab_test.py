@@ -290,9 +290,7 @@ def test_a_large_holdout_is_scored_into_a_folder_of_its_own(
         ({"challenger": "fraud/2"}, "'fraud/2' names no registered model"),
         ({"data": "/nowhere"}, "/nowhere is no data set"),
         ({"pipeline_id": "p0"}, "no finished preprocess run in cycle 'p0'"),
-        ({"alpha": 0.7}, "policy alpha is 0.7"),
         ({"alpha": "nan"}, "policy alpha is nan"),
-        ({"min_effect_size": -1}, "policy min_effect_size is -1.0"),
         ({"metric": "brier", "strategy": "delong"}, "strategy delong needs auroc"),
         ({"replay": "0" * 32}, "is no run of sqlite"),
         ({"replay": "{prepared}"}, "kept no scores: give the id of a finished ab_test run"),
@@ -317,6 +315,8 @@ def test_what_cannot_be_compared_is_refused_in_one_line(
     "told",
     [
         {"alpha": 0},
+        {"alpha": 0.7},
+        {"min_effect_size": -1},
         {"metric": "auc"},
         {"scores": "a.parquet", "champion": "models:/fraud/1"},
         {"scores": "a.parquet", "data": "/data"},

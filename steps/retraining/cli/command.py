@@ -43,7 +43,10 @@ class StepCommand(click.Command):
     """A command that reports expected failures in one line and stops cleanly at a signal."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        kwargs["context_settings"] = {"help_option_names": ["-h", "--help"], "show_default": True}
+        kwargs["context_settings"] = {
+            "help_option_names": ["-h", "--help"],
+            "max_content_width": 100,
+        }
         super().__init__(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
@@ -62,6 +65,13 @@ class StepCommand(click.Command):
             if expected is None:
                 raise
             raise click.ClickException(" ".join(str(expected).split())) from error
+
+
+def examples(docstring: str | None) -> str:
+    """The commands that the docstring of a script shows, as the last part of its --help."""
+    lines = (docstring or "").splitlines()
+    commands = "\n".join(f"  {line.strip()}" for line in lines if line.startswith("    "))
+    return f"\b\nExamples:\n{commands}"  # \b: click keeps the line breaks
 
 
 class _Console(logging.Handler):

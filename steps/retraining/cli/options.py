@@ -1,7 +1,6 @@
-"""Option types, and the options that several steps share.
+"""Options that several steps share, and how an option says that it was not given.
 
-An `MLproject` command hands over every parameter, so an empty value is how a parameter says "not
-given".
+An `MLproject` command passes every parameter, so an empty value stands for "not given".
 """
 
 from __future__ import annotations
@@ -15,25 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Optional(click.ParamType[Any]):
-    """Another parameter type, or an empty string for "not given" (None)."""
+class StepOption(click.Option):
+    """An option that takes a value; if its default is empty, an empty value is None."""
 
-    def __init__(self, inner: click.ParamType[Any]) -> None:
-        self.inner = inner
-        self.name = f"{inner.name} or empty"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 (click's signature)
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Any:  # noqa: ANN401
-        """None for an empty string, else what the inner type makes of the value."""
-        return None if value in ("", None) else self.inner.convert(value, param, ctx)
+    def type_cast_value(self, ctx: click.Context, value: object) -> Any:  # noqa: ANN401
+        """None for an empty value of an option whose default is empty, else the typed value."""
+        if value == self.default == "":
+            return None
+        return super().type_cast_value(ctx, value)
 
 
 class Name(click.ParamType[str]):
-    """A name that MLflow takes for a model, and that can be looked for in its tags."""
+    """A name that MLflow accepts for a model and that can be searched for in tags."""
 
     name = "name"
 
@@ -43,10 +35,10 @@ class Name(click.ParamType[str]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> str:
-        """The name itself; others are refused before a step has worked for hours."""
+        """Return the name; refuse one that would only fail after hours of work."""
         if not re.fullmatch(r"\w[\w .+-]*", value):
-            allowed = "letters, digits, spaces and . _ - +, the first a letter or digit"
-            self.fail(f"{value!r} is no name: use {allowed}", param, ctx)
+            allowed = "letters, digits, spaces and . _ - +, starting with a letter or digit"
+            self.fail(f"{value!r} is not a valid name: use {allowed}", param, ctx)
         return str(value)
 
 
@@ -55,13 +47,18 @@ def option(
     description: str,
     *,
     type: click.ParamType[Any] | None = None,  # noqa: A002 (click's name)
-    default: object = "",
+    default: str = "",
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """An option of a step: its help is one short phrase, its default an empty value."""
-    return click.option(flag, type=type, default=default, help=description)
+    """An option with a short help text; its default is text, as in MLproject."""
+    return click.option(
+        flag,
+        cls=StepOption,
+        type=type or click.STRING,
+        default=default,
+        show_default=default != "",
+        help=description,
+    )
 
-
-STRING = Optional(click.STRING)
 
 # Two options keep names that users have in their scripts: `--dataset` names a description, and
 # `--pipeline-id` a cycle, which is the tag `cycle_id` of its runs.
@@ -72,40 +69,45 @@ dataset = option(
 )
 description_override = option(
     "--dataset",
-    "Data set description to work by. Empty: the one that the data was prepared with.",
-    type=STRING,
+    "Data set description to use, as a name or a path. "
+    "Default: the one that the data was prepared with.",
 )
 data = option(
     "--data",
-    "Prepared data set: id of a preprocess run, or its folder. Empty: newest of the cycle.",
-    type=STRING,
+    "Prepared data set, as the id of a preprocess run or a folder. Default: that of the cycle.",
 )
 data_root = option(
     "--data-root",
-    "Folder or URI for data sets. Empty: `data` beside the SQLite store, else in the project.",
-    type=STRING,
+    "Folder or URI for data sets. Default: `data` next to the SQLite store, or in the project.",
 )
 model_name = option(
     "--model-name",
-    "Registered model. Empty: the name of the data set description.",
-    type=Optional(Name()),
+    "Name of the registered model. Default: the name of the data set description.",
+    type=Name(),
 )
 pipeline_id = option(
+    "--pipeline-id", "Cycle that the run belongs to. Default: the newest one.", type=Name()
+)
+pipeline_id_of_first_step = option(
     "--pipeline-id",
-    "Cycle that this run belongs to. Empty: a new one where a cycle begins, else the newest.",
-    type=Optional(Name()),
+    "Cycle that the run belongs to: a new one, or one to continue. Default: a new one.",
+    type=Name(),
+)
+alpha = option(
+    "--alpha",
+    "Largest acceptable probability of a false promotion. Default: gate.alpha of the description.",
+    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
 )
 seed = option(
-    "--seed", "Seed of every random choice.", type=click.IntRange(0, 2**31 - 1), default=7
+    "--seed", "Seed of every random choice.", type=click.IntRange(0, 2**31 - 1), default="7"
 )
 spark_master = option(
     "--spark-master",
-    "Spark master URL. Empty: what spark-submit or SPARK_CONF_DIR say, else local[*].",
-    type=STRING,
+    "Spark master URL. Default: from spark-submit or SPARK_CONF_DIR, else local[*].",
 )
 register = option(
     "--register",
-    "Register the model. false: log it on the run only, the registry stays untouched.",
+    "Whether to register the model. false: log it on the run and leave the registry unchanged.",
     type=click.BOOL,
     default="true",
 )
