@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +34,17 @@ def tags() -> str:
     return "\n".join([*page, ""])
 
 
+def description_schema() -> str:
+    """What a description file may hold, for completion and checks in an editor."""
+    sys.path.insert(0, str(ROOT / "steps"))
+    from retraining.description.document import Description
+
+    # Of pydantic's two modes, this one has the defaults as a file has them: "0 days".
+    schema = Description.model_json_schema(mode="serialization")
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "docs" / "reference"
     (folder / "tags.md").write_text(tags())
+    (folder / "description.schema.json").write_text(description_schema())

@@ -21,6 +21,7 @@ import mlflow
 
 from retraining.cli import options
 from retraining.cli.command import StepCommand, examples
+from retraining.description import reading
 from retraining.models import search, training
 from retraining.models.trials import EncodedRows, Trials
 from retraining.spark.session import open_session
@@ -130,7 +131,7 @@ def _limited(description: Description, limits: dict[str, object]) -> Description
     }
     mapping = description.to_mapping()
     mapping["search"] = {**mapping["search"], **told}
-    return type(description).from_mapping(mapping, where="search")
+    return reading.from_mapping(mapping, where="search")
 
 
 def _search_key(description: Description, prepared: PreparedData, seed: int) -> str:

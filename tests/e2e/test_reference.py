@@ -16,7 +16,7 @@ import preprocess
 import promote
 import train
 import tune
-from retraining.description import document
+from retraining.description import reading
 from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_drivers_go_through_the_chain(reference_data: Path, store: Path) -> None
     Two areas measured on different rows, 9,262 and 15,282, differ by a standard error of .0042;
     .0127 is three of them.
     """
-    mapping = document.load(DESCRIPTIONS / "drivers.yaml").to_mapping()
+    mapping = reading.load(DESCRIPTIONS / "drivers.yaml").to_mapping()
     mapping["estimator"]["parameters"]["maxIter"] = 30
     raw = reference_data / "drivers" / "drivers.parquet"
     prepared = call(preprocess.preprocess, dataset=write(store, mapping), input=raw)
@@ -97,7 +97,7 @@ def handbook() -> dict[str, Any]:
     It takes from the test week the customers that are known to be defrauded. Trees get bins enough
     for every amount: the default of 32 costs them a third of their average precision.
     """
-    mapping = document.load(DESCRIPTIONS / "fraud.yaml").to_mapping()
+    mapping = reading.load(DESCRIPTIONS / "fraud.yaml").to_mapping()
     mapping["name"] = "handbook"
     mapping["columns"]["tx_amount"] = {"type": "double", "not_null": True, "min": 0}
     mapping["split"].update(

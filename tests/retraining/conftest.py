@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retraining.description.document import Description
+from retraining.description import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.description.document import Description
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def describe() -> Callable[..., Description]:
             "split": {"by": "hash", "train": 0.6, "validation": 0.2, "holdout": 0.2},
             "estimator": {"name": "LogisticRegression"},
         }
-        return Description.from_mapping(mapping | sections)
+        return reading.from_mapping(mapping | sections)
 
     return make
 

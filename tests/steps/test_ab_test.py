@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from retraining.description import document as descriptions
+from retraining.description import reading as descriptions
 from retraining.gate.decision import decide
 from retraining.tracking import registry
 from tests.steps.calling import scores_of, small_description, verdict_of

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 from mlflow.models import get_model_info
 
-from retraining.description import document as descriptions
+from retraining.description import reading as descriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

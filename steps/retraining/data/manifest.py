@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pyspark.sql import functions as F
 
 from retraining.data.sources import RawFile  # noqa: TC001 (pydantic needs it at run time)
-from retraining.description.document import Description
+from retraining.description import reading
 from retraining.errors import RetrainingError
 from retraining.spark import storage
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.description.document import Description
 
 MANIFEST = "_MANIFEST.json"
 SPLITS = ("train", "validation", "holdout")
@@ -112,7 +114,7 @@ class Manifest(Record):
 
     def describe(self) -> Description:
         """The description that the data set was prepared with."""
-        return Description.from_mapping(self.description, where=f"{self.uri}/{MANIFEST}")
+        return reading.from_mapping(self.description, where=f"{self.uri}/{MANIFEST}")
 
     @property
     def trained_until(self) -> str | None:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import fields
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, ValidationError, WrapValidator, model_validator
+from pydantic import Field, WrapValidator
 
-from retraining.description import consistency
-from retraining.description.explain import explain
+from retraining.description.names import CLASS_WEIGHT
 from retraining.description.sections import (
     Capacity,
     Column,
@@ -82,35 +79,8 @@ class Description(Section):
     capacity: Capacity | None = None
     slices: tuple[str, ...] = ()
 
-    @model_validator(mode="after")
-    def _agrees_with_itself(self) -> Description:
-        if not self.feature_columns:
-            raise ValueError("features: is empty, allowed: at least one feature")
-        problems = consistency.find_problems(self)
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
-    @classmethod
-    def from_mapping(cls, mapping: object, where: str = "description") -> Description:
-        """Read a description from nested mappings, for example parsed YAML or JSON.
-
-        Args:
-            mapping: What `to_mapping` wrote, or what a YAML file held.
-            where: The file or place, named in errors.
-
-        Raises:
-            RetrainingError: With every problem in one line: key, value, allowed values.
-        """
-        if not isinstance(mapping, dict):
-            raise RetrainingError(f"{where} holds no mapping", "describe a data set in it")
-        try:
-            return cls.model_validate(mapping)
-        except ValidationError as error:
-            raise RetrainingError(where, explain(error, mapping)) from error
-
     def to_mapping(self) -> dict[str, Any]:
-        """Write the description as JSON-able values; `from_mapping` reads it back the same.
+        """Write the description as JSON-able values; `reading.from_mapping` reads them back.
 
         Do not sort the keys on the way: the order of `columns` matters.
         """
@@ -140,7 +110,7 @@ class Description(Section):
         """The names that must never be a feature, and what they are instead."""
         never = dict.fromkeys(self.never_features, "in never_features")
         roles = {self.row_key: "the row key", self.label.column: "the label"}
-        return {**never, **roles, consistency.CLASS_WEIGHT: "the class weight"}
+        return {**never, **roles, CLASS_WEIGHT: "the class weight"}
 
     @property
     def not_null_columns(self) -> tuple[str, ...]:
@@ -152,38 +122,6 @@ class Description(Section):
     def unique_columns(self) -> tuple[str, ...]:
         """Columns whose values stand in one row only: by rule, and the row key."""
         return tuple(n for n, column in self.columns.items() if column.unique or n == self.row_key)
-
-
-def load(path: str | Path) -> Description:
-    """Read a description from a YAML file.
-
-    Raises:
-        RetrainingError: If there is no such file, or no valid description in it.
-    """
-    path = Path(path)
-    try:
-        mapping = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise RetrainingError(f"{path}: {reason}", "give the path of a description") from error
-    except yaml.YAMLError as error:
-        raise RetrainingError(
-            f"{path}: {' '.join(str(error).split())}", "write valid YAML"
-        ) from error
-    return Description.from_mapping(mapping, where=str(path))
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML without silent loss: of two equal keys, the plain loader drops the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 (its signature)
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key} stands there twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep)
 
 
 def _digest(mapping: dict[str, Any]) -> str:

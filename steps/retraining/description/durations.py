@@ -1,4 +1,4 @@
-"""Lengths of time as a description writes them: "7 days"."""
+"""Durations as a description writes them: "7 days"."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 _DURATION = re.compile(r"(\d+) (day|hour|minute|second)s?")
 
 
 def parse_duration(value: object) -> timedelta:
-    """Read a length of time such as "7 days"; a timedelta passes as it is.
+    """Read a duration such as "7 days"; a timedelta is returned as it is.
 
     Raises:
         ValueError: If the value is neither.
@@ -22,12 +22,12 @@ def parse_duration(value: object) -> timedelta:
         return value
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"is no length of time, allowed: N {'|'.join(_UNITS)}")
+        raise ValueError(f"is not a duration, allowed: N {'|'.join(_UNITS)}, for example '7 days'")
     return timedelta(seconds=int(match[1]) * _UNITS[f"{match[2]}s"])
 
 
 def format_duration(value: timedelta) -> str:
-    """Write a length of time in the largest unit that divides it, for example "7 days"."""
+    """Write a duration in the largest unit that divides it, for example "7 days"."""
     seconds = int(value.total_seconds())
     unit = next(unit for unit, size in _UNITS.items() if seconds % size == 0)
     count = seconds // _UNITS[unit]
@@ -35,5 +35,8 @@ def format_duration(value: timedelta) -> str:
 
 
 Duration = Annotated[
-    timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
 ]

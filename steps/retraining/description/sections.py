@@ -15,6 +15,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from retraining.description.durations import Duration, format_duration
 
@@ -33,12 +34,16 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown_keys(cls, value: Any) -> Any:  # noqa: ANN401 (whatever YAML held)
-        if isinstance(value, dict):
-            unknown = sorted(str(key) for key in value if key not in cls.model_fields)
-            if unknown:
-                raise ValueError(
-                    f"unknown key {', '.join(unknown)}, allowed: {', '.join(cls.model_fields)}"
-                )
+        allowed = cls.model_fields
+        unknown = (
+            [str(key) for key in value if key not in allowed] if isinstance(value, dict) else []
+        )
+        if unknown:
+            raise PydanticCustomError(
+                "unknown_keys",
+                "unknown key, allowed: {allowed}",
+                {"keys": unknown, "allowed": ", ".join(allowed)},
+            )
         return value
 
 
@@ -87,7 +92,8 @@ class Column(Section):
                 raise ValueError(f"{rule}: {bound} does not fit type {self.type}")
         for value in self.allowed or ():
             if not self.accepts(value):
-                raise ValueError(f"allowed: {value!r} does not fit type {self.type}")
+                hint = ", write it in quotes" if self.type == "string" else ""
+                raise ValueError(f"allowed: {value!r} does not fit type {self.type}{hint}")
         return self
 
     @property

@@ -17,7 +17,7 @@ from mlflow.spark import _HadoopFileSystem
 from pyspark.ml.util import DefaultParamsReader
 from pyspark.sql import functions as F
 
-from retraining.description.document import Description
+from retraining.description import reading
 from retraining.errors import RetrainingError
 from retraining.spark import storage
 from retraining.tracking import registry
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from pyspark.ml import PipelineModel
     from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.description.document import Description
 
 ARTIFACT = "model"
 _PLACE = "MLFLOW_DFS_TMP"
@@ -104,7 +106,7 @@ def load(uri: str, spark: SparkSession, root: str) -> Registered:
         raise RetrainingError(
             f"{exact} carries no data set description", "register it with train or tune"
         )
-    description = Description.from_mapping(json.loads(carried["description"]), where=exact)
+    description = reading.from_mapping(json.loads(carried["description"]), where=exact)
     training = json.loads(carried["training"])
     version = registry.version_at(exact)
     with _shared_folder(spark, root) as folder, _without_python_workers(spark):

@@ -15,7 +15,7 @@ import mlflow
 from mlflow.artifacts import download_artifacts
 
 from retraining.data.manifest import read_manifest
-from retraining.description import document
+from retraining.description import reading
 from retraining.errors import RetrainingError
 from retraining.tracking import outage, runs, tags
 from retraining.tracking.checkout import ROOT
@@ -62,9 +62,9 @@ def read_description(told: str) -> Description:
         RetrainingError: If there is none, or it is not valid.
     """
     if told.startswith("runs:/"):
-        return document.load(download(told))
+        return reading.load(download(told))
     if told.endswith((".yaml", ".yml")):
-        return document.load(told)
+        return reading.load(told)
     path = DESCRIPTIONS / f"{told}.yaml"
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in DESCRIPTIONS.glob("*.yaml")))
@@ -72,7 +72,7 @@ def read_description(told: str) -> Description:
             f"there is no data set description {told!r}",
             f"name one of {names}, or the path of a .yaml file",
         )
-    return document.load(path)
+    return reading.load(path)
 
 
 def find_data(run: StepRun, told: str | None) -> PreparedData:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 import mlflow
 import pyspark
-import yaml
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.spark_dataset_source import SparkDatasetSource
 from mlflow.entities import RunStatus
@@ -33,6 +32,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_NAME,
 )
 
+from retraining.description import yaml12
 from retraining.tracking import checkout, outage, runs, tags
 from retraining.tracking.checkout import ROOT
 
@@ -101,7 +101,7 @@ class StepRun:
 
     def keep_description(self, description: Description) -> None:
         """Keep the description on the run and pin it: the file it came from may change."""
-        text = yaml.safe_dump(description.to_mapping(), sort_keys=False)
+        text = yaml12.write(description.to_mapping())
         mlflow.log_text(text, "description.yaml")
         self.pin(dataset=f"runs:/{self.run_id}/description.yaml")
 

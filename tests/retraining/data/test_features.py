@@ -13,11 +13,13 @@ import pytest
 from pyspark.sql import functions as F
 
 from retraining.data import features
-from retraining.description.document import Description, load
+from retraining.description.reading import from_mapping, load
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.description.document import Description
 
 pytestmark = pytest.mark.spark
 
@@ -40,7 +42,7 @@ FILL = {"terminal_fraud_mean_1d": 0.0, "terminal_fraud_mean_30d": 0.0}
 def describe(**sections: Any) -> Description:  # noqa: ANN401
     """A small data set of card payments; `sections` replace keys of `features`."""
     column = {"type": "bigint", "not_null": True}
-    return Description.from_mapping(
+    return from_mapping(
         {
             "name": "payments",
             "columns": {
@@ -143,7 +145,7 @@ def test_build_keeps_categories_as_strings(spark: SparkSession) -> None:
     mapping = {**description.to_mapping(), "columns": columns}
     mapping["features"] = {"plain": ["amount"], "categorical": ["kind"], "fill": {"kind": "none"}}
     frame = payments(spark).withColumn("kind", F.when(F.col("id") > 0, "card"))
-    rows = build_rows(frame, Description.from_mapping(mapping))
+    rows = build_rows(frame, from_mapping(mapping))
     assert (rows[0]["kind"], rows[1]["kind"]) == ("none", "card")
 
 

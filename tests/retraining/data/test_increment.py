@@ -11,10 +11,12 @@ import pytest
 from retraining.data.increment import plan
 from retraining.data.manifest import Manifest, Quarantine, Split
 from retraining.data.sources import RawFile
-from retraining.description.document import Description, load
+from retraining.description.reading import from_mapping, load
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from retraining.description.document import Description
 
 pytestmark = pytest.mark.spark
 
@@ -51,7 +53,7 @@ def make_previous(folder: Path, description: Description) -> Manifest:
 
 
 def change(description: Description, **changes: Any) -> Description:  # noqa: ANN401
-    return Description.from_mapping({**description.to_mapping(), **changes})
+    return from_mapping({**description.to_mapping(), **changes})
 
 
 def test_only_new_files_are_read(spark: SparkSession, tmp_path: Path) -> None:

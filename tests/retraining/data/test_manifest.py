@@ -20,7 +20,7 @@ from retraining.data.manifest import (
     stage,
 )
 from retraining.data.sources import RawFile
-from retraining.description.document import load
+from retraining.description.reading import load
 from retraining.errors import RetrainingError
 from retraining.spark import storage
 

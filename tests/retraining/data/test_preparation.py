@@ -14,13 +14,15 @@ import pytest
 from retraining.data.manifest import Manifest, read_split
 from retraining.data.preparation import prepare
 from retraining.data.sources import list_files
-from retraining.description.document import Description, load
+from retraining.description.reading import from_mapping, load
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyspark.sql import SparkSession
+
+    from retraining.description.document import Description
 
 pytestmark = pytest.mark.spark
 
@@ -46,7 +48,7 @@ def describe(**changes: Any) -> Description:  # noqa: ANN401
         "holdout": "1 day",
         "known_positives": {"key": "customer_id", "delay": "1 day"},
     }
-    return Description.from_mapping({**mapping, **changes})
+    return from_mapping({**mapping, **changes})
 
 
 def make_row(number: int, moment: datetime, customer: int = 1, amount: str = "5") -> str:
@@ -274,7 +276,7 @@ def test_rows_without_event_times_are_split_by_hash(spark: SparkSession, tmp_pat
     ]
     write(tmp_path / "raw", "a.csv", [*rows, rows[0]])
     mapping = load(DATASETS / "drivers.yaml").to_mapping()
-    description = Description.from_mapping({**mapping, "files": {"comment": "#"}})
+    description = from_mapping({**mapping, "files": {"comment": "#"}})
     found = run(spark, tmp_path, "v1", description=description)
     assert sum(split.n_rows for split in found.splits.values()) == 200
     assert sum(split.n_positives for split in found.splits.values()) == 67

@@ -12,12 +12,14 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from retraining.data.profile import count_classes, draw_classes, draw_defects, profile
-from retraining.description.document import Description, load
+from retraining.description.reading import load
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.description.document import Description
 
 pytestmark = pytest.mark.spark
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retraining.data.quality import flag_duplicates, quarantined_rows, valid_rows, validate
-from retraining.description.document import Description, load
+from retraining.description.reading import from_mapping, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.description.document import Description
 
     Change = Mapping[str, str | None]
 
@@ -45,7 +47,7 @@ def ansi(spark: SparkSession, request: pytest.FixtureRequest) -> Iterator[None]:
 def describe(**columns: dict[str, Any]) -> Description:
     mapping = load(FRAUD).to_mapping()
     mapping["columns"].update(columns)
-    return Description.from_mapping(mapping)
+    return from_mapping(mapping)
 
 
 def raw(spark: SparkSession, *changes: Change) -> DataFrame:

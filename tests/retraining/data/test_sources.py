@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 
 from retraining.data.sources import RawFile, list_files, read_raw
-from retraining.description.document import Description, load
+from retraining.description.reading import from_mapping, load
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.description.document import Description
 
 pytestmark = pytest.mark.spark
 
@@ -26,7 +28,7 @@ HEADER = "# tranaction_id | tx_datetime | customer_id | terminal_id | tx_amount"
 
 def describe(*, header: bool = False) -> Description:
     files = {"comment": "#", "header": header}
-    return Description.from_mapping({**load(FRAUD).to_mapping(), "files": files})
+    return from_mapping({**load(FRAUD).to_mapping(), "files": files})
 
 
 def read(

@@ -12,12 +12,14 @@ import pytest
 from pyspark.sql import functions as F
 
 from retraining.data import splits
-from retraining.description.document import Description, load
+from retraining.description.reading import from_mapping, load
 from retraining.description.sections import TimeSplit
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.description.document import Description
 
 pytestmark = pytest.mark.spark
 
@@ -51,7 +53,7 @@ def describe(split: dict[str, Any], *, unit: str | None = None) -> Description:
         "split": {"by": "time", **split},
         "estimator": {"name": "LogisticRegression"},
     }
-    return Description.from_mapping(mapping | ({"unit": unit} if unit else {}))
+    return from_mapping(mapping | ({"unit": unit} if unit else {}))
 
 
 def past_the_rules(description: Description, **changes: Any) -> Description:  # noqa: ANN401
@@ -250,7 +252,7 @@ def test_assign_agrees_with_the_handbook(spark: SparkSession, reference_data: Pa
         "holdout": {"start": "2018-08-08", "end": "2018-08-15"},
         "known_positives": {"key": "customer_id", "delay": "8 days"},
     }
-    description = Description.from_mapping(fraud)
+    description = from_mapping(fraud)
     assigned = splits.assign(raw, description, splits.windows(description, NEWEST))
     counts = assigned.groupBy("split").agg(F.count("*"), F.sum("tx_fraud")).collect()
     found = {name: (n_rows, frauds) for name, n_rows, frauds in counts}

@@ -13,7 +13,7 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 
-from retraining.description.document import Description
+from retraining.description import reading
 from retraining.errors import RetrainingError
 from retraining.tracking import checkout, lineage, runs
 from retraining.tracking.checkout import ROOT
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlflow.entities import Run
+
+    from retraining.description.document import Description
 
 pytestmark = pytest.mark.usefixtures("tracking", "committed")
 
@@ -303,7 +305,7 @@ def test_description_is_kept_and_pinned(describe: Callable[..., Description]) ->
 
     uri = f"runs:/{run.run_id}/description.yaml"
     assert mlflow.get_run(run.run_id).data.tags["pinned"] == f'{{"dataset": "{uri}"}}'
-    assert Description.from_mapping(yaml.safe_load(load_text(uri))).digest == description.digest
+    assert reading.from_mapping(yaml.safe_load(load_text(uri))).digest == description.digest
 
 
 def test_data_set_is_shown_with_the_fingerprint(describe: Callable[..., Description]) -> None:

@@ -1,0 +1,131 @@
+"""From YAML or JSON to a description, or to one line that says what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from retraining.description import yaml12
+from retraining.description.consistency import Problem, find_problems
+from retraining.description.document import Description
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pydantic_core import ErrorDetails
+
+# Longer values are cut: the key says where to look.
+_SHOWN_CHARACTERS = 80
+
+
+def load(path: str | Path) -> Description:
+    """Read a description from a YAML file.
+
+    Raises:
+        RetrainingError: If there is no such file, or no valid description in it.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise RetrainingError(f"{path}: {reason}", "give the path of a description") from error
+    content, lines = yaml12.parse(text, str(path))
+    return from_mapping(content, str(path), lines)
+
+
+def from_mapping(
+    mapping: object,
+    where: str = "description",
+    lines: Mapping[str, int] = MappingProxyType({}),
+) -> Description:
+    """Read a description from nested mappings, for example parsed YAML or JSON.
+
+    Args:
+        mapping: What `Description.to_mapping` wrote, or what a YAML file holds.
+        where: The file or place, named in errors.
+        lines: The line of each key in the file, as `yaml12.parse` returns them.
+
+    Raises:
+        RetrainingError: With every problem in one line: key, value, allowed values.
+    """
+    if not isinstance(mapping, dict):
+        raise RetrainingError(f"{where} is not a mapping", "write a description in it")
+    try:
+        description = Description.model_validate(mapping)
+    except ValidationError as error:
+        problems = _explain(error, mapping)
+        raise RetrainingError(*_join(where, problems, lines)) from error
+    problems = find_problems(description)
+    if problems:
+        raise RetrainingError(*_join(where, problems, lines))
+    return description
+
+
+def _join(where: str, problems: Sequence[Problem], lines: Mapping[str, int]) -> tuple[str, str]:
+    """The place of the first problem, and all problems."""
+    told = [(_line(key, lines), f"{key}: {what}" if key else what) for key, what in problems]
+    (line, first), *others = told
+    rest = (f"line {number}: {text}" if number else text for number, text in others)
+    return f"{where} line {line}" if line else where, "; ".join([first, *rest])
+
+
+def _line(key: str, lines: Mapping[str, int]) -> int | None:
+    """Where a key is, or the closest key around it."""
+    while key and key not in lines:
+        key = key.rpartition(".")[0]
+    return lines.get(key)
+
+
+def _explain(error: ValidationError, mapping: dict[str, Any]) -> list[Problem]:
+    """The problems of a mapping by key.
+
+    Pydantic's own paths hold names of union members, which no file has: only keys of the mapping
+    are named. Each member of a union complains of one value.
+    """
+    complaints: dict[str, dict[str, None]] = {}
+    for item in error.errors(include_url=False):
+        keys = [*_keys(item, mapping)]
+        for last in item.get("ctx", {}).get("keys", [None]):
+            key = ".".join(keys if last is None else [*keys, last])
+            complaints.setdefault(key, {})[_complain(item)] = None
+    return [Problem(key, " or ".join(texts)) for key, texts in complaints.items()]
+
+
+def _keys(item: ErrorDetails, mapping: dict[str, Any]) -> Iterator[str]:
+    value: Any = mapping
+    for part in item["loc"]:
+        inside = dict(enumerate(value)) if isinstance(value, list | tuple) else value
+        if isinstance(inside, dict) and part in inside:
+            value = inside[part]
+            yield str(part)
+    if item["type"] == "missing":
+        yield str(item["loc"][-1])
+    if item["type"].startswith("union_tag"):
+        yield item["ctx"]["discriminator"].strip("'")
+
+
+def _complain(item: ErrorDetails) -> str:
+    context = item.get("ctx", {})
+    match item["type"]:
+        case "missing" | "union_tag_not_found":
+            return "is missing"
+        case "union_tag_invalid":
+            return f"{context['tag']!r} is unknown, allowed: {context['expected_tags']}"
+        case "literal_error":
+            return _show(item["input"], f"is unknown, allowed: {context['expected']}")
+        case "unknown_keys":
+            return item["msg"]
+        case "value_error":
+            return _show(item["input"], str(context["error"]))
+        case _:
+            return _show(item["input"], item["msg"][0].lower() + item["msg"][1:])
+
+
+def _show(value: object, complaint: str) -> str:
+    if isinstance(value, dict | list | tuple | BaseModel):
+        return complaint
+    return f"{value!r:.{_SHOWN_CHARACTERS}} {complaint}"
