@@ -58,8 +58,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     return Grouped(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Among several processes, begin with what takes longest."""
+    """Mark what needs a cycle as slow; with several processes, begin with what takes longest."""
+    for item in items:
+        if "cycle" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
     if hasattr(config, "workerinput"):
         first = [files[0] for files in _TOGETHER]
         items.sort(key=lambda item: (*first, group := _group_of(item.nodeid)).index(group))
