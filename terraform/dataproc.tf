@@ -25,7 +25,7 @@ locals {
     datanode_disk_type         = "network-ssd"
     datanode_disk_size         = var.dataproc.disk
     datanode_count             = var.dataproc.workers
-    initialization_actions     = [{ uri = local.prepare_uri, args = [local.steps_settings], timeout = 1200 }]
+    initialization_actions     = [{ uri = local.prepare_uri, args = [jsonencode(local.steps_settings)], timeout = 1200 }]
     labels                     = var.labels
   }
 
@@ -73,7 +73,7 @@ resource "yandex_dataproc_cluster" "this" {
 
       initialization_action {
         uri     = local.prepare_uri
-        args    = [local.steps_settings]
+        args    = [jsonencode(local.steps_settings)]
         timeout = "1200"
       }
     }

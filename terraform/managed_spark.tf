@@ -17,6 +17,7 @@ locals {
     "click==8.5.1",
     "jinja2==3.1.6",
     "matplotlib==3.11.2",
+    "tqdm==4.70.1",
     "gitpython==3.2.1",
   ]
 }

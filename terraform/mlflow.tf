@@ -1,16 +1,8 @@
-# The MLflow server: a machine without a public address. Its user-data holds no secret and no id, so that a plan shows
-# all of it; ids come in the metadata key `settings`, secrets from Lockbox at every boot, into memory.
+# The MLflow server, on a machine without a public address. Its secrets are kept in memory.
 
 locals {
   mlflow_host = "mlflow.ru-central1.internal"
   mlflow_user = "retraining"
-
-  # Both machines mend themselves.
-  upgrades_path = "/etc/apt/apt.conf.d/20auto-upgrades"
-  upgrades      = "APT::Periodic::Update-Package-Lists \"1\";\nAPT::Periodic::Unattended-Upgrade \"1\";\n"
-
-  # Object Storage has refused the checksums that newer clients of S3 add by themselves.
-  store_checksums = "AWS_REQUEST_CHECKSUM_CALCULATION=when_required\nAWS_RESPONSE_CHECKSUM_VALIDATION=when_required"
 
   mlflow_files = {
     "/usr/local/lib/retraining/render_secrets.py"  = file("${path.module}/machines/render_secrets.py")
@@ -21,7 +13,6 @@ locals {
     "/etc/systemd/system/mlflow-users.service"     = file("${path.module}/machines/mlflow/mlflow-users.service")
     "/usr/local/lib/retraining/nginx.conf"         = file("${path.module}/machines/mlflow/nginx.conf")
     "/etc/systemd/system/nginx.service.d/key.conf" = "[Unit]\nRequires=mlflow-secrets.service\nAfter=mlflow-secrets.service\n"
-    (local.upgrades_path)                          = local.upgrades
     "/etc/mlflow/tls.crt"                          = var.public_keys.tls_certificate
     "/etc/mlflow/templates.json"                   = jsonencode(local.mlflow_templates)
 
@@ -66,81 +57,42 @@ locals {
   ]
   mlflow_database = "postgresql+psycopg2://mlflow:$postgresql_password@$postgresql_host:6432"
   mlflow_verify   = "sslmode=verify-full&sslrootcert=/etc/mlflow/yandex.pem"
-
-  mlflow_user_data = {
-    package_update = true
-    packages       = ["ca-certificates", "curl", "nginx-light", "python3-venv", "unattended-upgrades"]
-    users          = concat([{ name = "mlflow", system = true, shell = "/usr/sbin/nologin", homedir = "/var/lib/mlflow" }], local.admin_users)
-    write_files = [
-      for path, text in local.mlflow_files : { path = path, content = text, permissions = "0644", owner = "root:root" }
-    ]
-    runcmd = [
-      "set -eu",
-      "curl -fsS --retry 10 -o /etc/mlflow/yandex.pem https://storage.yandexcloud.net/cloud-certs/CA.pem",
-      "python3 -m venv /opt/mlflow",
-      "/opt/mlflow/bin/pip install --quiet --requirement /usr/local/lib/retraining/requirements.txt",
-      "systemctl daemon-reload",
-      "systemctl enable --now mlflow-secrets.service mlflow.service",
-      # Only now: the package brings a file of this name.
-      "install -m 0644 /usr/local/lib/retraining/nginx.conf /etc/nginx/sites-available/default",
-      "systemctl restart nginx.service",
-      # Last, since it waits for tables to be made; should it give up, the next boot tries again.
-      "systemctl enable --now mlflow-users.service",
-    ]
-  }
 }
 
-data "yandex_compute_image" "debian" {
-  family = "debian-12" # Python 3.11, as in conda.yaml, and Java 17
-}
+module "mlflow" {
+  source = "./modules/machine"
 
-resource "yandex_compute_instance" "mlflow" {
-  name                      = "${var.name}-mlflow"
-  hostname                  = split(".", local.mlflow_host)[0]
-  platform_id               = "standard-v3"
-  zone                      = var.zone
-  service_account_id        = yandex_iam_service_account.this["mlflow"].id
-  allow_stopping_for_update = true
-  labels                    = var.labels
+  name               = "${var.name}-mlflow"
+  hostname           = local.mlflow_host
+  zone               = var.zone
+  labels             = var.labels
+  size               = var.mlflow_size
+  image_id           = data.yandex_compute_image.debian.id
+  kms_key_id         = yandex_kms_symmetric_key.this.id
+  service_account_id = yandex_iam_service_account.this["mlflow"].id
+  subnet_id          = yandex_vpc_subnet.machines.id
+  security_group_id  = yandex_vpc_security_group.this["mlflow"].id
+  admin_key          = try(var.admin.ssh_public_key, null)
 
-  resources {
-    cores  = var.mlflow_size.cores
-    memory = var.mlflow_size.memory
-  }
-
-  boot_disk {
-    initialize_params {
-      image_id   = data.yandex_compute_image.debian.id
-      size       = var.mlflow_size.disk
-      type       = "network-ssd"
-      kms_key_id = yandex_kms_symmetric_key.this.id
-    }
-  }
-
-  network_interface {
-    subnet_id          = yandex_vpc_subnet.machines.id
-    nat                = false
-    security_group_ids = [yandex_vpc_security_group.this["mlflow"].id]
-  }
-
-  metadata = {
-    user-data          = "#cloud-config\n${yamlencode(local.mlflow_user_data)}"
-    serial-port-enable = "0"
-    settings = jsonencode({
-      secrets = [yandex_lockbox_secret.mlflow.id, yandex_lockbox_secret.storage["mlflow"].id]
-      values  = { postgresql_host = "c-${yandex_mdb_postgresql_cluster_v2.this.id}.rw.mdb.yandexcloud.net" }
-    })
-  }
-
-  metadata_options {
-    gce_http_endpoint    = 1
-    gce_http_token       = 1
-    aws_v1_http_endpoint = 2
-    aws_v1_http_token    = 2
-  }
-
-  lifecycle {
-    ignore_changes = [boot_disk[0].initialize_params[0].image_id] # a newer image is no reason to start anew
+  users    = [{ name = "mlflow", system = true, shell = "/usr/sbin/nologin", homedir = "/var/lib/mlflow" }]
+  packages = ["ca-certificates", "curl", "nginx-light", "python3-venv"]
+  files    = local.mlflow_files
+  commands = [
+    "set -eu",
+    "curl -fsS --retry 10 -o /etc/mlflow/yandex.pem https://storage.yandexcloud.net/cloud-certs/CA.pem",
+    "python3 -m venv /opt/mlflow",
+    "/opt/mlflow/bin/pip install --quiet --requirement /usr/local/lib/retraining/requirements.txt",
+    "systemctl daemon-reload",
+    "systemctl enable --now mlflow-secrets.service mlflow.service",
+    # Only now: the package brings a file of this name.
+    "install -m 0644 /usr/local/lib/retraining/nginx.conf /etc/nginx/sites-available/default",
+    "systemctl restart nginx.service",
+    # Last, because it waits for MLflow to create its tables; should it give up, the next boot tries again.
+    "systemctl enable --now mlflow-users.service",
+  ]
+  settings = {
+    secrets = [yandex_lockbox_secret.mlflow.id, yandex_lockbox_secret.storage["mlflow"].id]
+    values  = { postgresql_host = "c-${yandex_mdb_postgresql_cluster_v2.this.id}.rw.mdb.yandexcloud.net" }
   }
 
   depends_on = [
@@ -153,4 +105,9 @@ resource "yandex_compute_instance" "mlflow" {
     yandex_vpc_security_group_rule.in,
     yandex_vpc_security_group_rule.out,
   ]
+}
+
+moved {
+  from = yandex_compute_instance.mlflow
+  to   = module.mlflow.yandex_compute_instance.this
 }

@@ -25,7 +25,7 @@ output "airflow_settings" {
 
 output "public_address" {
   description = "Of the host of the steps; empty if there is no administrator."
-  value       = yandex_compute_instance.steps.network_interface[0].nat_ip_address
+  value       = module.steps.public_address
 }
 
 output "ids" {
@@ -33,8 +33,8 @@ output "ids" {
   value = {
     airflow    = yandex_airflow_cluster.this.id
     postgresql = yandex_mdb_postgresql_cluster_v2.this.id
-    mlflow     = yandex_compute_instance.mlflow.id
-    steps      = yandex_compute_instance.steps.id
+    mlflow     = module.mlflow.id
+    steps      = module.steps.id
     dataproc   = one(yandex_dataproc_cluster.this[*].id)
     spark      = one(yandex_spark_cluster.this[*].id)
     mlflow_key = yandex_lockbox_secret.mlflow.id
@@ -49,7 +49,7 @@ output "next" {
     # raw files
     yc storage s3 cp --recursive RAW_FILES s3://${yandex_storage_bucket.this["data"].bucket}/${var.raw_data}/
     # the MLflow UI: https://localhost:8443, user admin
-    ssh -N -L 8443:${local.mlflow_host}:443 admin@${var.admin == null ? "STEPS_HOST" : yandex_compute_instance.steps.network_interface[0].nat_ip_address}
+    ssh -N -L 8443:${local.mlflow_host}:443 admin@${var.admin == null ? "STEPS_HOST" : module.steps.public_address}
     yc lockbox payload get ${yandex_lockbox_secret.mlflow.id} --key mlflow_admin_password
     # a step by hand, on the host of the steps
     sudo -iu retraining bash -c '. /etc/retraining/profile && mlflow run ${local.airflow_variables.retraining_project} -e preprocess -P input=${local.airflow_variables.retraining_input}'

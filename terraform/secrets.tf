@@ -1,51 +1,5 @@
-# ./new-secrets > secrets.auto.tfvars.json makes both variables. Of what is secret the state holds hashes, but for the
-# password of Airflow's administrator, which its resource keeps as it is.
-
-variable "secrets" {
-  description = "Passwords and private keys, made by ./new-secrets."
-  sensitive   = true
-  type = object({
-    postgresql_password    = string
-    mlflow_admin_password  = string
-    mlflow_password        = string
-    mlflow_session_key     = string
-    airflow_admin_password = string
-    ssh_private_key        = string
-    ssh_host_private_key   = string
-    tls_private_key        = string
-  })
-
-  validation {
-    condition = alltrue([
-      for name in ["postgresql_password", "mlflow_admin_password", "mlflow_password", "mlflow_session_key"] :
-      can(regex("^[A-Za-z0-9_-]{20,}$", var.secrets[name]))
-    ])
-    error_message = "secrets: passwords have at least 20 letters, digits, hyphens and underscores."
-  }
-
-  validation {
-    condition = alltrue([
-      for kind in ["[a-z]", "[A-Z]", "[0-9]", "[^A-Za-z0-9]", ".{12}"] : can(regex(kind, var.secrets.airflow_admin_password))
-    ])
-    error_message = "secrets.airflow_admin_password: at least 12 characters, among them a small and a capital letter, a digit and a sign."
-  }
-
-  # The example is enough for a plan, and for no more.
-  validation {
-    condition     = !(terraform.applying && strcontains(jsonencode(var.secrets), "example"))
-    error_message = "secrets: still those of the example; run ./new-secrets > secrets.auto.tfvars.json."
-  }
-}
-
-variable "public_keys" {
-  description = "The public halves, made by ./new-secrets: SSH client and host, certificate of MLflow and of who signed it."
-  type = object({
-    ssh             = string
-    ssh_host        = string
-    tls_certificate = string
-    tls_authority   = string
-  })
-}
+# Passwords and keys are kept in Lockbox, and the state holds only hashes of them; except for the password of Airflow's
+# administrator, which its resource stores as it is.
 
 locals {
   # What the DAGs read, by the names that Airflow's Lockbox backend looks for.

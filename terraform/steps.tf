@@ -8,14 +8,6 @@ locals {
   host_name  = "steps.ru-central1.internal"
   steps_host = var.spark == "dataproc" && var.dataproc.master_host != "" ? var.dataproc.master_host : local.host_name
 
-  # The administrator's own account, on every machine made here.
-  admin_users = var.admin == null ? [] : [{
-    name                = "admin"
-    shell               = "/bin/bash"
-    sudo                = "ALL=(ALL) NOPASSWD:ALL"
-    ssh_authorized_keys = [var.admin.ssh_public_key]
-  }]
-
   steps_files = {
     "/usr/local/lib/retraining/render_secrets.py"    = file("${path.module}/machines/render_secrets.py")
     "/usr/local/lib/retraining/fetch_project.py"     = file("${path.module}/machines/steps/fetch_project.py")
@@ -74,73 +66,32 @@ locals {
     uv_version     = local.uv_version
   })
 
-  steps_user_data = merge(var.admin == null ? {} : { users = local.admin_users }, { # cloud-init wants no empty list
-    package_update = true
-    packages       = ["unattended-upgrades"]
-    write_files = [
-      { path = "/usr/local/sbin/prepare-steps", content = local.prepare_script, permissions = "0755", owner = "root:root" },
-      { path = local.upgrades_path, content = local.upgrades, permissions = "0644", owner = "root:root" },
-    ]
-    runcmd = ["/usr/local/sbin/prepare-steps"]
-  })
-
-  # The ids of the secrets; there is nothing else to tell.
-  steps_settings = jsonencode({
+  # Ids of the secrets; the machines of a Data Processing cluster get the same.
+  steps_settings = {
     secrets = [yandex_lockbox_secret.steps.id, yandex_lockbox_secret.storage["steps"].id]
     values  = {}
-  })
+  }
 }
 
-resource "yandex_compute_instance" "steps" {
-  name                      = "${var.name}-steps"
-  hostname                  = split(".", local.host_name)[0]
-  platform_id               = "standard-v3"
-  zone                      = var.zone
-  service_account_id        = yandex_iam_service_account.this["steps"].id
-  allow_stopping_for_update = true
-  labels                    = var.labels
+module "steps" {
+  source = "./modules/machine"
 
-  resources {
-    cores  = var.host_size.cores
-    memory = var.host_size.memory
-  }
+  name               = "${var.name}-steps"
+  hostname           = local.host_name
+  zone               = var.zone
+  labels             = var.labels
+  size               = var.host_size
+  image_id           = data.yandex_compute_image.debian.id
+  kms_key_id         = yandex_kms_symmetric_key.this.id
+  service_account_id = yandex_iam_service_account.this["steps"].id
+  subnet_id          = yandex_vpc_subnet.machines.id
+  security_group_id  = yandex_vpc_security_group.this["steps"].id
+  public_address     = var.admin != null # the only one; SSH is open to the administrator's network alone
+  admin_key          = try(var.admin.ssh_public_key, null)
 
-  scheduling_policy {
-    preemptible = var.host_size.preemptible
-  }
-
-  boot_disk {
-    initialize_params {
-      image_id   = data.yandex_compute_image.debian.id
-      size       = var.host_size.disk
-      type       = "network-ssd"
-      kms_key_id = yandex_kms_symmetric_key.this.id
-    }
-  }
-
-  network_interface {
-    subnet_id = yandex_vpc_subnet.machines.id
-    # The only public address; SSH is open to the administrator's network alone. It goes before the route to the gateway.
-    nat                = var.admin != null
-    security_group_ids = [yandex_vpc_security_group.this["steps"].id]
-  }
-
-  metadata = {
-    user-data          = "#cloud-config\n${yamlencode(local.steps_user_data)}"
-    serial-port-enable = "0"
-    settings           = local.steps_settings
-  }
-
-  metadata_options {
-    gce_http_endpoint    = 1
-    gce_http_token       = 1
-    aws_v1_http_endpoint = 2
-    aws_v1_http_token    = 2
-  }
-
-  lifecycle {
-    ignore_changes = [boot_disk[0].initialize_params[0].image_id]
-  }
+  files    = { "/usr/local/sbin/prepare-steps" = local.prepare_script }
+  commands = ["/usr/local/sbin/prepare-steps"]
+  settings = local.steps_settings
 
   depends_on = [
     yandex_lockbox_secret_iam_member.this,
@@ -151,4 +102,9 @@ resource "yandex_compute_instance" "steps" {
     yandex_vpc_security_group_rule.in,
     yandex_vpc_security_group_rule.out,
   ]
+}
+
+moved {
+  from = yandex_compute_instance.steps
+  to   = module.steps.yandex_compute_instance.this
 }

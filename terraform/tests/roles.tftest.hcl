@@ -2,23 +2,6 @@
 
 mock_provider "yandex" {}
 
-variables {
-  cloud_id  = "cloud"
-  folder_id = "folder"
-  name      = "test-retraining"
-  secrets = {
-    postgresql_password    = "aaaaaaaaaaaaaaaaaaaaaaaa"
-    mlflow_admin_password  = "bbbbbbbbbbbbbbbbbbbbbbbb"
-    mlflow_password        = "cccccccccccccccccccccccc"
-    mlflow_session_key     = "dddddddddddddddddddddddd"
-    airflow_admin_password = "Eeeeeeeeeeee-1"
-    ssh_private_key        = "f"
-    ssh_host_private_key   = "g"
-    tls_private_key        = "h"
-  }
-  public_keys = { ssh = "s", ssh_host = "h", tls_certificate = "c", tls_authority = "a" }
-}
-
 run "host" {
   assert {
     condition = toset([

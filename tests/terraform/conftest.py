@@ -30,25 +30,33 @@ class Plan(NamedTuple):
     whole: dict[str, Any]
 
     def resources(self, kind: str = "") -> dict[str, dict[str, Any]]:
-        """Values of resources by address, of all if no kind is told; what is unknown is absent."""
-        made = self.whole["planned_values"]["root_module"]["resources"]
-        return {each["address"]: each["values"] for each in made if kind in ("", each["type"])}
+        """Values of resources by address, of one kind or of all; unknown values are absent."""
+        root = self.whole["planned_values"]["root_module"]
+        modules = [root, *root["child_modules"]]
+        return {
+            each["address"]: each["values"]
+            for module in modules
+            for each in module["resources"]
+            if kind in ("", each["type"])
+        }
 
     @property
     def configured(self) -> dict[str, dict[str, Any]]:
-        """What is written of each resource, by its address without an index."""
-        written = self.whole["configuration"]["root_module"]["resources"]
-        return {each["address"]: each for each in written}
+        """Configuration of each resource and module, by its address without an index."""
+        root = self.whole["configuration"]["root_module"]
+        return {each["address"]: each for each in root["resources"]} | {
+            f"module.{name}": call for name, call in root["module_calls"].items()
+        }
 
     def references(self, address: str, attribute: str) -> set[str]:
-        """What a resource names in one of its arguments."""
+        """What a resource or module names in one of its arguments."""
         return set(self.configured[address]["expressions"][attribute].get("references", ()))
 
     @property
     def machines(self) -> dict[str, Machine]:
-        """User-data by name."""
+        """User-data by name of the module."""
         return {
-            address.partition(".")[2]: Machine(values["metadata"]["user-data"])
+            address.split(".")[1]: Machine(values["metadata"]["user-data"])
             for address, values in self.resources("yandex_compute_instance").items()
         }
 

@@ -87,7 +87,7 @@ def test_new_secrets_are_those_that_the_variables_ask_for(tmp_path: Path) -> Non
     assert made.stat().st_mode & 0o077 == 0
 
     variables = json.loads(made.read_text())
-    text = (FOLDER / "secrets.tf").read_text()
+    text = (FOLDER / "variables.tf").read_text()
     asked = set(re.findall(r"^    (\w+)\s+= string$", text, re.MULTILINE))
     assert set(variables["secrets"]) | set(variables["public_keys"]) == asked
     assert "example" not in made.read_text()
@@ -112,7 +112,7 @@ def test_new_secrets_do_not_go_to_a_terminal() -> None:
 
 
 def test_everything_that_may_be_chosen_or_is_told_is_described() -> None:
-    for path in FOLDER.glob("*.tf"):
+    for path in FOLDER.rglob("*.tf"):
         blocks = re.findall(
             r'^(variable|output) "(\w+)" \{\n(.*?)^\}', path.read_text(), re.M | re.S
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.terraform.conftest import Plan
 
@@ -58,8 +58,15 @@ def test_only_the_host_of_the_steps_has_a_public_address(plan: Plan) -> None:
         for path, value in walk(values)
         if path.endswith((".nat", ".assign_public_ip")) and value
     }
-    assert public == {"yandex_compute_instance.steps"}
+    assert public == {"module.steps.yandex_compute_instance.this"}
     assert not plan.resources("yandex_vpc_address")
+
+
+def test_without_an_administrator_there_is_no_public_address(
+    make_plan: Callable[..., Plan],
+) -> None:
+    machines = make_plan("host", "admin = null").resources("yandex_compute_instance").values()
+    assert [machine["network_interface"][0]["nat"] for machine in machines] == [False, False]
 
 
 def test_nothing_comes_in_but_from_the_network_and_the_administrator(plan: Plan) -> None:
@@ -121,8 +128,8 @@ def test_every_machine_and_cluster_has_a_security_group(plan: Plan) -> None:
 
 def test_what_fetches_secrets_at_its_start_starts_after_them(plan: Plan) -> None:
     for name, secret in {
-        "yandex_compute_instance.mlflow": "mlflow",
-        "yandex_compute_instance.steps": "steps",
+        "module.mlflow": "mlflow",
+        "module.steps": "steps",
         "yandex_dataproc_cluster.this": "steps",
     }.items():
         assert set(plan.configured[name]["depends_on"]) >= {
@@ -134,6 +141,13 @@ def test_what_fetches_secrets_at_its_start_starts_after_them(plan: Plan) -> None
             "yandex_vpc_security_group_rule.in",
             "yandex_vpc_security_group_rule.out",
         }, name
+
+
+def test_the_server_knows_its_secrets_by_their_ids(plan: Plan) -> None:
+    assert plan.references("module.mlflow", "settings") >= {
+        "yandex_lockbox_secret.mlflow.id",
+        'yandex_lockbox_secret.storage["mlflow"].id',
+    }
 
 
 def test_every_bucket_is_private_versioned_and_encrypted(plan: Plan) -> None:

@@ -1,0 +1,5 @@
+terraform {
+  required_providers {
+    yandex = { source = "yandex-cloud/yandex" }
+  }
+}
