@@ -24,6 +24,7 @@ import mlflow
 from retraining.cli import options
 from retraining.cli.command import StepCommand, examples
 from retraining.errors import RetrainingError
+from retraining.spark.gateway import shared_jvm
 from retraining.tracking import children, inputs, lineage, outage
 from retraining.tracking.checkout import ROOT
 
@@ -58,10 +59,13 @@ def main(**parameters: object) -> None:
         told = {key: value for key, value in run.parameters.items() if value}
         description = inputs.read_description(run.parameters["dataset"])
         told["pipeline_id"] = run.cycle_id
+        steps = _steps(told, description.name)
         runs = {}
-        for step, taken in _steps(told, description.name).items():
-            _LOG.info(f"== {step}")
-            runs[step] = _run_step(step, {key: told[key] for key in taken if key in told})
+        paths = [*inputs.paths_in(told.get("input")), inputs.data_root(told.get("data_root"))]
+        with shared_jvm(told.get("spark_master"), paths):
+            for step, taken in steps.items():
+                _LOG.info(f"== {step}")
+                runs[step] = _run_step(step, {key: told[key] for key in taken if key in told})
         table = summarise(run.cycle_id, runs)
         mlflow.log_text(table, "chain.txt")
         mlflow.set_tag("verdict", runs["ab_test"].data.tags["verdict"])

@@ -62,6 +62,8 @@ def fake_steps(
         return MlflowClient().get_run(child.info.run_id)
 
     monkeypatch.setattr(children, "run", run)
+    # As if the chain had found a JVM: nothing here needs one.
+    monkeypatch.setenv("RETRAINING_JVM", "shared")
     return told
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from retraining.errors import RetrainingError
-from retraining.spark import cluster, s3a
+from retraining.spark import cluster, gateway, s3a, settings
 from retraining.spark.stages import show_stages
 
 if TYPE_CHECKING:
@@ -57,11 +56,12 @@ def open_session(
     borrowed = SparkSession.getActiveSession()
     if borrowed is None and master:
         cluster.require_master(master)
-    builder = SparkSession.builder.appName(app_name)
+    chosen = _SEMANTICS
     if borrowed is None:
-        for key, value in _creation_settings(master, known).items():
-            builder = builder.config(key, value)
-    for key, value in _SEMANTICS.items():
+        chosen = settings.for_creation(master, known) | _SEMANTICS
+        gateway.attach(chosen)
+    builder = SparkSession.builder.appName(app_name)
+    for key, value in chosen.items():
         builder = builder.config(key, value)
     try:
         session = builder.getOrCreate()
@@ -109,41 +109,3 @@ def _refuse_s3(paths: Iterable[str]) -> None:
     for path in paths:
         if "s3://" in path:
             raise RetrainingError(f"{path} has no scheme that Spark knows", "write s3a://")
-
-
-def _creation_settings(master: str | None, paths: Iterable[str] = ()) -> dict[str, str]:
-    settings = {
-        "spark.scheduler.mode": "FAIR",
-        "spark.ui.showConsoleProgress": "false",
-        # Many files are looked up by some tasks, not by one task each.
-        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",
-        # The cells of a comparison are more groups than Spark's quick table holds by default.
-        "spark.sql.codegen.aggregate.fastHashMap.capacityBit": "20",
-    }
-    if master:
-        settings["spark.master"] = master
-    if "PYSPARK_GATEWAY_PORT" in os.environ or "SPARK_CONF_DIR" in os.environ:
-        return settings
-    if any("s3a://" in path for path in paths):
-        settings |= s3a.settings(os.environ)
-    # The driver runs here, wherever the executors do.
-    settings["spark.driver.memory"] = f"{_driver_gibibytes()}g"
-    if not (master or "local").startswith("local"):
-        return settings
-    cores = os.cpu_count() or 1
-    return {
-        "spark.master": "local[*]",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        # Parallel GC: the highest throughput on few cores; G1 is the default above two.
-        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
-        "spark.sql.shuffle.partitions": str(max(4, 2 * cores)),
-        "spark.ui.enabled": "false",
-        **settings,
-    }
-
-
-def _driver_gibibytes() -> int:
-    """A quarter of the machine's memory, at least 1 GiB and at most 8 GiB."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return int(min(8, max(1, total // 4 // 2**30)))

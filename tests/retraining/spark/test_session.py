@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retraining.spark import session
+from retraining.spark import session, settings
 from retraining.spark.session import open_session
 from retraining.tracking.checkout import ROOT
 
@@ -133,9 +133,9 @@ def test_laptop_settings_stay_away_from_clusters(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    settings = session._creation_settings(master)
+    chosen = settings.for_creation(master, [])
 
-    assert settings.get("spark.master") == expected
+    assert chosen.get("spark.master") == expected
     on_laptop = master != "yarn" and not environment
-    assert ("spark.driver.memory" in settings) is not bool(environment)
-    assert ("spark.sql.shuffle.partitions" in settings) is on_laptop
+    assert ("spark.driver.memory" in chosen) is not bool(environment)
+    assert ("spark.sql.shuffle.partitions" in chosen) is on_laptop
