@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mlflow import MlflowClient
 
 from retraining.tracking import reproduction
+from tests.stack.process import SHORT_LIVED
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -20,22 +21,30 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 Runner = Callable[..., str]
-# What chains that are compared are told differently, on purpose.
+# Parameters that differ on purpose between chains that are compared.
 _WHERE = {"pipeline_id", "data_root", "model_name", "spark_master"}
 
 
 class FirstChain(NamedTuple):
-    """A chain that later ones are compared with, which know their runs by their cycle.
+    """A chain that later ones are compared with; each is known by its cycle.
 
     Attributes:
         project: A clone with tracking store and data.
         mlflow_run: Its runner.
-        raw: Folder of raw files.
+        raw: Folder of the raw files that it and the chains compared with it read.
+        more: Folder of the files of the days after.
+        dataset: Its description.
+        data_root: Where its data sets are.
+        printed: What it printed.
     """
 
     project: Path
     mlflow_run: Runner
     raw: Path
+    more: Path
+    dataset: Path
+    data_root: Path
+    printed: str
 
     @staticmethod
     def parameters(name: str) -> dict[str, Any]:
@@ -85,8 +94,6 @@ def runner(project: Path) -> Runner:
 
     `variables` are more environment variables, and with `fails` it must end with an error.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
 
     def run(
         entry_point: str,
@@ -95,11 +102,13 @@ def runner(project: Path) -> Runner:
         variables: Mapping[str, str] | None = None,
         **parameters: str | int | Path,
     ) -> str:
-        told = [word for name, value in parameters.items() for word in ("-P", f"{name}={value}")]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        words = [word for name, value in parameters.items() for word in ("-P", f"{name}={value}")]
         done = subprocess.run(
-            ["mlflow", "run", ".", "--env-manager", "local", "-e", entry_point, *told],
+            ["mlflow", "run", ".", "--env-manager", "local", "-e", entry_point, *words],
             cwd=project,
-            env=environment | dict(variables or {}),
+            env=environment | SHORT_LIVED | dict(variables or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,4 +1,4 @@
-"""The same chain on this machine and on a standalone cluster, which loses executors meanwhile."""
+"""The same chain on this machine and on a standalone cluster that loses executors meanwhile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.stack.cluster import Cluster, open_cluster
-from tests.stack.process import LOOPBACK
+from tests.stack.process import LOOPBACK, SHORT_LIVED
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ class Seen(NamedTuple):
 
 @contextmanager
 def losing_an_executor(cluster: Cluster, killed: list[int]) -> Iterator[None]:
-    """Kill an executor with -9, five seconds after the first has come up."""
+    """Kill an executor with -9, three seconds after the first has come up."""
 
     def kill() -> None:
         wait_until(cluster.executors, "no executor starts", 120)
-        time.sleep(5)
+        time.sleep(3)
         for pid in cluster.executors()[:1]:
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
@@ -71,13 +71,13 @@ def losing_an_executor(cluster: Cluster, killed: list[int]) -> Iterator[None]:
 
 def submit(project: Path, step: str, *words: str, **options: str) -> None:
     """Call `spark-submit OPTIONS steps/STEP.py WORDS` in the project."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | NO_PYTHON
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
     told = [word for name, value in options.items() for word in (f"--{name}", value)]
     program = Path(sys.executable).parent / "spark-submit"
     done = subprocess.run(
         [program, *told, f"steps/{step}.py", *words],
         cwd=project,
-        env=environment,
+        env=inherited | SHORT_LIVED | NO_PYTHON,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -97,7 +97,12 @@ def seen(first: FirstChain, tmp_path_factory: pytest.TempPathFactory) -> Seen:
         )
         by_folder = {"variables": NO_PYTHON | {"SPARK_CONF_DIR": str(folder)}}
         chain = first.parameters(CLUSTER)
-        data = {"input": first.raw, "data_root": folder / "data", **by_master}
+        data = {
+            "input": first.raw,
+            "dataset": first.dataset,
+            "data_root": folder / "data",
+            **by_master,
+        }
 
         with losing_an_executor(cluster, killed):
             first.mlflow_run("preprocess", pipeline_id=CLUSTER, **data)

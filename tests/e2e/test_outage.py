@@ -51,22 +51,30 @@ step()
 Step = subprocess.Popen[str]
 
 
-@pytest.fixture
-def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracking]:
-    """A server with users that takes artifacts; this process is its service user."""
-    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
-        monkeypatch.delenv(name)
-    folder = tmp_path / "server"
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
+    """A server with users that takes artifacts."""
+    folder = tmp_path_factory.mktemp("server")
     with open_tracking(
         folder,
         backend_uri=f"sqlite:///{folder}/runs.db",
         artifacts=str(folder / "artifacts"),
         users=f"sqlite:///{folder}/users.db",
-    ) as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-        yield server
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def tracking(server: Tracking, monkeypatch: pytest.MonkeyPatch) -> Tracking:
+    """The server, up, whatever an earlier test did to it; this process is its service user."""
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    if server.server.process.poll() is not None:
+        server.stop()
+        server.start()
+    return server
 
 
 @pytest.fixture

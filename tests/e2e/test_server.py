@@ -17,10 +17,12 @@ from tests.stack.postgres import Postgres, open_postgres
 from tests.stack.tracking import EXPERIMENT, Tracking, open_tracking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mlflow.entities import Run
+
+    from tests.e2e.projects import FirstChain
 
 pytestmark = pytest.mark.slow
 
@@ -124,9 +126,15 @@ def client(stack: Stack) -> Iterator[MlflowClient]:
 
 
 @pytest.fixture(scope="module")
-def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the steps write what is not an artifact."""
+    return tmp_path_factory.mktemp("steps")
+
+
+@pytest.fixture(scope="module")
+def scores(folder: Path) -> Path:
     """A table of scores of two models."""
-    path = tmp_path_factory.mktemp("scores") / "scores.parquet"
+    path = folder / "scores.parquet"
     rng = np.random.default_rng(0)
     label = rng.random(2000) < 0.3
     champion, challenger = (gain * label + rng.normal(size=2000) for gain in (1, 2))
@@ -135,13 +143,14 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def prepared(first: FirstChain) -> str:
+    """The data set that the steps fit: that of another store."""
+    return first.run("preprocess").data.tags["dataset_uri"]
+
+
 @pytest.fixture(scope="module")
 def cycle(
-    stack: Stack,
-    client: MlflowClient,
-    project: Path,
-    scores: Path,
-    mlflow_run: Callable[..., str],
+    stack: Stack, client: MlflowClient, first: FirstChain, scores: Path, folder: Path
 ) -> Cycle:
     """Steps of the service user, who has no credentials of the store."""
     user, word = (
@@ -156,12 +165,10 @@ def cycle(
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     }
     known = stack.proxied.environment
-    raw = f"{project}/data/raw/fraud"
     printed = [
-        mlflow_run("simulate", variables=named, customers=500, terminals=300),
-        mlflow_run("preprocess", variables=known, input=raw),
-        mlflow_run("train", variables=known),
-        mlflow_run("ab_test", variables=known, scores=scores),
+        first.mlflow_run("simulate", variables=named, output=folder / "raw", days=1),
+        first.mlflow_run("train", variables=known, data=prepared(first)),
+        first.mlflow_run("ab_test", variables=known, scores=scores),
     ]
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
@@ -193,22 +200,21 @@ def test_user_was_told_apart_by_the_server(stack: Stack, cycle: Cycle) -> None:
         MlflowClient(stack.proxied.uri, stack.proxied.uri).get_registered_model("of others")
 
 
-def test_a_step_can_be_repeated(stack: Stack, cycle: Cycle, mlflow_run: Callable[..., str]) -> None:
+def test_a_step_can_be_repeated(stack: Stack, cycle: Cycle, first: FirstChain) -> None:
     run_id = cycle.runs["train"].info.run_id
-    output = mlflow_run("reproduce", variables=stack.proxied.environment, run_id=run_id)
+    output = first.mlflow_run("reproduce", variables=stack.proxied.environment, run_id=run_id)
     cycle.printed.append(output)
     assert "reproduce: identical" in output
 
 
 def test_steps_write_to_the_bucket_themselves_where_the_server_does_not(
-    stack: Stack, cycle: Cycle, scores: Path, mlflow_run: Callable[..., str]
+    stack: Stack, cycle: Cycle, scores: Path, first: FirstChain
 ) -> None:
-    data = cycle.runs["preprocess"].data.tags["dataset_uri"]
     known = stack.direct_environment
     cycle.printed.extend(
         (
-            mlflow_run("train", variables=known, data=data),
-            mlflow_run("ab_test", variables=known, scores=scores),
+            first.mlflow_run("train", variables=known, data=prepared(first)),
+            first.mlflow_run("ab_test", variables=known, scores=scores),
         )
     )
     assert "fraud version 1" in cycle.printed[-2]
@@ -218,10 +224,12 @@ def test_steps_write_to_the_bucket_themselves_where_the_server_does_not(
 
 
 def test_bucket_that_refuses_is_told_in_one_line(
-    stack: Stack, mlflow_run: Callable[..., str]
+    stack: Stack, first: FirstChain, folder: Path
 ) -> None:
     wrong = stack.direct_environment | {"AWS_SECRET_ACCESS_KEY": "another-key"}
-    output = mlflow_run("simulate", fails=True, variables=wrong, days=1)
+    output = first.mlflow_run(
+        "simulate", fails=True, variables=wrong, output=folder / "refused", days=1
+    )
     (line,) = re.findall("^Error: .*$", output, re.MULTILINE)
     assert line.startswith("Error: the bucket of the artifacts refuses a request (")
     assert line.endswith("check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL")

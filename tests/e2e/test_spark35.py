@@ -30,7 +30,7 @@ def environment() -> Path:
     """The environment of conda.yaml with another PySpark; made once, then kept in the cache."""
     uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
     if not Path(uv).exists():
-        pytest.skip("uv is not installed, which makes the environment with PySpark 3.5")
+        pytest.skip("uv is not installed: pip install uv")
     stated = re.findall(r"^ +- (\S+==\S+)$", (ROOT / "conda.yaml").read_text(), re.MULTILINE)
     instead = (ROOT / "tests" / "spark35.txt").read_text()
     kept = [
@@ -58,11 +58,17 @@ def environment() -> Path:
 def other(
     first: FirstChain, environment: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> FirstChain:
-    """The store in which a chain on Spark 3.5 has followed the first."""
+    """The first chain, and in its store the same chain on Spark 3.5."""
     path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    told = first.parameters(OLD) | {"data_root": tmp_path_factory.mktemp("data"), "trials": 2}
-    variables = NO_PYTHON | {"PATH": path}
-    printed = first.mlflow_run("main", input=first.raw, variables=variables, **told)
+    printed = first.mlflow_run(
+        "main",
+        input=first.raw,
+        dataset=first.dataset,
+        data_root=tmp_path_factory.mktemp("data"),
+        trials=2,
+        variables=NO_PYTHON | {"PATH": path},
+        **first.parameters(OLD),
+    )
     assert NO_PYTHON["PYSPARK_PYTHON"] not in printed
     return first
 

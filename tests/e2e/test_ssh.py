@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from mlflow import MlflowClient
 
-from tests.stack.process import StackError
+from tests.stack.process import SHORT_LIVED, StackError
 from tests.stack.scheduler import ROOT, find_program, prepare_home
 from tests.stack.sshd import Sshd, find_sshd, open_sshd
 from tests.stack.tracking import open_tracking
@@ -34,6 +34,7 @@ STEPS = ["preprocess", "train", "tune", "ab_test", "promote"]
 class Host(NamedTuple):
     """Airflow without servers, the host of the steps, and the MLflow server that both know."""
 
+    dataset: str
     newest_day: str
     airflow: dict[str, str]
     sshd: Sshd
@@ -77,7 +78,7 @@ def host(first: FirstChain, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         profile = folder / "profile"
         # A login has neither this process's PATH nor its JAVA_HOME.
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "JAVA_HOME")}
-        told = kept | tracking.environment
+        told = kept | SHORT_LIVED | tracking.environment
         profile.write_text("".join(f"export {name}='{value}'\n" for name, value in told.items()))
         values = {
             "project": ROOT,
@@ -94,11 +95,12 @@ def host(first: FirstChain, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             "AIRFLOW_CONN_HOST": sshd.connection,
             **{f"AIRFLOW_VAR_RETRAINING_{key.upper()}": str(text) for key, text in values.items()},
         }
-        yield Host(max(first.raw.iterdir()).stem, airflow, sshd, MlflowClient(tracking.uri))
+        newest = max(first.raw.iterdir()).stem
+        yield Host(str(first.dataset), newest, airflow, sshd, MlflowClient(tracking.uri))
 
 
 def test_all_steps_of_the_dag_run_on_the_host(host: Host) -> None:
-    made = host.dags_test("retrain", trials=2, as_of=host.newest_day)
+    made = host.dags_test("retrain", dataset=host.dataset, trials=2, as_of=host.newest_day)
     printed, _ = made.communicate()
     assert made.returncode == 0, printed
     runs = host.runs("Default")

@@ -1,4 +1,4 @@
-"""Bring the whole system up, run the chain once through Airflow, and stay until Ctrl-C.
+"""Start the whole system, run the chain once through Airflow, and stay up until Ctrl-C.
 
 tests/up
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import boto3
+import click
 from mlflow import MlflowClient
 
 from tests.stack.process import StackError
@@ -28,40 +29,44 @@ if TYPE_CHECKING:
 
     from tests.stack.system import System
 
-_DAYS, _CUSTOMERS, _TERMINALS, _TRIALS = 91, 500, 300, 2
+_DAYS, _CUSTOMERS, _TERMINALS, _TRIALS = 50, 500, 300, 2
 _LONGEST_CHAIN = timedelta(minutes=40)
 
 
-def main() -> None:
-    """Run the command."""
+@click.command()
+@click.option("--hide", is_flag=True, help="Hide the project from Spark's workers (root only).")
+def main(*, hide: bool) -> None:
+    """Start the whole system, run the chain once, and stay up until Ctrl-C."""
     # A shell lets its background jobs ignore SIGINT.
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, _interrupt)
     with tempfile.TemporaryDirectory(prefix="retraining-") as folder:
         try:
-            with open_system(Path(folder), lambda part: say(f"starting {part}")) as system:
+            with open_system(
+                Path(folder), lambda part: say(f"starting {part}"), hide=hide
+            ) as system:
                 os.environ.update(system.environment)
                 show(system, folder)
                 upload_transactions(Path(folder) / "raw")
                 run_chain(system)
-                say("Ctrl-C ends all of it, and removes what it wrote")
+                say("Ctrl-C shuts everything down and removes what it wrote")
                 while True:
                     revive(system, say)
                     time.sleep(1)
         except StackError as error:
             sys.exit(f"Error: {error}")
         except KeyboardInterrupt:
-            say("ended")
+            say("shut down")
 
 
 def say(line: str) -> None:
-    """Print a line, at once."""
+    """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def show(system: System, folder: str) -> None:
-    """Print where everything is, and how to get in; what is opened is open to this machine only."""
+    """Print addresses and logins; all addresses can be reached from this machine only."""
     tracking, airflow, objects = system.tracking, system.airflow, system.objects
     login = tracking.administrator
     say(
@@ -77,7 +82,7 @@ Logs      files in {folder}
 
 
 def upload_transactions(folder: Path) -> None:
-    """Simulate the card transactions of the last weeks, and put them into the bucket."""
+    """Simulate card transactions of the last weeks and upload them to the bucket."""
     start = datetime.now(UTC).date() - timedelta(days=_DAYS)
     told = {"output": folder, "start": start, "days": _DAYS}
     told |= {"customers": _CUSTOMERS, "terminals": _TERMINALS}
@@ -100,7 +105,7 @@ def upload_transactions(folder: Path) -> None:
 
 
 def run_chain(system: System) -> None:
-    """Trigger the DAG, tell how its tasks go on, and what came out."""
+    """Trigger the DAG, and print the states of its tasks and the verdict."""
     system.airflow.unpause("predict")  # a new champion starts it
     run = system.airflow.trigger("retrain", trials=_TRIALS)
     say(f"Airflow runs the chain: {system.airflow.url}/dags/retrain/runs/{run}")

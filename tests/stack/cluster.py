@@ -10,14 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.stack.process import LOOPBACK, Server, StackError, free_port, open_server
+from tests.stack.process import LOOPBACK, SHORT_LIVED, Server, StackError, free_port, open_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _KEPT = ("PATH", "JAVA_HOME", "HOME", "LANG")
 _EXECUTOR = b"org.apache.spark.executor.CoarseGrainedExecutorBackend"
-# Lays an empty file system over each folder, for this process and its children alone.
+# Mounts an empty file system over each folder, for this process and its children only.
 _HIDE = 'while [ "$1" != -- ]; do mount -t tmpfs tmpfs "$1"; shift; done; shift; exec "$@"'
 
 
@@ -35,13 +35,13 @@ class Cluster(NamedTuple):
     servers: tuple[Server, ...]
 
     def state(self) -> dict[str, Any]:
-        """What the master says of its workers and applications."""
+        """The state of workers and applications, as the master reports it."""
         with urllib.request.urlopen(f"{self.ui}/json/", timeout=5) as answer:  # noqa: S310
             said: dict[str, Any] = json.load(answer)
         return said
 
     def executors(self) -> list[int]:
-        """Ids of the processes in which the tasks of applications run."""
+        """Ids of the processes that run the tasks of applications."""
         groups = {server.process.pid for server in self.servers}
         return [pid for pid in _processes(_EXECUTOR) if _group_of(pid) in groups]
 
@@ -50,21 +50,23 @@ class Cluster(NamedTuple):
 def open_cluster(
     folder: Path, workers: int = 2, *, hidden: Sequence[Path] = ()
 ) -> Iterator[Cluster]:
-    """Run a master and workers of one core and 1 GiB each, of the PySpark that is installed.
+    """Run a master, and workers of one core and 1 GiB each, from the installed PySpark.
 
     Args:
-        folder: Of logs and of the executors' files.
-        workers: How many.
-        hidden: Folders that exist and that the workers see empty, as on other machines; by root
-            alone.
+        folder: For logs and the executors' files.
+        workers: Number of workers.
+        hidden: Existing folders that the workers see empty, as on other machines; root only.
     """
     home = _spark_home()
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    environment = {
+        **kept,
+        **SHORT_LIVED,
         "SPARK_HOME": str(home),
         "SPARK_CONF_DIR": str(folder),
         "SPARK_LOCAL_IP": LOOPBACK,
         "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_DAEMON_JAVA_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+        "SPARK_DAEMON_JAVA_OPTS": "-XX:+UseSerialGC",
     }
     if hidden and os.geteuid() != 0:
         raise StackError("only root can hide folders from a worker")
@@ -72,8 +74,8 @@ def open_cluster(
 
     def command(role: str, port: int, ui: int) -> list[str]:
         name = f"org.apache.spark.deploy.{role.lower()}.{role}"
-        told = ["--host", LOOPBACK, "--port", str(port), "--webui-port", str(ui)]
-        return [str(home / "bin" / "spark-class"), name, *told]
+        options = ["--host", LOOPBACK, "--port", str(port), "--webui-port", str(ui)]
+        return [str(home / "bin" / "spark-class"), name, *options]
 
     with ExitStack() as stack:
         port, ui = free_port(), free_port()

@@ -25,9 +25,9 @@ class Objects(NamedTuple):
 
     Attributes:
         endpoint: Its address.
-        access_key: Of its only user, made anew at each start.
-        secret_key: Of the same.
-        environment: What a client needs to know, as AWS's own programs and MLflow read it.
+        access_key: Of its only user, new at each start.
+        secret_key: Of the same user.
+        environment: The variables that a client needs, as AWS's own programs and MLflow read them.
         servers: Its process.
     """
 
@@ -40,14 +40,14 @@ class Objects(NamedTuple):
 
 @contextmanager
 def open_objects(folder: Path, *buckets: str) -> Iterator[Objects]:
-    """Run an S3 server in a folder; what an earlier one left there is taken up again.
+    """Run an S3 server in a folder, with the objects that an earlier one left there.
 
     Raises:
         StackError: If it cannot be built, or does not start.
     """
     program = _program()
-    # Buckets are folders; what else is known of an object lies beside, since not every file system
-    # keeps extended attributes.
+    # Buckets are folders; attributes of objects are kept in a folder beside them, since not every
+    # file system has extended attributes.
     root, beside = folder / "buckets", folder / "attributes"
     for path in (*(root / bucket for bucket in buckets), beside):
         path.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def open_objects(folder: Path, *buckets: str) -> Iterator[Objects]:
 
 
 def _program() -> Path:
-    """The program in the user's cache, built there if it is not."""
+    """The program in the user's cache, built there on first use."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     program = cache / "retraining" / f"versitygw-{VERSION}" / "versitygw"
     if program.exists():

@@ -1,4 +1,4 @@
-"""PostgreSQL on a loopback port, with databases made as they are asked for."""
+"""PostgreSQL on a loopback port; databases are created on demand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Postgres(NamedTuple):
     Attributes:
         port: Where it listens on the loopback interface.
         user: Owner of everything in it.
-        password: Of that user, made anew for each folder.
+        password: Of that user, new for each folder.
         programs: Folder of `psql`, `pg_dump` and the like.
         server: Its process.
     """
@@ -38,17 +38,17 @@ class Postgres(NamedTuple):
     server: Server
 
     def uri(self, database: str, dialect: str = "postgresql+psycopg2") -> str:
-        """Address of a database for SQLAlchemy; the database is made if there is none."""
+        """Address of a database for SQLAlchemy; creates the database if needed."""
         known = self.call("psql", "--command", "SELECT datname FROM pg_database", "postgres")
         if database not in known.split():
             self.call("createdb", database)
         return f"{dialect}://{self.user}:{self.password}@{LOOPBACK}:{self.port}/{database}"
 
     def call(self, program: str, *arguments: str) -> str:
-        """What one of PostgreSQL's own programs prints, called as the owner.
+        """Call one of PostgreSQL's own programs as the owner, and return its output.
 
         Raises:
-            StackError: If it fails, with what it said.
+            StackError: If it fails, with its error message.
         """
         plain = ("--no-align", "--tuples-only", "--no-psqlrc") if program == "psql" else ()
         done = subprocess.run(
@@ -70,7 +70,7 @@ class Postgres(NamedTuple):
 
 @contextmanager
 def open_postgres(folder: Path) -> Iterator[Postgres]:
-    """Run PostgreSQL in a folder; what an earlier one left there is taken up again.
+    """Run PostgreSQL in a folder, with the databases that an earlier one left there.
 
     Raises:
         StackError: If PostgreSQL is not installed, or does not start.
@@ -91,7 +91,7 @@ def open_postgres(folder: Path) -> Iterator[Postgres]:
     }
     told = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
     command = [*_as_account(), str(programs / "postgres"), "-D", str(data), *told]
-    # At SIGINT it cuts off its clients, at SIGTERM it would wait for them.
+    # At SIGINT it disconnects its clients; at SIGTERM it would wait for them.
     with open_server("postgres", command, folder, stop_signal=signal.SIGINT) as server:
         password = word.read_text()
         running = Postgres(port, _OWNER, password, programs, server)
@@ -127,12 +127,12 @@ def _create(programs: Path, data: Path, word: Path) -> None:
 
 
 def _as_account() -> list[str]:
-    """For root: run as PostgreSQL's own account, which then may enter the folders of root."""
+    """For root: run as PostgreSQL's own account, with permission to enter the folders of root."""
     if os.geteuid() != 0:
         return []
     enter = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     account = [f"--reuid={_ACCOUNT}", f"--regid={_ACCOUNT}", "--clear-groups"]
-    # A change of account forgets that it dies with its parent.
+    # A change of account clears the signal at the parent's death, so it is set again.
     return ["setpriv", *account, *enter, "--pdeathsig=KILL", "--"]
 
 

@@ -1,4 +1,4 @@
-"""Servers as processes: each with a log, awaited, and stopped with all that it started."""
+"""Servers as processes, each with a log; stopping one ends all that it has started."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+# A JVM that lives for seconds spends half of its CPU in the second compiler, in vain.
+SHORT_LIVED = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
 # The kernel kills the server when its parent ends, however that ends.
 _DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 class StackError(Exception):
-    """A server did not start, or cannot be had on this machine; the message says what to do."""
+    """A server did not start or is not installed; the message gives the remedy."""
 
 
 class Server:
-    """A server process, which may be stopped and started again with the same command.
+    """A server process that can be stopped and restarted with the same command.
 
     Attributes:
-        name: What it is called in messages.
-        log: What it prints.
+        name: Its name in messages.
+        log: File of its output.
         process: The process that was started last; it leads a process group of its own.
     """
 
@@ -66,14 +68,14 @@ class Server:
             )
 
     def stop(self) -> None:
-        """Ask it to stop; after ten seconds, and with what is left of its group, kill it."""
+        """Ask it to stop; after ten seconds kill it. What is left of its group is killed too."""
         if self.process.poll() is None:
             self.process.send_signal(self._stop_signal)
             try:
                 self.process.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-        with suppress(ProcessLookupError):  # nothing may be left
+        with suppress(ProcessLookupError):  # the group is empty
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
@@ -81,7 +83,7 @@ class Server:
         """Return as soon as the server is ready.
 
         Raises:
-            StackError: If it ends before, or takes longer; with the end of its log.
+            StackError: If it ends first or takes longer, with the end of its log.
         """
         deadline = time.monotonic() + seconds
         while not is_ready():
@@ -94,14 +96,14 @@ class Server:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
+    """A port of the loopback interface that is free now."""
     with socket.socket() as listener:
         listener.bind((LOOPBACK, 0))
         return int(listener.getsockname()[1])
 
 
 def listens(port: int) -> bool:
-    """Whether somebody accepts connections on a port of the loopback interface."""
+    """Whether a port of the loopback interface accepts connections."""
     with socket.socket() as connection:
         connection.settimeout(1)
         return connection.connect_ex((LOOPBACK, port)) == 0
@@ -117,15 +119,15 @@ def open_server(
     user: str | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
 ) -> Iterator[Server]:
-    """Run a server in the background; at the end it and all of its group are gone.
+    """Run a server in the background; at the end, it and its whole process group are gone.
 
     Args:
         name: Of the server, and of its log `<folder>/<name>.log`, which is appended to.
         command: Program and arguments.
-        folder: Its working directory, which is made; the log is there.
-        environment: All of its environment variables; None is that of this process.
-        user: Whom it runs as; None is the user of this process.
-        stop_signal: What asks it to stop; ten seconds later it is killed.
+        folder: Its working directory, created if needed; the log is there.
+        environment: All of its environment variables. None: those of this process.
+        user: The user it runs as. None: the user of this process.
+        stop_signal: The signal that asks it to stop; ten seconds later it is killed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     server = Server(name, command, folder, environment, user, stop_signal)

@@ -48,7 +48,7 @@ class Airflow:
         self._token = ""
 
     def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 (JSON)
-        """What the API says to a request; `path` comes after `/api/v2/`.
+        """The answer of the API to a request; `path` is what follows `/api/v2/`.
 
         Raises:
             StackError: If it refuses.
@@ -61,21 +61,21 @@ class Airflow:
             raise StackError(f"{method} {path}: {error.code} {said}") from error
 
     def trigger(self, dag: str, **params: object) -> str:
-        """Unpause a DAG as soon as it is known, start it now, and return the id of the run."""
+        """Unpause a DAG as soon as it is known, start a run, and return its id."""
         self.unpause(dag)
         body = {"logical_date": None, "conf": params}
         return str(self.call("POST", f"dags/{dag}/dagRuns", body)["dag_run_id"])
 
     def unpause(self, dag: str, *, seconds: float = 120) -> None:
-        """Let a DAG be scheduled, as soon as the DAG processor has read it."""
-        self._until(lambda: dag in self.dags(), f"{dag} is not there", seconds)
+        """Unpause a DAG as soon as the DAG processor has read it."""
+        self._until(lambda: dag in self.dags(), f"there is no DAG {dag}", seconds)
         self.call("PATCH", f"dags/{dag}", {"is_paused": False})
 
     def dags(self) -> list[str]:
-        """Ids of the DAGs that could be read.
+        """Ids of the DAGs.
 
         Raises:
-            StackError: If some file could not.
+            StackError: If a file cannot be imported.
         """
         broken = self.call("GET", "importErrors")["import_errors"]
         if broken:
@@ -88,7 +88,7 @@ class Airflow:
         return list(found)
 
     def wait(self, dag: str, run: str, *, seconds: float) -> str:
-        """State in which a run has ended.
+        """Wait for the end of a run, and return its state.
 
         Raises:
             StackError: If it takes longer, with the states of its tasks.
@@ -104,38 +104,18 @@ class Airflow:
         """State of a run."""
         return str(self.call("GET", f"dags/{dag}/dagRuns/{_quoted(run)}")["state"])
 
-    def tasks(self, dag: str, run: str) -> dict[str, dict[str, Any]]:
-        """What the API says of each task of a run, by task id."""
-        found = self.call("GET", f"dags/{dag}/dagRuns/{_quoted(run)}/taskInstances")
-        return {task["task_id"]: task for task in found["task_instances"]}
-
     def states(self, dag: str, run: str) -> dict[str, str]:
         """States of the tasks of a run."""
-        return {name: str(task["state"]) for name, task in self.tasks(dag, run).items()}
-
-    def wait_for_task(self, dag: str, run: str, task: str, state: str, *, seconds: float) -> None:
-        """Return when a task is in a state.
-
-        Raises:
-            StackError: If it takes longer.
-        """
-        self._until(
-            lambda: self.states(dag, run).get(task) == state, f"{task} is not {state}", seconds
-        )
+        tasks = self.call("GET", f"dags/{dag}/dagRuns/{_quoted(run)}/taskInstances")
+        return {task["task_id"]: str(task["state"]) for task in tasks["task_instances"]}
 
     def xcom(self, dag: str, run: str, task: str, key: str = "return_value") -> Any:  # noqa: ANN401
-        """What a task has pushed."""
+        """The value that a task has pushed."""
         path = f"dags/{dag}/dagRuns/{_quoted(run)}/taskInstances/{task}/xcomEntries/{key}"
         return self.call("GET", path)["value"]
 
-    def log(self, dag: str, run: str, task: str, attempt: int = 1) -> str:
-        """What a try of a task has logged."""
-        path = f"dags/{dag}/dagRuns/{_quoted(run)}/taskInstances/{task}/logs/{attempt}"
-        lines = self.call("GET", path)["content"]
-        return "\n".join(line["event"] if isinstance(line, dict) else str(line) for line in lines)
-
     def clear(self, dag: str, run: str, *tasks: str) -> None:
-        """Let tasks of a run, whatever their state, be done again."""
+        """Clear tasks of a run, whatever their state, so that they run again."""
         body = {
             "dag_run_id": run,
             "task_ids": list(tasks),
@@ -146,7 +126,7 @@ class Airflow:
         self.call("POST", f"dags/{dag}/clearTaskInstances", body)
 
     def processes(self) -> list[int]:
-        """All processes that are there because of this Airflow, steps and what they start too."""
+        """All processes of this Airflow, including steps and their children."""
         mark = f"AIRFLOW_HOME={self.environment['AIRFLOW_HOME']}".encode()
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
@@ -156,7 +136,7 @@ class Airflow:
         return found
 
     def is_up(self) -> bool:
-        """Whether scheduler and DAG processor have lately been heard of."""
+        """Whether scheduler and DAG processor have sent a recent heartbeat."""
         health = self._health()
         return all(
             health.get(part, {}).get("status") == "healthy"
@@ -164,7 +144,7 @@ class Airflow:
         )
 
     def answers(self) -> bool:
-        """Whether the API server is there."""
+        """Whether the API server answers."""
         return bool(self._health())
 
     def _health(self) -> dict[str, Any]:
@@ -198,7 +178,7 @@ class Airflow:
 def open_airflow(
     folder: Path, *, dags: Path, database_uri: str, environment: Mapping[str, str]
 ) -> Iterator[Airflow]:
-    """Run Airflow; at the end its servers, and the steps that still run, are gone.
+    """Run Airflow; at the end its servers, and steps that still run, are ended.
 
     Args:
         folder: Its home: logs, passwords.
@@ -207,7 +187,7 @@ def open_airflow(
         environment: All environment variables of its processes besides its own settings.
 
     Raises:
-        StackError: If it is not installed, or does not come up.
+        StackError: If it is not installed, or does not start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -226,6 +206,8 @@ def open_airflow(
         "API__SECRET_KEY": known["session"],
         "API_AUTH__JWT_SECRET": known["tokens"],
         "DAG_PROCESSOR__REFRESH_INTERVAL": 10,
+        # The files do not change, and reading one takes seconds of CPU.
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 300,
         "DATABASE__SQL_ALCHEMY_CONN": database_uri,
         "SCHEDULER__ENABLE_TRACEMALLOC": False,
         # A task that was killed with its scheduler is found, and tried again, in a minute or two
@@ -262,10 +244,10 @@ def open_airflow(
 
 
 def prepare_home(folder: Path) -> dict[str, str]:
-    """Environment of an Airflow without servers: it reads the DAGs, its metadata are in SQLite.
+    """Environment of an Airflow without servers, with its metadata in SQLite.
 
     Raises:
-        StackError: If it is not installed, or its metadata cannot be made.
+        StackError: If it is not installed, or the database cannot be created.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW_", "MLFLOW_"))}
@@ -293,7 +275,7 @@ def find_program() -> Path:
 
 
 def _secrets(folder: Path) -> dict[str, str]:
-    """Password and keys; those of an earlier start go on being valid."""
+    """Password and keys; those of an earlier start stay valid."""
     path = folder / "secrets.json"
     if not path.exists():
         made = {name: secrets.token_urlsafe(24) for name in ("password", "session", "tokens")}
@@ -321,7 +303,7 @@ def _migrate(program: Path, environment: Mapping[str, str], folder: Path) -> Non
 
 
 def _end_steps(airflow: Airflow) -> None:
-    """What tasks have started lives in sessions of its own: ask it to end, then kill it."""
+    """Steps have process sessions of their own: ask them to end, then kill them."""
     for signal_, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
         for process in airflow.processes():
             with suppress(ProcessLookupError):

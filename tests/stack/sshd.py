@@ -1,4 +1,4 @@
-"""An SSH server on a loopback port, with keys of its own: nothing of the system's is used."""
+"""An SSH server on a loopback port, with its own keys: no configuration of the system is used."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Sshd(NamedTuple):
     """A running SSH server.
 
     Attributes:
-        host: Where it listens.
-        port: Where it listens.
-        user: Who may log in.
-        key_file: With which private key.
-        host_key: By which public key it is known: type and key.
+        host: Address on which it listens.
+        port: Port on which it listens.
+        user: The user who may log in.
+        key_file: Private key of that user.
+        host_key: Public key of the server: type and key.
         server: Its process.
     """
 
@@ -38,7 +38,7 @@ class Sshd(NamedTuple):
 
     @property
     def connection(self) -> str:
-        """As an Airflow connection, in JSON."""
+        """The server as an Airflow connection, in JSON."""
         extra = {
             "key_file": str(self.key_file),
             "no_host_key_check": False,
@@ -50,7 +50,7 @@ class Sshd(NamedTuple):
 
 @contextmanager
 def open_sshd(folder: Path) -> Iterator[Sshd]:
-    """Run an SSH server that lets the user of this process in.
+    """Run an SSH server that the user of this process can log in to.
 
     Raises:
         StackError: If it is not installed, or does not start.
@@ -58,7 +58,7 @@ def open_sshd(folder: Path) -> Iterator[Sshd]:
     program = find_sshd()
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # it refuses to start as root without
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # as root it does not start without
     host_key, user_key = _make_key(folder / "host_key"), _make_key(folder / "user_key")
     port = free_port()
     settings = {
@@ -68,7 +68,7 @@ def open_sshd(folder: Path) -> Iterator[Sshd]:
         "PidFile": folder / "sshd.pid",
         "AuthenticationMethods": "publickey",
         "PermitRootLogin": "prohibit-password",
-        "StrictModes": "no",  # the folder may lie in one that everybody can write to
+        "StrictModes": "no",  # the folder may be inside one that is writable for all
         "UsePAM": "no",
     }
     file = folder / "sshd_config"

@@ -1,4 +1,4 @@
-"""The whole system: database, bucket, MLflow, cluster and Airflow, which know of each other."""
+"""The whole system: database, bucket, MLflow, cluster and Airflow, configured for each other."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tests.stack.cluster import open_cluster
 from tests.stack.objects import open_objects
 from tests.stack.postgres import open_postgres
+from tests.stack.process import SHORT_LIVED
 from tests.stack.scheduler import open_airflow
 from tests.stack.tracking import open_tracking
 
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "retraining"
-_KEPT = ("PATH", "JAVA_HOME", "HOME", "LANG", "TMPDIR")
+_KEPT = ("PATH", "JAVA_HOME", "HOME", "LANG")
+# Where MLflow passes models between driver and workers unless it is configured otherwise.
+_MLFLOW_FOLDER = Path("/tmp/mlflow")  # noqa: S108
 
 
 class System(NamedTuple):
-    """All that runs, and what a client of it has in its environment."""
+    """All servers, and the environment variables that a client needs."""
 
     postgres: Postgres
     objects: Objects
@@ -41,7 +44,7 @@ class System(NamedTuple):
 
     @property
     def servers(self) -> tuple[Server, ...]:
-        """All servers, those that others need first."""
+        """All servers, in the order in which they depend on each other."""
         return (
             self.postgres.server,
             *self.objects.servers,
@@ -52,8 +55,20 @@ class System(NamedTuple):
 
 
 @contextmanager
-def open_system(folder: Path, say: Callable[[str], None]) -> Iterator[System]:
-    """Run everything in a folder; `say` is told what comes up."""
+def open_system(folder: Path, say: Callable[[str], None], *, hide: bool) -> Iterator[System]:
+    """Run everything.
+
+    Args:
+        folder: Of all files that the servers write.
+        say: Called with the name of each part before it starts.
+        hide: Whether Spark's workers see neither the project nor the temporary files of the steps,
+            as on other machines; only root can do that.
+    """
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    hidden = (ROOT / "steps", temporary, _MLFLOW_FOLDER) if hide else ()
+    for path in hidden:
+        path.mkdir(exist_ok=True)
     with ExitStack() as stack:
         say("PostgreSQL")
         postgres = stack.enter_context(open_postgres(folder / "postgres"))
@@ -70,12 +85,14 @@ def open_system(folder: Path, say: Callable[[str], None]) -> Iterator[System]:
             )
         )
         say("Spark cluster")
-        cluster = stack.enter_context(open_cluster(folder / "spark"))
+        cluster = stack.enter_context(open_cluster(folder / "spark", hidden=hidden))
         say("Airflow")
         environment = {
             **{name: os.environ[name] for name in _KEPT if name in os.environ},
+            **SHORT_LIVED,
             **objects.environment,
             **tracking.environment,
+            "TMPDIR": str(temporary),
         }
         values = {
             "project": str(ROOT),
@@ -98,10 +115,10 @@ def open_system(folder: Path, say: Callable[[str], None]) -> Iterator[System]:
 
 
 def revive(system: System, say: Callable[[str], None]) -> None:
-    """Start again every server that has ended, as an init system would."""
+    """Restart every server that has ended, as an init system would."""
     for server in system.servers:
         code = server.process.poll()
         if code is not None:
-            say(f"{server.name} ended with {code}: started again")
+            say(f"{server.name} ended with {code}: restarting it")
             server.stop()
             server.start()

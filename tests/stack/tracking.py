@@ -1,4 +1,4 @@
-"""An MLflow tracking server with its registry, with users of its own if asked for."""
+"""An MLflow tracking server with a registry, and optionally with users."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class Tracking:
         self.server.wait_for(self._answers, seconds=120)
 
     def stop(self) -> None:
-        """Let the server be away; requests that it has begun are finished."""
+        """Stop the server; requests that it has begun are finished."""
         self._running.close()
 
     def call(self, path: str, **body: str) -> dict[str, Any]:
-        """What the server answers the administrator: `call("2.0/mlflow/users/create", ...)`."""
+        """Send a request as the administrator: `call("2.0/mlflow/users/create", ...)`."""
         name = self.administrator.get("MLFLOW_TRACKING_USERNAME", "")
         word = self.administrator.get("MLFLOW_TRACKING_PASSWORD", "")
         login = base64.b64encode(f"{name}:{word}".encode()).decode()
@@ -156,7 +156,7 @@ def _login(uri: str, name: str, password: str) -> dict[str, str]:
 
 
 def _add_service_user(tracking: Tracking, password: str) -> None:
-    """Let the service user write to one experiment; what it makes itself is its own."""
+    """Add the service user, who may write to one experiment and to what it creates itself."""
     tracking.administrator = _login(tracking.uri, ADMINISTRATOR, password)
     own = secrets.token_urlsafe(24)
     tracking.call("2.0/mlflow/users/create", username=SERVICE_USER, password=own)

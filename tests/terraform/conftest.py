@@ -83,7 +83,7 @@ def check() -> Path:
     """The check that needs no provider registry."""
     program = os.environ.get("TERRAFORM_CHECK")
     if not program:
-        pytest.skip("TERRAFORM_CHECK names no check that makes plans without a provider registry")
+        pytest.skip("TERRAFORM_CHECK is not set: set it to a check that needs no provider registry")
     return Path(program)
 
 

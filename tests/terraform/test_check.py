@@ -30,7 +30,7 @@ def test_terraform_finds_nothing_to_format_and_to_complain_of(tmp_path: Path) ->
     """With an ordinary terraform that can reach its registry."""
     terraform = shutil.which("terraform")
     if terraform is None:
-        pytest.skip("no terraform on the PATH")
+        pytest.skip("terraform is not installed: install it")
     copy = tmp_path / "terraform"
     shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
 
@@ -44,7 +44,7 @@ def test_terraform_finds_nothing_to_format_and_to_complain_of(tmp_path: Path) ->
     assert formatted.returncode == 0, formatted.stdout
     begun = call("init", "-backend=false", "-input=false", "-no-color")
     if begun.returncode:
-        pytest.skip("terraform cannot get the provider: its registry is not in reach")
+        pytest.skip("the Terraform registry cannot be reached: allow access to it")
     valid = call("validate", "-no-color")
     assert valid.returncode == 0, valid.stdout + valid.stderr
 
@@ -53,7 +53,7 @@ def test_checkov_finds_nothing(tmp_path: Path) -> None:
     """An extra: it knows few rules of this cloud; test_plan.py holds those that matter here."""
     checkov = shutil.which("checkov")
     if checkov is None:
-        pytest.skip("no checkov on the PATH")
+        pytest.skip("checkov is not installed: pipx install checkov")
     done = subprocess.run(
         [
             *(checkov, "--directory", FOLDER, "--framework", "terraform", "--skip-path", "tests"),
@@ -80,7 +80,7 @@ def test_every_variable_that_refuses_something_is_seen_to_refuse() -> None:
 
 def test_new_secrets_are_those_that_the_variables_ask_for(tmp_path: Path) -> None:
     if not (shutil.which("openssl") and shutil.which("ssh-keygen")):
-        pytest.skip("no openssl or no ssh-keygen on the PATH")
+        pytest.skip("openssl or ssh-keygen is missing: apt-get install openssl openssh-client")
     made = tmp_path / "secrets.auto.tfvars.json"
     with made.open("w") as file:
         subprocess.run([sys.executable, FOLDER / "new-secrets"], stdout=file, check=True)

@@ -29,7 +29,7 @@ def need(program: str, package: str) -> str:
     """The path of a program; without it a test is skipped."""
     found = shutil.which(program)
     if found is None:
-        pytest.skip(f"no {program} on the PATH: apt-get install {package}")
+        pytest.skip(f"{program} is not installed: apt-get install {package}")
     return found
 
 

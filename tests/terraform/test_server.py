@@ -156,7 +156,7 @@ def served(
     """All of the machine that can run here."""
     nginx = shutil.which("nginx")
     if nginx is None:
-        pytest.skip("no nginx on the PATH: apt-get install nginx-light")
+        pytest.skip("nginx is not installed: apt-get install nginx-light")
     folder = tmp_path_factory.mktemp("machine")
     with (folder / "secrets.json").open("w") as file:
         subprocess.run([sys.executable, FOLDER / "new-secrets"], stdout=file, check=True)

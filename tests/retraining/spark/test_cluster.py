@@ -18,7 +18,7 @@ from retraining.errors import RetrainingError
 from retraining.spark import cluster
 from retraining.tracking.checkout import ROOT
 from tests.stack.cluster import Cluster, open_cluster
-from tests.stack.process import LOOPBACK, free_port
+from tests.stack.process import LOOPBACK, SHORT_LIVED, free_port
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def endless(master: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", SCRIPT, master]
     with subprocess.Popen(
         command,
-        env=environment | {"PYTHONPATH": str(ROOT / "steps")},
+        env=environment | SHORT_LIVED | {"PYTHONPATH": str(ROOT / "steps")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
