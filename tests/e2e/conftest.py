@@ -1,4 +1,4 @@
-"""A clone of the project for the tests of a module, and a finished chain for all of them."""
+"""A finished chain for all tests that start steps as processes, and a JVM for such steps."""
 
 from __future__ import annotations
 
@@ -8,25 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.e2e.projects import FirstChain, Runner, clone, runner
+from retraining.spark.gateway import shared_jvm
+from tests.e2e.projects import FirstChain, clone, runner
 from tests.steps.calling import small_description
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 FIRST_DAYS, MORE_DAYS = 26, 6
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone for the tests of a module."""
-    return clone(tmp_path_factory.mktemp("project") / "retraining")
-
-
-@pytest.fixture(scope="module")
-def mlflow_run(project: Path) -> Runner:
-    """A runner of the module's clone."""
-    return runner(project)
+def warm_jvm() -> Iterator[None]:
+    """One JVM for the steps of a module, where starting one is not what it tests."""
+    with shared_jvm():
+        yield
 
 
 @pytest.fixture(scope="session")

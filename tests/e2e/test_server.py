@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.projects import FirstChain
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_jvm")]
 
 BUCKET = "artifacts"
 
