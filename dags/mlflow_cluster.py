@@ -1,7 +1,7 @@
-"""A Data Proc cluster for one DAG run, where the section `[retraining]` names its connection.
+"""A Data Proc cluster for one DAG run, if `dataproc_conn_id` is set in the section `[retraining]`.
 
-Steps then run over SSH on the master of the cluster: `ssh_conn_id` says as whom, and
-`dataproc_cluster` is a JSON object with the arguments of DataprocCreateClusterOperator.
+The steps then run over SSH on the master of the cluster, with the login of `ssh_conn_id`. The
+option `dataproc_cluster` is a JSON object with the arguments of DataprocCreateClusterOperator.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _CONNECTION = conf.get("retraining", "dataproc_conn_id", fallback="")
 
 @contextmanager
 def transient_cluster() -> Iterator[list[Any]]:
-    """Make a cluster before the tasks that are made within, and delete it in any case.
+    """Add tasks that create a cluster before the tasks of the block and delete it in any case.
 
-    Yields the tasks that come before the first step: none where no cluster is configured.
+    Yields the tasks that come before the first step: none if no cluster is configured.
     """
     if not _CONNECTION:
         yield []
@@ -35,17 +35,17 @@ def transient_cluster() -> Iterator[list[Any]]:
     )
     from yandexcloud._wrappers.dataproc import InitializationAction
 
-    told = conf.getjson("retraining", "dataproc_cluster", fallback={})
-    actions = [InitializationAction(**each) for each in told.pop("initialization_actions", ())]
+    arguments = conf.getjson("retraining", "dataproc_cluster", fallback={})
+    actions = [InitializationAction(**each) for each in arguments.pop("initialization_actions", ())]
     create = DataprocCreateClusterOperator(
         task_id="create_cluster",
         connection_id=_CONNECTION,
-        retries=0,  # a second cluster would hide the first, should that be there after all
+        retries=0,  # a second cluster would hide the first one, if that was created after all
         execution_timeout=timedelta(hours=1),
-        doc_md="Makes the cluster. Red: should the cloud's console show it after all, delete it "
-        "there; then clear this task.",
+        doc_md="Creates the cluster. Red: if the cloud's console shows a cluster, delete it there; "
+        "then clear this task.",
         initialization_actions=actions,
-        **told,
+        **arguments,
     ).as_setup()
     delete = DataprocDeleteClusterOperator(
         task_id="delete_cluster",
@@ -53,14 +53,14 @@ def transient_cluster() -> Iterator[list[Any]]:
         cluster_id=create.output,
         retries=5,
         execution_timeout=timedelta(hours=1),
-        doc_md="Deletes the cluster, also when a step failed. Red: it costs money until somebody "
-        "deletes it in the cloud's console.",
+        doc_md="Deletes the cluster, also after a failed step. Red: it costs money until you "
+        "delete it in the cloud's console.",
     ).as_teardown(setups=create)
     with delete:
         yield [_find_master(create.output)]
 
 
-@task(task_id=FIND_MASTER, doc_md="Asks the cloud for the name of the cluster's master host.")
+@task(task_id=FIND_MASTER, doc_md="Looks up the host name of the cluster's master.")
 def _find_master(cluster_id: str) -> str:
     from airflow.providers.yandex.hooks.dataproc import DataprocHook
     from yandex.cloud.dataproc.v1.cluster_service_pb2 import ListClusterHostsRequest

@@ -1,6 +1,7 @@
-"""The MLflow server and the object store: from Airflow connections, else from the environment.
+"""The MLflow server and the object store: from Airflow connections, or from the environment.
 
-The connections are named in the section `[retraining]` of Airflow's configuration.
+The connections are set by the options `mlflow_conn_id` and `s3_conn_id` of the section
+`[retraining]` of Airflow's configuration.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _STORE = conf.get("retraining", "s3_conn_id", fallback="")
 
 
 def with_connections(environment: dict[str, str]) -> dict[str, str]:
-    """An environment with the variables of the connections; what they leave open is unset."""
+    """An environment with the variables of the connections; variables they leave open are unset."""
     variables: dict[str, str] = {}
     if _MLFLOW:
         variables |= server(BaseHook.get_connection(_MLFLOW))
@@ -39,7 +40,7 @@ def with_connections(environment: dict[str, str]) -> dict[str, str]:
 
 
 def server(connection: Any) -> dict[str, str]:  # noqa: ANN401 (Airflow's Connection)
-    """What a connection says of the MLflow server, by environment variable."""
+    """The environment variables for the MLflow server of a connection; empty if left open."""
     address = connection.host
     if "://" not in address:
         port = f":{connection.port}" if connection.port else ""
@@ -52,24 +53,29 @@ def server(connection: Any) -> dict[str, str]:  # noqa: ANN401 (Airflow's Connec
 
 
 def tags_of(run_id: str) -> dict[str, str]:
-    """The tags of a run, asked with MLflow's own environment variables or by the connection.
+    """The tags of a run, read with the connection or with MLflow's own environment variables.
 
-    A connection may bring the authority that it trusts: PEM in its extra `ca`.
+    A connection may hold the certificate authority of the server: PEM in its extra `ca`.
+
+    Raises:
+        requests.RequestException: If the server cannot be reached or refuses.
     """
+    # Not by MLflow's client: mlflow-skinny 3.17 needs importlib-metadata < 10 and cachetools < 8,
+    # older than Airflow's own pins (constraints.txt), and nine more packages on each worker.
     connection = BaseHook.get_connection(_MLFLOW) if _MLFLOW else None
-    told = os.environ | (server(connection) if connection else {})
+    settings = os.environ | (server(connection) if connection else {})
     user, password, token, bundle = (
-        told.get(f"MLFLOW_TRACKING_{name}", "")
+        settings.get(f"MLFLOW_TRACKING_{name}", "")
         for name in ("USERNAME", "PASSWORD", "TOKEN", "SERVER_CERT_PATH")
     )
-    insecure = told.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1")
+    insecure = settings.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1")
     with NamedTemporaryFile("w", suffix=".pem") as authority:
         if connection and connection.extra_dejson.get("ca"):
             authority.write(connection.extra_dejson["ca"])
             authority.flush()
             bundle = authority.name
         answer = requests.get(
-            f"{told['MLFLOW_TRACKING_URI'].rstrip('/')}/api/2.0/mlflow/runs/get",
+            f"{settings['MLFLOW_TRACKING_URI'].rstrip('/')}/api/2.0/mlflow/runs/get",
             params={"run_id": run_id},
             auth=(user, password) if user else None,
             headers={"Authorization": f"Bearer {token}"} if token and not user else {},

@@ -1,8 +1,8 @@
 """A step of the project as a task: one `mlflow run`, on the worker or over SSH.
 
-Where steps run is set in the section `[retraining]` of Airflow's configuration, which is read when
-a DAG is parsed. The project, the data and the Spark master are Airflow Variables `retraining_*`,
-which are read when a task runs.
+The section `[retraining]` of Airflow's configuration, read when a DAG is parsed, decides where the
+steps run. The Airflow Variables `retraining_*`, read when a task runs, hold the project, the data
+and the Spark master.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class MlflowRun:
     Attributes:
         entry_point: Of MLproject.
         parameters: Returns its parameters, given the context of the task; empty ones are left out.
-        experiment: Param of the DAG that names the experiment; without one, the environment does.
+        experiment: Param of the DAG that names the experiment; if empty, the environment decides.
         spark_master: Default of the Variable `retraining_spark_master`.
     """
 
@@ -162,11 +162,11 @@ def step(
 
     Args:
         entry_point: Of MLproject; also the id of the task.
-        doc: What it makes, for its page.
-        timeout: How long one try may take.
+        doc: Description for the page of the task.
+        timeout: Longest duration of one try.
         parameters: Returns its parameters, given the context of the task.
-        experiment: Param of the DAG that names the experiment; without one, the environment does.
-        on_cluster: It runs on the cluster that the DAG run makes, where one is configured.
+        experiment: Param of the DAG that names the experiment; if empty, the environment decides.
+        on_cluster: Whether it runs on the cluster that the DAG run creates, if one is configured.
     """
     on_cluster = on_cluster and bool(_CLUSTER)
     run = MlflowRun(entry_point, parameters, experiment, "yarn" if on_cluster else "")
@@ -189,10 +189,10 @@ def step(
 
 
 def run_id(output: str) -> str:
-    """The id of the run in the last line of `mlflow run`."""
+    """The id of the run, from the last line that `mlflow run` prints."""
     return str(re.findall(r"Run \(ID '(\w+)'\) succeeded", output)[-1])
 
 
 def cycle_id(airflow_run_id: str) -> str:
-    """The cycle of a DAG run, the same in every try: its id, with characters that a name allows."""
+    """The cycle of a DAG run, the same in every try: its id in the characters of a name."""
     return re.sub(r"[^\w.+-]|^\W", "_", airflow_run_id)

@@ -1,21 +1,23 @@
-"""Score new rows with the champion: every day, and at once when there is a new champion.
+"""Score new rows with the champion: every day, and as soon as there is a new champion.
 
-One step, `predict`: one row with score, prediction and model version for each raw row, in a folder
-of its own under the data root; its MLflow run names the folder (tag `predictions_uri`) and counts
-what went to quarantine. A retried task finds a finished run and scores nothing twice.
+One step, `predict`: for each raw row it writes the score, the prediction and the version of the
+model, to a folder of its own under the data root. The tag `predictions_uri` of its MLflow run names
+the folder; its metrics count the rows in quarantine. A retried task finds a run that has finished
+and scores nothing twice.
 
-**Input**: Param `input`, else Variable `retraining_predict_input`, else all that is trained on.
-Rolling features look back into Param `history` or Variable `retraining_predict_history`.
+**Input**: the Param `input`, otherwise the Variable `retraining_predict_input`, otherwise the files
+that `retrain` reads. Rolling features look back into the Param `history`, otherwise the Variable
+`retraining_predict_history`.
 
 | red | what to do |
 |---|---|
-| no model was registered, the registry has no ... | let `retrain` run first |
-| no files | nothing has arrived; clear the task when it has |
-| a column is missing | the raw format has changed: mend it, or describe the data anew and retrain |
-| any other | as in the docs of `retrain` |
+| no model was registered, the registry has no ... | run `retrain` first |
+| no files | nothing has arrived yet; clear the task when it has |
+| a column is missing | the raw format changed: fix it, or change the description and retrain |
+| any other | see the docs of `retrain` |
 
-**A wrong champion scored**: roll back (docs of `retrain`), then trigger this DAG: all is scored
-again by the champion that serves now, in another folder.
+**A bad champion scored**: roll back (see the docs of `retrain`), then trigger this DAG. It scores
+the same rows again with the current champion, to another folder.
 """
 
 from __future__ import annotations
@@ -54,14 +56,14 @@ def predict() -> None:
     """Batch scoring."""
     step(
         "predict",
-        "Scores of the champion, with bad rows in quarantine.",
+        "Scores rows with the champion; bad rows go to quarantine.",
         timeout=timedelta(hours=6),
         parameters=_parameters,
     )
 
 
 def _parameters(context: Mapping[str, Any]) -> dict[str, object]:
-    """Of the step; a new champion that has started the DAG run names its model."""
+    """If a new champion started the DAG run, the model is that of the champion."""
     params = context["params"]
     champions = context["triggering_asset_events"].get(CHAMPION, [])
     return {

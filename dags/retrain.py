@@ -1,39 +1,41 @@
-"""Train a challenger every week, and promote it if the test says that it is better.
+"""Train a challenger every week, and promote it if the test shows that it is better.
 
-Each step is one `mlflow run` of the project. All steps of a DAG run have the same tag `cycle_id`
-in MLflow, by which a retried or cleared task finds what has finished: it is not repeated, and
-nothing is registered twice.
+Each step is one `mlflow run` of the project. All steps of a DAG run have the same tag `cycle_id` in
+MLflow. A retried or cleared task finds the runs that have finished by this tag, repeats none of
+them and registers nothing twice.
 
-**Green and nothing moved** is a usual week: the log of `keep_champion` says why (of `announce`, if
-the champion was trained on later data), and the report of the run of `ab_test` in full.
+**Green, but the champion stayed**: this is the usual week. The log of `keep_champion` gives the
+reason (the log of `announce`, if the champion was trained on later data); the report is in the run
+of `ab_test`.
 
-**Slow but normal**: the first run builds the environment of the project (minutes) and reads all
-raw files; later ones only new days. `tune` takes the number of trials times what `train` takes,
-over its parallelism. Retries come after half a minute and two minutes.
+**Slow, but normal**: the first run builds the project's environment, which takes minutes, and reads
+all raw files; later runs read only the new days. `tune` takes as long as `train` times the number
+of trials, divided by its parallelism. Retries start after half a minute and after two minutes.
 
-**As of**: rows after `as_of` stay out; by default it is the day (UTC) when the data interval ends,
-for a run that is triggered by hand today. Past weeks are made up for, one after the other, by
+**as_of**: rows after this day are left out. The default is the day (UTC) on which the data interval
+ends, or today for a run that is triggered by hand. This command runs the cycles of past weeks, one
+after the other:
 
     airflow backfill create --dag-id retrain --max-active-runs 1 --from-date DAY --to-date DAY
 
-A backfilled challenger never replaces a champion that was trained on later data.
+A challenger of a past week never replaces a champion that was trained on later data.
 
-**dry_run** does all, but `promote` only says what would happen. Versions, the alias `challenger`
-and the memory of tests are written, and the first version ever becomes champion. To follow such a
-verdict afterwards: `mlflow run . -e promote -P verdict_run=RUN_ID`.
+**dry_run**: everything runs, but `promote` only reports what it would do. Versions, the alias
+`challenger` and the ledger of tests are written, and the very first version becomes champion. To
+promote afterwards: `mlflow run . -e promote -P verdict_run=RUN_ID`.
 
 | red | what to do |
 |---|---|
-| any: `mlflow: not found` | Variable `retraining_bin`: the folder of the `mlflow` command |
-| any: no MLflow server | set `MLFLOW_TRACKING_URI` of the worker, start the server; clear |
-| any: timeout, killed | its run is KILLED, half a data set is none: clear the task |
-| `preprocess`: no files, no rows | `input` or `as_of` points past the data |
-| `preprocess`: too many bad rows | the quarantine of its run says why; mend the files, clear |
-| `ab_test`: the registry has no ... | somebody removed an alias: set it, clear |
-| `promote`: champion is version ..., not ... | moved by hand meanwhile: clear `ab_test` and on |
+| any: `mlflow: not found` | set Variable `retraining_bin` to the folder of the `mlflow` command |
+| any: no MLflow server | set the worker's `MLFLOW_TRACKING_URI`, start the server; clear the task |
+| any: timeout, killed | its run is KILLED and no partial data set is left: clear the task |
+| `preprocess`: no files, no rows | correct `input` or `as_of`: there are no data for them |
+| `preprocess`: too many bad rows | its run's quarantine has the reasons; fix the files, clear |
+| `ab_test`: the registry has no ... | somebody removed an alias: set it again, clear the task |
+| `promote`: champion is version ..., not ... | it was moved meanwhile: clear `ab_test` and later |
 
 **Roll back**: `mlflow run . -e promote -P action=rollback -P model_name=fraud`; then pause this DAG
-until it is known why.
+until the cause is known.
 """
 
 from __future__ import annotations
@@ -69,51 +71,55 @@ log = logging.getLogger(__name__)
     default_args=mlflow_project.DEFAULTS,
     tags=["retraining", "mlflow"],
     params={
-        "dataset": Param("fraud", type="string", minLength=1, description="Its name or path."),
+        "dataset": Param(
+            "fraud", type="string", minLength=1, description="Data set description: name or path."
+        ),
         "input": optional("string", "Raw files. Empty: Variable retraining_input."),
         "model_name": mlflow_project.MODEL_NAME,
-        "as_of": optional("string", "Later rows stay out. Empty: interval end.", format="date"),
-        "trials": optional("integer", "Trials of the search. Empty: as described.", minimum=1),
+        "as_of": optional("string", "Leave out later rows. Empty: interval end.", format="date"),
+        "trials": optional(
+            "integer", "Trials of the search. Empty: as the description says.", minimum=1
+        ),
         "alpha": optional(
             "number",
-            "Greatest chance of a false promotion. Empty: as described.",
+            "Greatest probability of a false promotion. Empty: as the description says.",
             exclusiveMinimum=0,
             exclusiveMaximum=1,
         ),
-        "dry_run": Param(False, type="boolean", description="Do all, but leave the champion."),  # noqa: FBT003
+        "dry_run": Param(False, type="boolean", description="Run all, but keep the champion."),  # noqa: FBT003
     },
 )
 def retrain() -> None:
-    """The steps of the project in order, a branch on the verdict, and the news of a champion."""
+    """The steps of a cycle, a branch on the verdict, and an event for a new champion."""
     step = partial(mlflow_step.step, on_cluster=True)
     with transient_cluster() as before:
         preprocess = step(
             "preprocess",
-            "Raw files to train, validation and holdout. Seconds a day of data, once.",
+            "Splits raw files into train, validation and holdout. New days take seconds each.",
             timeout=timedelta(hours=6),
             parameters=_preprocess,
         )
         train = step(
             "train",
-            "The baseline, registered.",
+            "Trains and registers the baseline.",
             timeout=timedelta(hours=6),
             parameters=params("model_name"),
         )
         tune = step(
             "tune",
-            "A search; its best model waits as challenger. Finished trials survive a retry.",
+            "Searches; the best model becomes challenger. A retry keeps finished trials.",
             timeout=timedelta(hours=18),
             parameters=params("trials", "model_name"),
         )
         ab_test = step(
             "ab_test",
-            "Champion and challenger on the same unseen rows; its MLflow run has the report.",
+            "Tests champion and challenger on the same unseen rows; its MLflow run has the report.",
             timeout=timedelta(hours=6),
             parameters=params("alpha", "model_name"),
         )
         promote = step(
             "promote",
-            "Moves the alias `champion`, if nothing else did meanwhile.",
+            "Moves the alias `champion`, unless it was moved meanwhile.",
             timeout=timedelta(hours=1),
             parameters=params("dry_run"),
         )
@@ -134,15 +140,15 @@ def _preprocess(context: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-@task.branch(task_id="verdict", doc_md="Reads the tag `verdict` of the run of ab_test.")
+@task.branch(task_id="verdict", doc_md="Reads the tag `verdict` of the `ab_test` run.")
 def read_verdict(tested: str) -> str:
-    """Which way to go."""
+    """The task that follows: `promote`, or `keep_champion` for any other verdict."""
     return "promote" if mlflow_server.tags_of(tested)["verdict"] == "promote" else "keep_champion"
 
 
-@task(doc_md="The champion stays. Its log, and its XCom, say why.")
+@task(doc_md="The champion stays. The log and the XCom give the reason.")
 def keep_champion(*, ti: Any = None) -> str:  # noqa: ANN401 (Airflow's TaskInstance)
-    """Say why."""
+    """Log and return the verdict with its reasons."""
     tested = ti.xcom_pull("ab_test")
     tags = mlflow_server.tags_of(tested)
     reason = f"{tags['verdict']}: {tags['verdict.reasons']}"
@@ -150,9 +156,12 @@ def keep_champion(*, ti: Any = None) -> str:  # noqa: ANN401 (Airflow's TaskInst
     return reason
 
 
-@task(outlets=[CHAMPION], doc_md="Tells other DAGs of the new champion; skipped if none moved in.")
+@task(
+    outlets=[CHAMPION],
+    doc_md="Starts the DAGs that wait for a new champion; skipped if there is none.",
+)
 def announce(promoted: str, *, params: Any = None, outlet_events: Any = None) -> str:  # noqa: ANN401
-    """Emit the asset event, if the alias has moved."""
+    """Emit the asset event if the alias has moved."""
     tags = mlflow_server.tags_of(promoted)
     summary: str = tags["result.summary"]
     log.info("%s (MLflow run %s)", summary, promoted)

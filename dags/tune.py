@@ -1,16 +1,17 @@
-"""Search hyperparameters alone, in an experiment of its own; the registry stays untouched.
+"""Search hyperparameters without a cycle, in an experiment of its own; nothing is registered.
 
-One step, `tune` with `register=false`, on data that a cycle has prepared. To use what it finds, put
-the parameters into the data set description; the next `retrain` goes on from there. The trials are
-child runs; a retried or cleared task takes over those that have finished.
+One step, `tune` with `register=false`, on the data of an earlier cycle. To use the best parameters,
+write them into the data set description; the next `retrain` starts from there. The trials are child
+runs; a retried or cleared task keeps those that have finished.
 
-**Slow but normal**: trials times what `train` takes, over the parallelism. `time_limit` ends it.
+**Slow, but normal**: it takes as long as `train` times the number of trials, divided by the
+parallelism. `time_limit` stops it.
 
 | red | what to do |
 |---|---|
-| no finished preprocess run | let `retrain` run first, or name a cycle that has one |
-| timeout | clear the task: finished trials are kept; or set `time_limit` |
-| any other | as in the docs of `retrain` |
+| no finished preprocess run | run `retrain` first, or name a cycle that has such a run |
+| timeout | clear the task, which keeps finished trials; or set `time_limit` |
+| any other | see the docs of `retrain` |
 """
 
 from __future__ import annotations
@@ -38,19 +39,26 @@ if TYPE_CHECKING:
     default_args=mlflow_project.DEFAULTS,
     tags=["retraining", "mlflow"],
     params={
-        "experiment": Param("tune", type="string", minLength=1, description="Made if absent."),
-        "pipeline_id": optional("string", "Cycle whose data is used. Empty: the newest."),
-        "dataset": optional("string", "Another description of the same data, for its search."),
-        "trials": optional("integer", "Trials of the search. Empty: as described.", minimum=1),
+        "experiment": Param(
+            "tune",
+            type="string",
+            minLength=1,
+            description="MLflow experiment, created if it does not exist.",
+        ),
+        "pipeline_id": optional("string", "Cycle that prepared the data. Empty: the newest."),
+        "dataset": optional("string", "Another description of the same data, with another search."),
+        "trials": optional(
+            "integer", "Trials of the search. Empty: as the description says.", minimum=1
+        ),
         "parallelism": optional("integer", "Trials at the same time.", minimum=1),
-        "time_limit": optional("integer", "Stop after so many seconds.", minimum=0),
+        "time_limit": optional("integer", "Stop after N seconds.", minimum=0),
     },
 )
 def tune() -> None:
     """A search without consequence."""
     step(
         "tune",
-        "A search; its run shows the best parameters, its child runs the trials.",
+        "Searches hyperparameters; its run shows the best ones, its child runs are the trials.",
         timeout=timedelta(hours=18),
         experiment="experiment",
         parameters=_parameters,

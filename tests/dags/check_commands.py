@@ -1,4 +1,4 @@
-"""What a step is given when it runs: words that stay whole, and the connections."""
+"""What a step gets when it runs: the words of its command, and the connections."""
 
 from __future__ import annotations
 

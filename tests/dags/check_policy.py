@@ -1,4 +1,4 @@
-"""What every DAG and every task has, and what the commands say."""
+"""What every DAG and every task has, and the words of the commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def dags(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dic
     return parse(monkeypatch, **request.param)
 
 
-def test_the_dags_are_there(dags: dict[str, Any]) -> None:
+def test_there_are_three_dags(dags: dict[str, Any]) -> None:
     assert sorted(dags) == ["predict", "retrain", "tune"]
 
 
@@ -35,7 +35,7 @@ def test_every_dag_is_a_runbook_with_limits(dags: dict[str, Any]) -> None:
 
 def test_every_task_has_doc_owner_retries_with_backoff_and_a_timeout(dags: dict[str, Any]) -> None:
     for task in (task for dag in dags.values() for task in dag.tasks):
-        assert task.doc_md, f"{task.task_id}: say what it makes"
+        assert task.doc_md, task.task_id
         assert task.owner == "retraining", task.task_id
         assert task.retries >= (0 if task.is_setup else 2), task.task_id
         assert task.retry_exponential_backoff > 1, task.task_id
@@ -57,7 +57,7 @@ def test_every_step_and_parameter_is_one_of_mlproject(dags: dict[str, Any]) -> N
         assert {"pipeline_id", "spark_master"} <= set(parameters_of(words))
 
 
-def test_what_is_empty_is_not_handed_over(dags: dict[str, Any]) -> None:
+def test_empty_parameters_are_left_out(dags: dict[str, Any]) -> None:
     place = {"spark_master"} if "create_cluster" in dags["retrain"].task_ids else set()
     given = {
         task.task_id: set(parameters_of(words_of(task, {}))) - place
@@ -118,7 +118,7 @@ def test_wrong_parameters_are_refused(
         params[name] = value
 
 
-def test_only_the_cycle_runs_on_the_cluster_that_it_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_cycle_runs_on_the_cluster_that_it_creates(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, dag in parse(monkeypatch, **CLUSTER).items():
         for task in steps_of(dag):
             master = parameters_of(words_of(task, {})).get("spark_master")

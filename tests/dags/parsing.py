@@ -1,4 +1,4 @@
-"""The DAGs as Airflow reads them, under a configuration; nothing is read from anywhere else."""
+"""The DAGs as Airflow reads them under a configuration; nothing else is read meanwhile."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CLUSTER = {
 
 
 def parse(monkeypatch: pytest.MonkeyPatch, **configuration: str) -> dict[str, Any]:
-    """The DAGs by id, parsed anew; looking at the network or a Variable meanwhile fails."""
+    """The DAGs by id, parsed again; an access to the network or to a Variable fails."""
     for key, value in configuration.items():
         monkeypatch.setenv(f"AIRFLOW__RETRAINING__{key.upper()}", value)
     for name in [name for name in sys.modules if name.startswith("mlflow_")]:
