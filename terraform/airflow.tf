@@ -1,12 +1,12 @@
 locals {
-  # Section [retraining] of Airflow's configuration: what decides the structure of the DAGs.
+  # Section [retraining] of Airflow's configuration, which decides the structure of the DAGs.
   airflow_settings = merge(
     {
       ssh_conn_id    = "retraining_ssh"
       mlflow_conn_id = "retraining_mlflow"
     },
     var.spark == "transient" ? {
-      dataproc_conn_id = "yandexcloud_default" # Managed Airflow makes it, for the account of the cluster
+      dataproc_conn_id = "yandexcloud_default" # created by Managed Airflow, for the account of the cluster
       dataproc_cluster = jsonencode(local.transient_cluster)
     } : {},
   )
@@ -32,7 +32,7 @@ resource "yandex_airflow_cluster" "this" {
   webserver     = { count = 1, resource_preset_id = var.airflow.preset }
   scheduler     = { count = 1, resource_preset_id = var.airflow.preset }
   dag_processor = { count = 1, resource_preset_id = var.airflow.preset }
-  # No triggerer: no task here is deferrable. Workers only wait for steps that run elsewhere.
+  # No triggerer, because no task is deferrable. Workers only wait for steps that run elsewhere.
   worker = { min_count = 1, max_count = var.airflow.workers, resource_preset_id = var.airflow.preset }
 
   airflow_config = {

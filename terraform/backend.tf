@@ -1,5 +1,5 @@
-# The state holds the password of Airflow's administrator: keep it in a private, versioned, encrypted bucket that is not
-# among those made here. Its name and keys are yours: backend.tfbackend.example.
+# The state contains the password of Airflow's administrator: keep it in a private, versioned, encrypted bucket that is
+# not one of those created here. You set its name and key in a copy of backend.tfbackend.example.
 terraform {
   backend "s3" {
     endpoints    = { s3 = "https://storage.yandexcloud.net" }

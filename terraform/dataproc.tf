@@ -1,5 +1,5 @@
-# The permanent cluster. The transient one has the same arguments, by the names of Airflow's operator: the DAG makes it
-# before a cycle and deletes it after.
+# The permanent cluster, and the same arguments under the names of Airflow's operator for the transient cluster, which the
+# DAG creates before a cycle and deletes after it.
 
 locals {
   services = ["HDFS", "MAPREDUCE", "YARN", "SPARK"]
@@ -7,7 +7,7 @@ locals {
   transient_cluster = {
     folder_id                  = var.folder_id
     cluster_name               = "${var.name}-cycle"
-    cluster_description        = "Of one run of the DAG retrain, which deletes it"
+    cluster_description        = "Of one run of the DAG retrain, which also deletes it"
     cluster_image_version      = var.dataproc.image
     environment                = "PRODUCTION"
     zone                       = var.zone
@@ -17,7 +17,7 @@ locals {
     services                   = local.services
     s3_bucket                  = try(yandex_storage_bucket.this["logs"].bucket, null)
     log_group_id               = yandex_logging_group.this.id
-    ssh_public_keys            = [try(var.admin.ssh_public_key, var.public_keys.ssh)] # its own user may do all: not Airflow
+    ssh_public_keys            = [try(var.admin.ssh_public_key, var.public_keys.ssh)] # its user may use sudo, so it is not Airflow's key
     masternode_resource_preset = var.dataproc.master_preset
     masternode_disk_type       = "network-ssd"
     masternode_disk_size       = var.dataproc.disk
@@ -33,7 +33,7 @@ locals {
   prepare_key = "prepare-steps.sh"
 }
 
-# A reminder, and no error: the first apply cannot know it.
+# A reminder instead of an error, because the first apply cannot know the name.
 check "master_host" {
   assert {
     condition     = var.spark != "dataproc" || var.dataproc.master_host != ""

@@ -1,4 +1,4 @@
-# One account a machine or service, with the least that works. All roles of an account stand here together.
+# One account per machine or service, with the fewest roles that work. All roles are given here and in storage.tf.
 
 locals {
   cluster = contains(["dataproc", "transient"], var.spark)
@@ -12,7 +12,7 @@ locals {
     var.spark == "host" ? {} : { spark = "The machines of a Spark cluster" },
   )
 
-  # Roles for the whole folder: services ask for them, and offer nothing narrower.
+  # Roles for the whole folder: the services require them and offer nothing narrower.
   folder_roles = merge(
     {
       airflow_service = { account = "airflow", role = "managed-airflow.integrationProvider" }
@@ -28,7 +28,7 @@ locals {
     } : {},
   )
 
-  # Who reads which secret.
+  # The secrets that each account may read.
   secret_readers = merge(
     {
       mlflow         = { account = "mlflow", secret = yandex_lockbox_secret.mlflow.id }
@@ -45,7 +45,7 @@ locals {
     },
   )
 
-  # What encrypts buckets and secrets is needed by those who read them.
+  # An account that reads a bucket or a secret also needs the key that encrypts it.
   key_users = merge(
     { airflow = "kms.keys.decrypter", mlflow = "kms.keys.encrypterDecrypter", steps = "kms.keys.encrypterDecrypter" },
     var.spark == "host" ? {} : { spark = "kms.keys.encrypterDecrypter" },
@@ -68,7 +68,7 @@ resource "yandex_resourcemanager_folder_iam_member" "this" {
   member    = "serviceAccount:${yandex_iam_service_account.this[each.value.account].id}"
 }
 
-# Airflow hands the account of the machines to the cluster that it makes; it may do so with no other account.
+# The cluster that Airflow creates runs as this account; Airflow may use no other.
 resource "yandex_iam_service_account_iam_member" "airflow_uses_spark" {
   count = var.spark == "transient" ? 1 : 0
 

@@ -1,7 +1,7 @@
-# What both machines have in common besides modules/machine.
+# Shared by both machines.
 
 locals {
-  # Object Storage has refused the checksums that newer clients of S3 add by themselves.
+  # Object Storage has refused the checksums that newer S3 clients add by default.
   store_checksums = "AWS_REQUEST_CHECKSUM_CALCULATION=when_required\nAWS_RESPONSE_CHECKSUM_VALIDATION=when_required"
 }
 

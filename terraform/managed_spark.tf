@@ -1,8 +1,8 @@
-# Managed Spark has no machine on which a step could be typed: it takes jobs. The DAGs do not use it; README.md shows how
-# to submit a step to it.
+# Managed Spark takes jobs and has no machine for `mlflow run`. The DAGs do not use it; README.md shows how to submit a
+# step to it.
 
 locals {
-  # What the steps need and Spark does not bring, as in conda.yaml.
+  # Packages of conda.yaml, except Spark.
   job_packages = [
     "mlflow==3.17.2",
     "hyperopt==0.3.0",

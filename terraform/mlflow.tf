@@ -30,7 +30,7 @@ locals {
     EOT
   }
 
-  # Filled in by render_secrets.py.
+  # render_secrets.py fills in the names with a dollar sign.
   mlflow_templates = [
     {
       path = "/run/mlflow/environment", owner = "root", mode = "0600"
@@ -84,10 +84,10 @@ module "mlflow" {
     "/opt/mlflow/bin/pip install --quiet --requirement /usr/local/lib/retraining/requirements.txt",
     "systemctl daemon-reload",
     "systemctl enable --now mlflow-secrets.service mlflow.service",
-    # Only now: the package brings a file of this name.
+    # Not by write_files, because the package installs a file of this name.
     "install -m 0644 /usr/local/lib/retraining/nginx.conf /etc/nginx/sites-available/default",
     "systemctl restart nginx.service",
-    # Last, because it waits for MLflow to create its tables; should it give up, the next boot tries again.
+    # Last, because it waits until MLflow has created its tables. If it fails, the next boot tries again.
     "systemctl enable --now mlflow-users.service",
   ]
   settings = {

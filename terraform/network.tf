@@ -1,5 +1,5 @@
-# Two subnets, since Managed Airflow has changing addresses and security groups cannot name it: what it may reach is
-# allowed to its subnet, and nothing else lives there.
+# Two subnets, because the addresses of Managed Airflow change and security groups cannot name it: rules for Airflow are
+# rules for its subnet, which contains nothing else.
 
 resource "yandex_vpc_network" "this" {
   name   = var.name

@@ -1,20 +1,20 @@
 output "mlflow_tracking_uri" {
-  description = "MLFLOW_TRACKING_URI within the network."
+  description = "MLFLOW_TRACKING_URI inside the network."
   value       = "https://${local.mlflow_host}"
 }
 
 output "airflow_url" {
-  description = "The UI of Airflow; user admin, and for the page itself the role managed-airflow.user."
+  description = "Airflow's UI: user admin; the page also requires the role managed-airflow.user."
   value       = "https://c-${yandex_airflow_cluster.this.id}.airflow.yandexcloud.net"
 }
 
 output "buckets" {
-  description = "Names by purpose."
+  description = "Names of the buckets by purpose."
   value       = { for purpose, bucket in yandex_storage_bucket.this : purpose => bucket.bucket }
 }
 
 output "airflow_variables" {
-  description = "What the DAGs read, as it stands in Lockbox."
+  description = "Airflow Variables of the DAGs, as stored in Lockbox."
   value       = local.airflow_variables
 }
 
@@ -24,12 +24,12 @@ output "airflow_settings" {
 }
 
 output "public_address" {
-  description = "Of the host of the steps; empty if there is no administrator."
+  description = "Public address of the host of the steps; empty without an administrator."
   value       = module.steps.public_address
 }
 
 output "ids" {
-  description = "For yc: what stops, starts or shows something."
+  description = "Ids for commands of yc."
   value = {
     airflow    = yandex_airflow_cluster.this.id
     postgresql = yandex_mdb_postgresql_cluster_v2.this.id
@@ -42,7 +42,7 @@ output "ids" {
 }
 
 output "next" {
-  description = "What to type next."
+  description = "The next commands."
   value       = <<-EOT
     # the DAGs and the project (again after every change)
     python sync.py --dags ${yandex_storage_bucket.this["dags"].bucket} --source ${yandex_storage_bucket.this["source"].bucket}

@@ -27,7 +27,7 @@ resource "yandex_mdb_postgresql_cluster_v2" "this" {
     }
   }
 
-  # When no cycle is running: retrain starts on Mondays at 3, predict every day at 6 (UTC).
+  # A time without DAG runs: retrain starts on Mondays at 3, predict every day at 6 (UTC).
   maintenance_window = {
     type = "WEEKLY"
     day  = "SUN"
@@ -39,12 +39,12 @@ resource "yandex_mdb_postgresql_user" "mlflow" {
   cluster_id          = yandex_mdb_postgresql_cluster_v2.this.id
   name                = "mlflow"
   password_wo         = var.secrets.postgresql_password
-  password_wo_version = parseint(substr(sha256(var.secrets.postgresql_password), 0, 7), 16) # another password, another number
+  password_wo_version = parseint(substr(sha256(var.secrets.postgresql_password), 0, 7), 16) # changes with the password
   conn_limit          = 60
   deletion_protection = tostring(var.deletion_protection)
 }
 
-# Runs and models, and apart from them the users of MLflow.
+# One for runs and models, one for the users of MLflow.
 resource "yandex_mdb_postgresql_database" "this" {
   for_each = toset(["mlflow", "mlflow_users"])
 

@@ -1,4 +1,4 @@
-# Who you are comes from the environment: YC_TOKEN=$(yc iam create-token), or YC_SERVICE_ACCOUNT_KEY_FILE.
+# Credentials come from the environment: YC_TOKEN=$(yc iam create-token), or YC_SERVICE_ACCOUNT_KEY_FILE.
 provider "yandex" {
   cloud_id  = var.cloud_id
   folder_id = var.folder_id

@@ -1,8 +1,8 @@
-# Passwords and keys are kept in Lockbox, and the state holds only hashes of them; except for the password of Airflow's
-# administrator, which its resource stores as it is.
+# Passwords and keys are in Lockbox, and the state contains only their hashes. The exception is the password of Airflow's
+# administrator, which is in the state in plain text.
 
 locals {
-  # What the DAGs read, by the names that Airflow's Lockbox backend looks for.
+  # Connections of the DAGs, by the names that Airflow's Lockbox backend looks up.
   airflow_secrets = {
     "airflow/connections/retraining_mlflow" = jsonencode({
       conn_type = "http"
@@ -31,7 +31,7 @@ locals {
       retraining_input       = "s3a://${yandex_storage_bucket.this["data"].bucket}/${var.raw_data}"
       retraining_data_root   = "s3a://${yandex_storage_bucket.this["data"].bucket}/data"
     },
-    # On a transient cluster the DAG says so itself.
+    # On a transient cluster, the DAG sets it itself.
     local.steps_host == local.host_name ? {} : { retraining_spark_master = "yarn" },
     try(var.project.commit, "") == "" ? {} : { retraining_version = var.project.commit },
   )
@@ -41,13 +41,13 @@ locals {
     { for name, value in local.airflow_variables : "airflow/variables/${name}" => value },
   )
 
-  # Names are no secret; without this they could not be keys of for_each.
+  # Names are not secret, and for_each accepts no sensitive keys.
   airflow_names = toset(nonsensitive(keys(local.airflow_entries)))
 }
 
 resource "yandex_lockbox_secret" "mlflow" {
   name                = "${var.name}-mlflow"
-  description         = "For the MLflow server, and for whoever administers it"
+  description         = "For the MLflow server and its administrator"
   kms_key_id          = yandex_kms_symmetric_key.this.id
   deletion_protection = var.deletion_protection
   labels              = var.labels
@@ -85,7 +85,7 @@ resource "yandex_lockbox_secret_version_hashed" "steps" {
   text_value_2 = var.secrets.ssh_host_private_key
 }
 
-# Filled by the static access keys in storage.tf.
+# The static access keys in storage.tf fill them.
 resource "yandex_lockbox_secret" "storage" {
   for_each = toset(["mlflow", "steps"])
 
@@ -109,6 +109,6 @@ resource "yandex_lockbox_secret_version_hashed" "airflow" {
   for_each = local.airflow_names
 
   secret_id    = yandex_lockbox_secret.airflow[each.key].id
-  key_1        = each.key # the backend wants the entry to be called as the secret
+  key_1        = each.key # the backend expects the name of the secret
   text_value_1 = local.airflow_entries[each.key]
 }

@@ -1,16 +1,16 @@
-# Who may call whom. Rules are resources of their own, since some groups name each other. Outwards every machine may
-# speak HTTPS (packages, Object Storage, Lockbox) and HTTP to Debian's mirrors; inwards nothing is open but what is here.
+# Rules are separate resources, because some groups refer to each other. Every machine may use HTTPS (packages, Object
+# Storage, Lockbox) and HTTP (Debian's mirrors) to anywhere; no other port is open to the inside than those listed here.
 
 locals {
   groups = {
     mlflow   = "The MLflow server"
     database = "PostgreSQL"
     steps    = "Where steps run: the host, and the machines of a Data Processing or Managed Spark cluster"
-    airflow  = "Managed Airflow, of which groups filter only what goes out"
+    airflow  = "Managed Airflow; its groups filter only outgoing traffic"
   }
 
-  # to: who is called; from: a group or a network.
-  calls = merge(
+  # to: the group that is called; group, cidr: where calls may come from.
+  ingress = merge(
     {
       mlflow_from_steps    = { to = "mlflow", port = 443, group = "steps" }
       mlflow_from_airflow  = { to = "mlflow", port = 443, cidr = local.airflow_cidr }
@@ -19,15 +19,15 @@ locals {
     },
     var.admin == null ? {} : {
       steps_from_admin      = { to = "steps", port = 22, cidr = var.admin.cidr }
-      mlflow_ssh_from_steps = { to = "mlflow", port = 22, group = "steps" } # the way of the administrator
+      mlflow_ssh_from_steps = { to = "mlflow", port = 22, group = "steps" } # for the administrator's tunnel
     },
   )
 
   airflow_cidr  = yandex_vpc_subnet.airflow.v4_cidr_blocks[0]
   machines_cidr = yandex_vpc_subnet.machines.v4_cidr_blocks[0]
 
-  # from: who calls; the other end is in the network of the machines, or anywhere.
-  ways_out = merge(
+  # from: the group that calls; cidr: where its calls may go.
+  egress = merge(
     {
       for name in ["mlflow", "steps", "airflow"] :
       "${name}_https" => { from = name, protocol = "TCP", port = 443, cidr = "0.0.0.0/0" }
@@ -64,7 +64,7 @@ resource "yandex_vpc_security_group" "this" {
 }
 
 resource "yandex_vpc_security_group_rule" "in" {
-  for_each = local.calls
+  for_each = local.ingress
 
   security_group_binding = yandex_vpc_security_group.this[each.value.to].id
   direction              = "ingress"
@@ -76,7 +76,7 @@ resource "yandex_vpc_security_group_rule" "in" {
 }
 
 resource "yandex_vpc_security_group_rule" "out" {
-  for_each = local.ways_out
+  for_each = local.egress
 
   security_group_binding = yandex_vpc_security_group.this[each.value.from].id
   direction              = "egress"
@@ -86,7 +86,7 @@ resource "yandex_vpc_security_group_rule" "out" {
   v4_cidr_blocks         = [each.value.cidr]
 }
 
-# The machines of a Spark cluster talk to each other on ports that Spark and Hadoop choose.
+# Spark and Hadoop choose the ports on which the machines of a cluster talk to each other.
 resource "yandex_vpc_security_group_rule" "cluster" {
   for_each = var.spark == "host" ? toset([]) : toset(["ingress", "egress"])
 

@@ -1,8 +1,8 @@
-# Where steps run: Airflow logs in over SSH and types `mlflow run`. One script prepares the host and, on a Data Processing
-# cluster, its machines; like the user-data of the MLflow server it holds no secret and no id.
+# The host of the steps, where Airflow runs `mlflow run` over SSH. One script prepares it and the machines of a Data
+# Processing cluster; the script contains no secrets and no ids.
 
 locals {
-  uv_version = "0.13.9" # as in README.md of the project
+  uv_version = "0.13.9" # as in the README of the project
   java_home  = "/usr/lib/jvm/java-17-openjdk-amd64"
 
   host_name  = "steps.ru-central1.internal"
@@ -35,7 +35,7 @@ locals {
     EOT
   }
 
-  # Filled in by render_secrets.py.
+  # render_secrets.py fills in the names with a dollar sign.
   steps_templates = [
     {
       path = "/run/retraining/environment", owner = "retraining", mode = "0400"
@@ -48,7 +48,7 @@ locals {
     { path = "/etc/ssh/ssh_host_ed25519_key", owner = "root", mode = "0600", text = "$ssh_host_private_key\n" },
   ]
 
-  # Read on the master of a cluster alone. Executors get two thirds of a worker's memory, and one core less than it has.
+  # Used only on the master of a cluster. Executors get two thirds of a worker's memory and all its cores but one.
   worker_preset = regex("-c(?P<cores>[0-9]+)-m(?P<memory>[0-9]+)$", var.dataproc.worker_preset)
   yarn_arguments = join(" ", concat([
     for key, value in {
@@ -86,7 +86,7 @@ module "steps" {
   service_account_id = yandex_iam_service_account.this["steps"].id
   subnet_id          = yandex_vpc_subnet.machines.id
   security_group_id  = yandex_vpc_security_group.this["steps"].id
-  public_address     = var.admin != null # the only one; SSH is open to the administrator's network alone
+  public_address     = var.admin != null # the only one; SSH is open only to the administrator's network
   admin_key          = try(var.admin.ssh_public_key, null)
 
   files    = { "/usr/local/sbin/prepare-steps" = local.prepare_script }

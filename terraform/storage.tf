@@ -1,19 +1,19 @@
 locals {
-  # Old versions are kept for so many days: long enough to notice what was deleted or overwritten by mistake.
+  # Days for which old versions are kept: long enough to notice that something was deleted or overwritten by mistake.
   buckets = merge(
     {
       data      = 14 # raw files, and the data sets of the steps
-      artifacts = 90 # of MLflow: models, reports, scores
+      artifacts = 90 # models, reports and scores of MLflow
       dags      = 90 # the root of Airflow's DAG folder
-      source    = 90 # the project, as sync.py sends it
+      source    = 90 # the project, uploaded by sync.py
     },
-    local.cluster ? { logs = 7 } : {}, # of Data Processing, which insists on a bucket
+    local.cluster ? { logs = 7 } : {}, # of Data Processing, which requires a bucket
   )
 
   bucket_members = merge(
     {
       data      = { "storage.editor" = concat(["steps"], var.spark == "managed" ? ["spark"] : []) }
-      artifacts = { "storage.uploader" = ["mlflow"] } # reads and writes, and deletes nothing
+      artifacts = { "storage.uploader" = ["mlflow"] } # reads and writes, but does not delete
       dags      = { "storage.viewer" = ["airflow"] }
       source    = { "storage.viewer" = concat(["steps"], var.spark == "host" ? [] : ["spark"]) }
     },
@@ -95,12 +95,12 @@ resource "yandex_storage_bucket_iam_binding" "this" {
   members = [for account in each.value.accounts : "serviceAccount:${yandex_iam_service_account.this[account].id}"]
 }
 
-# Keys of the S3 protocol go straight into Lockbox; the state does not hold them.
+# The keys go straight into Lockbox and are not in the state.
 resource "yandex_iam_service_account_static_access_key" "this" {
   for_each = yandex_lockbox_secret.storage
 
   service_account_id = yandex_iam_service_account.this[each.key].id
-  description        = "S3 of the account ${each.key}"
+  description        = "S3 keys of the account ${each.key}"
 
   output_to_lockbox {
     secret_id            = each.value.id

@@ -1,14 +1,14 @@
-"""Send the DAGs and the project to their buckets.
+"""Upload the DAGs and the project to their buckets.
 
     python terraform/sync.py --dags BUCKET --source BUCKET
 
-The DAGs come to the root of their bucket, which is the root of Airflow's DAG folder; what is no
-longer in `dags/` is deleted there. The project is sent as it is committed, not as it lies around:
-`project.bundle` (git, for the host of the steps), `steps.zip` and the steps themselves under
-`steps/` (for jobs that are submitted with `--py-files`).
+The root of the bucket of the DAGs is Airflow's DAG folder; files that are no longer in `dags/` are
+deleted there. Of the project only the last commit is uploaded: `project.bundle` (git, for the host
+of the steps), `steps.zip`, and the steps themselves under `steps/` (for jobs submitted with
+`--py-files`).
 
-Needs boto3 and git; credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of an account with
-storage.editor on both buckets.
+Needs boto3 and git, and in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY the keys of an account with
+the role storage.editor on both buckets.
 """
 
 from __future__ import annotations
@@ -26,41 +26,46 @@ from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 STORE = "https://storage.yandexcloud.net"
-# Object Storage has refused the checksums that newer clients of S3 add by themselves.
+# Object Storage has refused the checksums that newer S3 clients add by default.
 PLAIN = Config(
     request_checksum_calculation="when_required", response_checksum_validation="when_required"
 )
 
 
 def main() -> None:
-    """Read the command line, send, and say what was sent."""
-    parser = argparse.ArgumentParser(description="Send the DAGs and the project to their buckets.")
+    """Read the command line, upload, and print what was uploaded."""
+    parser = argparse.ArgumentParser(
+        description="Upload the DAGs and the project to their buckets."
+    )
     parser.add_argument("--dags", required=True, help="bucket of the DAGs")
     parser.add_argument("--source", required=True, help="bucket of the project")
     parser.add_argument("--project", type=Path, default=ROOT, help="folder of the project")
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or STORE
     store = boto3.client("s3", endpoint_url=endpoint, region_name="ru-central1", config=PLAIN)
-    sent = send_dags(store, told.project / "dags", told.dags)
-    commit = send_project(store, told.project, told.source)
-    sys.stdout.write(f"{sent} files of DAGs in {told.dags}, project {commit} in {told.source}\n")
+    files = send_dags(store, arguments.project / "dags", arguments.dags)
+    commit = send_project(store, arguments.project, arguments.source)
+    sys.stdout.write(
+        f"uploaded {files} files of DAGs to {arguments.dags}, "
+        f"project {commit} to {arguments.source}\n"
+    )
 
 
 def send_dags(store: Any, folder: Path, bucket: str) -> int:  # noqa: ANN401 (boto3's clients)
-    """Make the bucket equal to the folder of the DAGs, modules before the DAGs that need them."""
+    """Make the bucket equal to the folder; modules come before the DAGs that import them."""
     files = [folder / ".airflowignore", *sorted(folder.glob("*.py"), key=_is_dag)]
     for file in files:
         store.upload_file(str(file), bucket, file.name)
-    there = store.list_objects_v2(Bucket=bucket).get("Contents", [])
-    for key in {entry["Key"] for entry in there} - {file.name for file in files}:
+    objects = store.list_objects_v2(Bucket=bucket).get("Contents", [])
+    for key in {entry["Key"] for entry in objects} - {file.name for file in files}:
         store.delete_object(Bucket=bucket, Key=key)
     return len(files)
 
 
 def send_project(store: Any, folder: Path, bucket: str) -> str:  # noqa: ANN401
-    """Send the last commit."""
+    """Upload the last commit and return it."""
     if _git(folder, "status", "--porcelain"):
-        sys.stderr.write("note: what is not committed is not sent\n")
+        sys.stderr.write("note: changes that are not committed are not uploaded\n")
     with tempfile.TemporaryDirectory() as temporary:
         bundle, archive = Path(temporary, "project.bundle"), Path(temporary, "steps.zip")
         _git(folder, "bundle", "create", "--quiet", str(bundle), "HEAD")

@@ -1,11 +1,11 @@
-"""Write files that hold secrets, which the machine fetches from Lockbox with its own token.
+"""Write files that contain secrets, which the machine fetches from Lockbox with its own token.
 
     python3 render_secrets.py TEMPLATES
 
-TEMPLATES is a JSON list of {path, owner, mode, text}. `$name` in a text is an entry of one of the
-secrets, or one of the values, that the machine's metadata name under `settings`:
-{"secrets": [id, ...], "values": {name: text}}. Standard library only, Python 3.8: it also runs on
-the machines of Data Processing.
+TEMPLATES is a JSON list of {path, owner, mode, text}. `$name` in a text stands for a value or an
+entry of a secret. Values and secrets are in the machine's metadata `settings`:
+{"secrets": [id, ...], "values": {name: text}}. Only the standard library and Python 3.8, because it
+also runs on the machines of Data Processing.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from pathlib import Path
 METADATA = os.environ.get("METADATA_URL", "http://169.254.169.254")
 LOCKBOX = os.environ.get("LOCKBOX_URL", "https://payload.lockbox.api.cloud.yandex.net")
 SETTINGS = Path(os.environ.get("SETTINGS_FILE", "/etc/retraining/settings.json"))
-PATIENCE = 300  # seconds: roles take a while to work after they were given
+PATIENCE = 300  # seconds: new roles take a while to take effect
 
 
 def get(url: str, headers: dict[str, str]) -> str:
-    """The body of an answer, asked for again as long as it makes sense to wait."""
+    """The body of a response; errors are retried until `PATIENCE` is over."""
     deadline = time.monotonic() + PATIENCE
     request = urllib.request.Request(url, headers=headers)
     while True:
@@ -41,14 +41,14 @@ def get(url: str, headers: dict[str, str]) -> str:
 
 
 def metadata(path: str) -> str:
-    """What the metadata service says of this machine."""
+    """A value of this machine from the metadata service."""
     return get(f"{METADATA}/computeMetadata/v1/instance/{path}", {"Metadata-Flavor": "Google"})
 
 
 def values() -> dict[str, str]:
-    """All names that templates may use."""
-    told = SETTINGS.read_text() if SETTINGS.exists() else metadata("attributes/settings")
-    settings = json.loads(told)
+    """All values and entries of secrets by name."""
+    text = SETTINGS.read_text() if SETTINGS.exists() else metadata("attributes/settings")
+    settings = json.loads(text)
     token = json.loads(metadata("service-accounts/default/token"))["access_token"]
     known = dict(settings["values"])
     login = {"Authorization": f"Bearer {token}"}
@@ -59,7 +59,7 @@ def values() -> dict[str, str]:
 
 
 def write(template: dict[str, str], known: dict[str, str]) -> None:
-    """Write one file; nobody can read it before it has its owner and mode."""
+    """Write one file, which nobody can read before its owner and mode are set."""
     path = Path(template["path"])
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")

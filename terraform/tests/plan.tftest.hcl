@@ -1,4 +1,4 @@
-# What a plan holds, for each place where Spark may run.
+# Plans for each place where Spark may run.
 
 mock_provider "yandex" {}
 
@@ -14,7 +14,7 @@ run "host" {
     error_message = "Three accounts are enough for it."
   }
   assert {
-    condition     = !contains(keys(local.calls), "steps_from_admin") && !contains(keys(local.calls), "mlflow_ssh_from_steps")
+    condition     = !contains(keys(local.ingress), "steps_from_admin") && !contains(keys(local.ingress), "mlflow_ssh_from_steps")
     error_message = "Without an administrator nobody but Airflow may log in."
   }
   assert {

@@ -1,4 +1,4 @@
-# What is refused before anything is made.
+# Values of variables that a plan refuses.
 
 mock_provider "yandex" {}
 

@@ -1,4 +1,4 @@
-# Who may do what: the roles of every account, all of them, read back from what was made.
+# All roles of all accounts, read back from the resources after an apply.
 
 mock_provider "yandex" {}
 
@@ -48,7 +48,7 @@ run "host" {
       "airflow lockbox.payloadViewer airflow/variables/retraining_profile",
       "airflow lockbox.payloadViewer airflow/variables/retraining_project",
     ])
-    error_message = "Who reads which secret."
+    error_message = "Secrets and their readers."
   }
   assert {
     condition = toset([

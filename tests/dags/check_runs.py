@@ -105,8 +105,8 @@ def test_a_lost_test_is_green_and_says_why(
     assert skipped == {"promote", "announce"}
     assert states[""] == states["keep_champion"] == "success"
     assert project.steps == STEPS[:-1]
-    (line,) = [text for text in caplog.messages if verdict in text]
-    assert "Too few positives." in line
+    (line,) = [text for text in caplog.messages if "Too few positives." in text]
+    assert verdict in line
 
 
 @pytest.mark.parametrize(("outcome", "dry_run"), [("kept", "false"), ("promoted", "true")])

@@ -1,4 +1,4 @@
-"""Plans of terraform/, made without an account: one for each place where Spark may run."""
+"""Plans of terraform/, without an account: one for each place where Spark may run."""
 
 from __future__ import annotations
 
@@ -89,19 +89,19 @@ def check() -> Path:
 
 @pytest.fixture(scope="session")
 def make_plan(check: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Plan]:
-    """Make a plan once for each place of Spark, and each text of other variables."""
-    made: dict[tuple[str, str], Plan] = {}
+    """Make a plan once for each value of `spark` and each text of other variables."""
+    plans: dict[tuple[str, str], Plan] = {}
 
     def make(spark: str, more: str = "") -> Plan:
-        if (spark, more) not in made:
+        if (spark, more) not in plans:
             copy = tmp_path_factory.mktemp(spark) / "terraform"
             shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("tests", ".terraform*"))
             (copy / "with.tfvars.example").write_text(f'spark = "{spark}"\n{more}\n')
             out = copy.parent / "plan.json"
             done = subprocess.run([check, copy, out], capture_output=True, text=True)
             assert done.returncode == 0, done.stdout + done.stderr
-            made[spark, more] = Plan(spark, json.loads(out.read_text()))
-        return made[spark, more]
+            plans[spark, more] = Plan(spark, json.loads(out.read_text()))
+        return plans[spark, more]
 
     return make
 

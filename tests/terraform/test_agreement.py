@@ -1,4 +1,4 @@
-"""What the DAGs read is what Terraform sets: names of variables, settings and connections."""
+"""Terraform sets what the DAGs read: variables, settings and connections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Read by the DAGs, and left to whoever uses them: what they are for is in the docs of the DAGs.
+# Read by the DAGs, but left to the user; the docs of the DAGs describe them.
 OPEN = {
     "retraining_spark_master",  # set where steps run on the master of a permanent cluster
     "retraining_version",  # set where the project is a git URL with a commit
@@ -70,7 +70,7 @@ def output(plan: Plan, name: str) -> Any:  # noqa: ANN401
 
 
 def lockbox(plan: Plan) -> dict[str, str]:
-    """What is written for Airflow's Lockbox backend, by the name of the secret."""
+    """Entries for Airflow's Lockbox backend, by the name of the secret."""
     versions = {
         values["key_1"]: values.get("text_value_1", "")
         for address, values in plan.resources("yandex_lockbox_secret_version_hashed").items()
@@ -85,23 +85,23 @@ def lockbox(plan: Plan) -> dict[str, str]:
     return versions
 
 
-def test_every_variable_that_the_dags_read_is_set_or_meant_to_be_open(plan: Plan) -> None:
-    said = set(output(plan, "airflow_variables"))
-    assert said == read_variables() - OPEN
-    assert {f"airflow/variables/{name}" for name in said} <= lockbox(plan).keys()
+def test_every_variable_that_the_dags_read_is_set_or_left_to_the_user(plan: Plan) -> None:
+    values = set(output(plan, "airflow_variables"))
+    assert values == read_variables() - OPEN
+    assert {f"airflow/variables/{name}" for name in values} <= lockbox(plan).keys()
 
 
 def test_every_setting_is_one_that_the_dags_read(make_plan: Callable[[str], Plan]) -> None:
     read = read_settings()
     assert set(output(make_plan("host"), "airflow_settings")) <= read
-    # With a transient cluster there are ids among the values, and the plan does not know the whole.
+    # With a transient cluster, the value contains ids, which the plan does not know.
     text = (ROOT / "terraform/airflow.tf").read_text()
     block = text.partition("airflow_settings = merge(")[2].partition("\n  )\n")[0]
-    # Steps have the keys of the store from their own machine.
+    # The machine of the steps has the keys of the store.
     assert set(re.findall(r"^\s+(\w+)\s+= ", block, re.M)) == read - {"s3_conn_id"}
 
 
-def test_the_connections_are_there_by_the_names_that_the_settings_say(plan: Plan) -> None:
+def test_the_connections_have_the_names_of_the_settings(plan: Plan) -> None:
     written = {
         name.removeprefix("airflow/connections/")
         for name in lockbox(plan)
@@ -127,23 +127,23 @@ def test_the_connection_leads_to_the_server(
     assert f'SERVER = "{connection["host"]}"' in (ROOT / "terraform/new-secrets").read_text()
 
 
-def test_the_paths_that_the_dags_get_are_those_that_the_machine_has(
+def test_the_paths_of_the_dags_exist_on_the_machine(
     make_plan: Callable[[str], Plan], machines: dict[str, Machine]
 ) -> None:
-    said = output(make_plan("host"), "airflow_variables")
+    values = output(make_plan("host"), "airflow_variables")
     script = machines["steps"].files["/usr/local/sbin/prepare-steps"]
-    assert f"install -D -m 0644 /dev/stdin '{said['retraining_profile']}'" in script
+    assert f"install -D -m 0644 /dev/stdin '{values['retraining_profile']}'" in script
     assert (
-        f"uv venv --quiet --clear --python 3.11 {Path(said['retraining_bin']).parent}\n" in script
+        f"uv venv --quiet --clear --python 3.11 {Path(values['retraining_bin']).parent}\n" in script
     )
-    folder = Path(said["retraining_project"]).parent
+    folder = Path(values["retraining_project"]).parent
     assert f"fetch_project.py ${{SOURCE_BUCKET}} {folder}\n" in script
     connection = json.loads(lockbox(make_plan("host"))["airflow/connections/retraining_ssh"])
     assert f"useradd --create-home --shell /bin/bash {connection['login']}\n" in script
     assert f"Match User {connection['login']}\n" in script
 
 
-def test_all_mean_the_same_buckets(plan: Plan) -> None:
+def test_all_use_the_same_buckets(plan: Plan) -> None:
     buckets = output(plan, "buckets")
     for name in ("retraining_input", "retraining_data_root"):
         uri = output(plan, "airflow_variables")[name]
@@ -162,13 +162,13 @@ def test_all_mean_the_same_buckets(plan: Plan) -> None:
 
 
 def ask_airflow(program: str, **environment: str) -> Any:  # noqa: ANN401
-    """What a program prints in the environment that has Airflow."""
+    """The JSON that a program prints in the environment that has Airflow."""
     try:
         python = find_program().with_name("python")
     except StackError as error:
         pytest.skip(str(error))
-    told = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "dags"), **environment}
-    done = subprocess.run([python, "-c", program], env=told, capture_output=True, text=True)
+    environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "dags")}
+    done = subprocess.run([python, "-c", program], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -192,17 +192,17 @@ print(json.dumps(list(inspect.signature(DataprocCreateClusterOperator.__init__).
 def test_airflow_understands_both_connections(
     make_plan: Callable[[str], Plan], tmp_path: Path
 ) -> None:
-    """As the Lockbox backend hands them over, with keys as new-secrets makes them."""
+    """As the Lockbox backend returns them, with keys of new-secrets."""
     with (tmp_path / "secrets.json").open("w") as file:
         subprocess.run([sys.executable, ROOT / "terraform/new-secrets"], stdout=file, check=True)
-    made = json.loads((tmp_path / "secrets.json").read_text())
+    generated = json.loads((tmp_path / "secrets.json").read_text())
     written = lockbox(make_plan("host"))
     ssh = json.loads(written["airflow/connections/retraining_ssh"])
     ssh["extra"] = {
-        "private_key": made["secrets"]["ssh_private_key"],
-        "host_key": made["public_keys"]["ssh_host"],
+        "private_key": generated["secrets"]["ssh_private_key"],
+        "host_key": generated["public_keys"]["ssh_host"],
     }
-    said = ask_airflow(
+    values = ask_airflow(
         """
 import json
 from airflow.sdk import BaseHook
@@ -221,12 +221,12 @@ print(json.dumps({
         AIRFLOW_CONN_RETRAINING_MLFLOW=written["airflow/connections/retraining_mlflow"],
         AIRFLOW_CONN_RETRAINING_SSH=json.dumps(ssh),
     )
-    server = said["server"]
+    server = values["server"]
     assert (
         server["MLFLOW_TRACKING_URI"] == f"{output(make_plan('host'), 'mlflow_tracking_uri')}:443"
     )
     assert server["MLFLOW_TRACKING_USERNAME"] == "retraining"
-    assert said["login"] == "retraining@steps.ru-central1.internal:22"
-    assert said["key"] == "ssh-ed25519"
-    assert made["public_keys"]["ssh_host"].startswith(said["host_key"])
-    assert not said["unchecked"]
+    assert values["login"] == "retraining@steps.ru-central1.internal:22"
+    assert values["key"] == "ssh-ed25519"
+    assert generated["public_keys"]["ssh_host"].startswith(values["host_key"])
+    assert not values["unchecked"]

@@ -1,4 +1,4 @@
-"""terraform/ is well-formed, and what it refuses and gives is what its own tests say."""
+"""terraform/ is well-formed, and its own tests pass."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_the_check_passes_with_all_tests_of_the_folder(check: Path) -> None:
     assert f"{runs} passed, 0 failed" in done.stdout
 
 
-def test_terraform_finds_nothing_to_format_and_to_complain_of(tmp_path: Path) -> None:
-    """With an ordinary terraform that can reach its registry."""
+def test_terraform_itself_finds_nothing(tmp_path: Path) -> None:
+    """If there is a terraform that can reach its registry."""
     terraform = shutil.which("terraform")
     if terraform is None:
         pytest.skip("terraform is not installed: install it")
@@ -50,7 +50,7 @@ def test_terraform_finds_nothing_to_format_and_to_complain_of(tmp_path: Path) ->
 
 
 def test_checkov_finds_nothing(tmp_path: Path) -> None:
-    """An extra: it knows few rules of this cloud; test_plan.py holds those that matter here."""
+    """An extra, because it knows few rules of this cloud; test_plan.py checks those that matter."""
     checkov = shutil.which("checkov")
     if checkov is None:
         pytest.skip("checkov is not installed: pipx install checkov")
@@ -69,7 +69,7 @@ def test_checkov_finds_nothing(tmp_path: Path) -> None:
     assert summary["passed"] > 10
 
 
-def test_every_variable_that_refuses_something_is_seen_to_refuse() -> None:
+def test_every_validation_of_a_variable_is_tested() -> None:
     text = "".join(path.read_text() for path in FOLDER.glob("*.tf"))
     blocks = re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', text, re.M | re.S)
     rules = {name: block.count("validation {") for name, block in blocks if "validation {" in block}
@@ -78,19 +78,19 @@ def test_every_variable_that_refuses_something_is_seen_to_refuse() -> None:
     assert {name: count for name, count in rules.items() if seen.count(name) < count} == {}
 
 
-def test_new_secrets_are_those_that_the_variables_ask_for(tmp_path: Path) -> None:
+def test_new_secrets_match_the_variables(tmp_path: Path) -> None:
     if not (shutil.which("openssl") and shutil.which("ssh-keygen")):
         pytest.skip("openssl or ssh-keygen is missing: apt-get install openssl openssh-client")
-    made = tmp_path / "secrets.auto.tfvars.json"
-    with made.open("w") as file:
+    generated = tmp_path / "secrets.auto.tfvars.json"
+    with generated.open("w") as file:
         subprocess.run([sys.executable, FOLDER / "new-secrets"], stdout=file, check=True)
-    assert made.stat().st_mode & 0o077 == 0
+    assert generated.stat().st_mode & 0o077 == 0
 
-    variables = json.loads(made.read_text())
+    variables = json.loads(generated.read_text())
     text = (FOLDER / "variables.tf").read_text()
     asked = set(re.findall(r"^    (\w+)\s+= string$", text, re.MULTILINE))
     assert set(variables["secrets"]) | set(variables["public_keys"]) == asked
-    assert "example" not in made.read_text()
+    assert "example" not in generated.read_text()
     key = tmp_path / "key"
     key.touch(mode=0o600)
     key.write_text(variables["secrets"]["ssh_private_key"])
@@ -111,7 +111,7 @@ def test_new_secrets_do_not_go_to_a_terminal() -> None:
     assert "secrets.auto.tfvars.json" in done.stderr
 
 
-def test_everything_that_may_be_chosen_or_is_told_is_described() -> None:
+def test_variables_and_outputs_are_described() -> None:
     for path in FOLDER.rglob("*.tf"):
         blocks = re.findall(
             r'^(variable|output) "(\w+)" \{\n(.*?)^\}', path.read_text(), re.M | re.S
@@ -121,9 +121,9 @@ def test_everything_that_may_be_chosen_or_is_told_is_described() -> None:
             assert kind == "output" or re.search(r"^  type\s+= ", block, re.M), f"type of {name}"
 
 
-def test_the_readme_names_files_that_are_there() -> None:
+def test_the_readme_names_the_files() -> None:
     text = (FOLDER / "README.md").read_text()
-    table = text.partition("| file | makes |")[2].partition("\n\n")[0]
+    table = text.partition("| file | contents |")[2].partition("\n\n")[0]
     files = set(re.findall(r"`(\w+\.tf)`", table))
     assert {path.name for path in FOLDER.glob("*.tf")} - files == {
         *("versions.tf", "providers.tf", "backend.tf", "outputs.tf")
@@ -131,7 +131,7 @@ def test_the_readme_names_files_that_are_there() -> None:
     assert all((FOLDER / name).exists() for name in files)
 
 
-def test_the_picture_is_made_of_its_source() -> None:
+def test_the_picture_matches_its_source() -> None:
     source, picture = (FOLDER / f"picture.{kind}" for kind in ("dot", "svg"))
     nodes = set(re.findall(r"<title>(\w+)</title>", picture.read_text()))
     words = re.sub(r'"[^"]*"|//.*', "", source.read_text())
@@ -140,5 +140,5 @@ def test_the_picture_is_made_of_its_source() -> None:
     drawn = {
         tuple(each) for each in re.findall(r"<title>(\w+)&#45;&gt;(\w+)<", picture.read_text())
     }
-    assert drawn == edges - {("postgres", "lockbox")}  # invisible, to put the note on the right
+    assert drawn == edges - {("postgres", "lockbox")}  # invisible, so that the note is on the right
     assert picture.stat().st_size < 200_000

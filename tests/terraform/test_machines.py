@@ -1,4 +1,4 @@
-"""The machines, as far as they can be looked at from outside: scripts, units, user-data."""
+"""The files of the machines: scripts, units, user-data."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ MACHINES = Path(__file__).resolve().parents[2] / "terraform/machines"
 
 def need(program: str, package: str) -> str:
     """The path of a program; without it a test is skipped."""
-    found = shutil.which(program)
-    if found is None:
+    path = shutil.which(program)
+    if path is None:
         pytest.skip(f"{program} is not installed: apt-get install {package}")
-    return found
+    return path
 
 
 def steps_script(machines: dict[str, Machine]) -> str:
@@ -38,7 +38,7 @@ def steps_script(machines: dict[str, Machine]) -> str:
 
 
 def files_of(script: str) -> dict[str, str]:
-    """What the script writes, by path."""
+    """Files that the script writes, by path."""
     written = re.findall(
         r"/dev/stdin '?([^\s']+)'? <<'END_OF_FILE'\n(.*?)\nEND_OF_FILE\n", script, re.S
     )
@@ -47,7 +47,7 @@ def files_of(script: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("administrator", ["", "admin = null"], ids=["administrator", "none"])
 @pytest.mark.parametrize("name", ["mlflow", "steps"])
-def test_user_data_is_what_cloud_init_understands(
+def test_cloud_init_accepts_the_user_data(
     make_plan: Callable[..., Plan], administrator: str, name: str, tmp_path: Path
 ) -> None:
     program = need("cloud-init", "cloud-init")
@@ -57,24 +57,24 @@ def test_user_data_is_what_cloud_init_understands(
         [program, "schema", "--config-file", tmp_path / "user-data"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(text) < 200_000  # bytes; metadata of a machine have a limit
+    assert len(text) < 200_000  # the metadata of a machine are limited
 
 
 @pytest.mark.parametrize("name", ["mlflow", "steps"])
 def test_user_data_holds_no_secret_and_no_id(machines: dict[str, Machine], name: str) -> None:
-    """A plan shows it whole, so there is nothing in it that is known only later."""
+    """A plan shows it completely, so nothing in it is known only after an apply."""
     assert "PRIVATE KEY" not in machines[name].text
     assert "example-of-" not in machines[name].text  # the secrets of the example
 
 
-def test_units_are_what_systemd_understands(machines: dict[str, Machine], tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(machines: dict[str, Machine], tmp_path: Path) -> None:
     program = need("systemd-analyze", "systemd")
     files = machines["mlflow"].files | files_of(steps_script(machines))
     units = {Path(path).name: text for path, text in files.items() if "/systemd/system/" in path}
     units.pop("key.conf")
     assert len(units) == 6
     for name, text in units.items():
-        # The programs are on another machine; that they are called by their paths is what counts.
+        # The programs exist only on the other machine.
         here = re.sub(r"^(Exec\w+)=(/opt/\S+)", rf"\1={sys.executable}", text, flags=re.M)
         (tmp_path / name).write_text(here)
     done = subprocess.run(
@@ -89,7 +89,7 @@ def test_units_are_what_systemd_understands(machines: dict[str, Machine], tmp_pa
     assert not complaints, done.stderr
 
 
-def test_the_server_runs_as_nobody_in_particular(machines: dict[str, Machine]) -> None:
+def test_the_server_runs_without_privileges(machines: dict[str, Machine]) -> None:
     unit = machines["mlflow"].files["/etc/systemd/system/mlflow.service"]
     assert re.findall(r"^User=(.*)$", unit, re.M) == ["mlflow"]
     assert "--host 127.0.0.1" in unit
@@ -123,7 +123,7 @@ def test_the_machines_of_a_cluster_get_what_the_host_gets(make_plan: Callable[[s
     assert roles == ["MASTERNODE", "DATANODE"]
 
 
-def test_the_proxy_is_what_nginx_understands(machines: dict[str, Machine], tmp_path: Path) -> None:
+def test_nginx_accepts_the_proxy(machines: dict[str, Machine], tmp_path: Path) -> None:
     program = need("nginx", "nginx-light")
     need("openssl", "openssl")
     subprocess.run(
@@ -173,7 +173,7 @@ def test_secrets_come_from_lockbox_by_the_token_of_the_machine(tmp_path: Path) -
     assert list(out.parent.iterdir()) == [out]
 
 
-def test_a_cluster_tells_the_ids_of_secrets_in_a_file(tmp_path: Path) -> None:
+def test_a_cluster_reads_the_ids_of_secrets_from_a_file(tmp_path: Path) -> None:
     me = pwd.getpwuid(os.getuid()).pw_name
     settings, templates = tmp_path / "settings.json", tmp_path / "templates.json"
     settings.write_text(json.dumps({"secrets": ["e6q1"], "values": {"host": "other"}}))
@@ -185,18 +185,20 @@ def test_a_cluster_tells_the_ids_of_secrets_in_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["mlflow", "steps"])
-def test_templates_ask_for_what_the_secrets_hold(machines: dict[str, Machine], name: str) -> None:
+def test_templates_use_exactly_the_entries_of_the_secrets(
+    machines: dict[str, Machine], name: str
+) -> None:
     files = machines["mlflow"].files if name == "mlflow" else files_of(steps_script(machines))
     path = "/etc/mlflow/templates.json" if name == "mlflow" else "/etc/retraining/templates.json"
-    asked = {
+    used = {
         each for file in json.loads(files[path]) for each in re.findall(r"\$(\w+)", file["text"])
     }
     text = (MACHINES.parent / "secrets.tf").read_text()
     version = text.partition(f'"yandex_lockbox_secret_version_hashed" "{name}"')[2].partition(
         "\n}"
     )[0]
-    held = set(re.findall(r'key_\d+\s+= "(\w+)"', version)) | {"access_key", "secret_key"}
-    assert asked - {"postgresql_host"} == held
+    entries = set(re.findall(r'key_\d+\s+= "(\w+)"', version)) | {"access_key", "secret_key"}
+    assert used - {"postgresql_host"} == entries
 
 
 def test_the_profile_gives_a_step_its_environment(
@@ -216,11 +218,11 @@ def test_the_profile_gives_a_step_its_environment(
         capture_output=True,
         text=True,
     )
-    told = dict(line.split("=", 1) for line in done.stdout.splitlines())
-    assert told["MLFLOW_TRACKING_PASSWORD"] == "word"  # noqa: S105
-    assert told["MLFLOW_TRACKING_URI"] == "https://mlflow.ru-central1.internal"
-    assert told["PATH"] == "/opt/retraining/bin:/usr/bin:/bin"
-    assert "PYSPARK_SUBMIT_ARGS" not in told
+    environment = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert environment["MLFLOW_TRACKING_PASSWORD"] == "word"  # noqa: S105
+    assert environment["MLFLOW_TRACKING_URI"] == "https://mlflow.ru-central1.internal"
+    assert environment["PATH"] == "/opt/retraining/bin:/usr/bin:/bin"
+    assert "PYSPARK_SUBMIT_ARGS" not in environment
 
 
 def test_on_a_cluster_executors_have_its_workers_and_java(machines: dict[str, Machine]) -> None:
@@ -229,8 +231,8 @@ def test_on_a_cluster_executors_have_its_workers_and_java(machines: dict[str, Ma
     (text,) = shlex.split(arguments)
     words = shlex.split(text)
     assert words[-1] == "pyspark-shell"
-    told = dict(word.split("=", 1) for word in words if "=" in word)
-    assert told["spark.executor.instances"] == "2"
-    assert told["spark.executor.cores"] == "3"
-    assert told["spark.executor.memory"] == "10g"
-    assert told["spark.executorEnv.JAVA_HOME"].startswith("/usr/lib/jvm/java-17")
+    settings = dict(word.split("=", 1) for word in words if "=" in word)
+    assert settings["spark.executor.instances"] == "2"
+    assert settings["spark.executor.cores"] == "3"
+    assert settings["spark.executor.memory"] == "10g"
+    assert settings["spark.executorEnv.JAVA_HOME"].startswith("/usr/lib/jvm/java-17")

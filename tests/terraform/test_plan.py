@@ -1,4 +1,4 @@
-"""What stands in the plans: closed to the world, encrypted, with secrets from Lockbox alone."""
+"""The plans: closed to the world, encrypted, with secrets only in Lockbox."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADMIN = "203.0.113.7/32"  # of terraform.tfvars.example
 NETWORK = ipaddress.IPv4Network("10.10.0.0/16")
 AIRFLOW = "10.10.1.0/24"
 
-# Ports that are open, and to whom; where that is a group, no plan knows it.
+# Open ports and the networks that may use them; None is a group, whose id no plan knows.
 OPEN = {
     'in["mlflow_from_steps"]': (443, None),
     'in["mlflow_from_airflow"]': (443, AIRFLOW),
@@ -29,7 +29,7 @@ OPEN = {
     'in["steps_from_admin"]': (22, ADMIN),
 }
 
-# What gives roles; tests/roles.tftest.hcl reads back what each of them gave.
+# Resources that give roles; tests/roles.tftest.hcl reads these roles back.
 ROLES = {
     "yandex_resourcemanager_folder_iam_member.this",
     "yandex_iam_service_account_iam_member.airflow_uses_spark",
@@ -40,7 +40,7 @@ ROLES = {
 
 
 def walk(value: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """All values in a tree of them, with the names that lead there."""
+    """All values of a tree, with their paths."""
     if isinstance(value, dict):
         for name, below in value.items():
             yield from walk(below, f"{path}.{name}")
@@ -69,7 +69,7 @@ def test_without_an_administrator_there_is_no_public_address(
     assert [machine["network_interface"][0]["nat"] for machine in machines] == [False, False]
 
 
-def test_nothing_comes_in_but_from_the_network_and_the_administrator(plan: Plan) -> None:
+def test_only_the_network_and_the_administrator_come_in(plan: Plan) -> None:
     incoming = {
         name.removeprefix("yandex_vpc_security_group_rule."): rule
         for name, rule in plan.resources("yandex_vpc_security_group_rule").items()
@@ -85,14 +85,14 @@ def test_nothing_comes_in_but_from_the_network_and_the_administrator(plan: Plan)
     for rule in incoming.values():
         assert not rule.get("v6_cidr_blocks")
         assert not rule.get("predefined_target")
-    # All rules are resources of their own; a rule within a group would not be seen here.
+    # All rules are separate resources; this test would not see a rule inside a group.
     for group in plan.resources("yandex_vpc_security_group").values():
         assert not group.get("ingress")
         assert not group.get("egress")
     assert not plan.resources("yandex_vpc_default_security_group")
 
 
-def test_only_packages_clouds_and_clocks_are_called_outside(plan: Plan) -> None:
+def test_outgoing_traffic_is_only_web_and_time(plan: Plan) -> None:
     for name, rule in plan.resources("yandex_vpc_security_group_rule").items():
         if rule["direction"] == "egress" and not rule.get("predefined_target"):
             (block,) = rule["v4_cidr_blocks"]
@@ -104,7 +104,7 @@ def test_only_packages_clouds_and_clocks_are_called_outside(plan: Plan) -> None:
             }, name
 
 
-def test_roles_are_given_where_their_test_looks(plan: Plan) -> None:
+def test_roles_are_given_only_by_resources_that_the_role_tests_read(plan: Plan) -> None:
     giving = ("_iam_member", "_iam_binding", "_iam_policy", "_bucket_grant", "_bucket_policy")
     assert {name for name in plan.configured if name.split(".")[0].endswith(giving)} == ROLES
     text = (ROOT / "terraform/tests/roles.tftest.hcl").read_text()
@@ -126,7 +126,7 @@ def test_every_machine_and_cluster_has_a_security_group(plan: Plan) -> None:
         assert len(values["network_interface"][0]["security_group_ids"]) == 1
 
 
-def test_what_fetches_secrets_at_its_start_starts_after_them(plan: Plan) -> None:
+def test_machines_that_fetch_secrets_start_after_them(plan: Plan) -> None:
     for name, secret in {
         "module.mlflow": "mlflow",
         "module.steps": "steps",
@@ -170,7 +170,7 @@ def test_every_bucket_is_private_versioned_and_encrypted(plan: Plan) -> None:
         )
 
 
-def test_what_holds_data_is_protected_against_deletion(plan: Plan) -> None:
+def test_data_are_protected_against_deletion(plan: Plan) -> None:
     for address, values in plan.resources().items():
         if "deletion_protection" in values:
             assert str(values["deletion_protection"]).lower() == "true", address
@@ -178,9 +178,9 @@ def test_what_holds_data_is_protected_against_deletion(plan: Plan) -> None:
         assert values["force_destroy"] is False, address
 
 
-def test_passwords_and_keys_are_in_lockbox_and_nowhere_else(plan: Plan) -> None:
+def test_passwords_and_keys_are_only_in_lockbox(plan: Plan) -> None:
     secrets = plan.whole["variables"]["secrets"]["value"]
-    found = {
+    places = {
         (address.split("[")[0], path.rpartition(".")[2])
         for address, values in plan.resources().items()
         for path, value in walk(values)
@@ -191,11 +191,11 @@ def test_passwords_and_keys_are_in_lockbox_and_nowhere_else(plan: Plan) -> None:
         for name, last in {"airflow": 1, "mlflow": 5, "steps": 2}.items()
         for number in range(1, last + 1)
     }
-    # The resource of Airflow has no other way.
-    assert found == versions | {("yandex_airflow_cluster.this", "admin_password")}
+    # The resource of Airflow offers no other way.
+    assert places == versions | {("yandex_airflow_cluster.this", "admin_password")}
 
 
-def test_no_output_tells_a_secret(plan: Plan) -> None:
+def test_no_output_contains_a_secret(plan: Plan) -> None:
     text = json.dumps(plan.whole["planned_values"]["outputs"])
     assert '"sensitive": true' not in text
     for secret in plan.whole["variables"]["secrets"]["value"].values():
@@ -215,7 +215,7 @@ def test_the_password_of_the_database_is_not_stored(plan: Plan) -> None:
     assert user["password_wo_version"] > 0
 
 
-def test_machines_hand_out_tokens_in_one_way_only(plan: Plan) -> None:
+def test_machines_give_out_tokens_in_one_way_only(plan: Plan) -> None:
     for values in plan.resources("yandex_compute_instance").values():
         options = values["metadata_options"][0]
         assert (options["gce_http_endpoint"], options["gce_http_token"]) == (1, 1)

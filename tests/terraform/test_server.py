@@ -76,7 +76,7 @@ with mlflow.start_run(tags={"verdict": "promote"}) as run:
 
 
 class Served(NamedTuple):
-    """The server behind its proxy, and what new-secrets made for it."""
+    """The server behind its proxy, and the secrets of new-secrets."""
 
     port: int
     secrets: dict[str, str]
@@ -86,7 +86,7 @@ class Served(NamedTuple):
     environment: dict[str, str]
 
     def status(self, path: str, **headers: str) -> int:
-        """How it answers somebody who does not log in."""
+        """The status of a request without a login."""
         context = ssl.create_default_context(cafile=str(self.authority))
         context.check_hostname = False  # the name is asked for below; the chain is verified
         url = f"https://127.0.0.1:{self.port}{path}"
@@ -100,8 +100,8 @@ class Served(NamedTuple):
             return error.code
 
     def client(self, password: str, program: str = CLIENT) -> subprocess.CompletedProcess[str]:
-        """Do what a step does."""
-        told = {
+        """Run a program of a step."""
+        environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.artifacts.parent),
             "MLFLOW_TRACKING_URI": f"https://{NAME}:{self.port}",
@@ -112,17 +112,20 @@ class Served(NamedTuple):
             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         }
         return subprocess.run(
-            [sys.executable, "-c", RESOLVE + program], env=told, capture_output=True, text=True
+            [sys.executable, "-c", RESOLVE + program],
+            env=environment,
+            capture_output=True,
+            text=True,
         )
 
 
 def variables(text: str) -> dict[str, str]:
-    """What systemd reads in an EnvironmentFile."""
+    """The variables that systemd reads in an EnvironmentFile."""
     return dict(line.split("=", 1) for line in text.splitlines() if line and line[0] != "#")
 
 
 class Here(NamedTuple):
-    """Folders and ports of this machine in the place of those of the server's."""
+    """Folders and ports of this machine in place of the server's."""
 
     folder: Path
     database: int
@@ -130,7 +133,7 @@ class Here(NamedTuple):
     front: int
 
     def __call__(self, text: str) -> str:
-        """The text with them."""
+        """The text with these."""
         for there, here in {
             "/run/mlflow/": f"{self.folder}/run/",
             "/etc/mlflow/": f"{self.folder}/",
@@ -153,15 +156,15 @@ class Here(NamedTuple):
 def served(
     machines: dict[str, Machine], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    """All of the machine that can run here."""
+    """Everything on the machine that can run here."""
     nginx = shutil.which("nginx")
     if nginx is None:
         pytest.skip("nginx is not installed: apt-get install nginx-light")
     folder = tmp_path_factory.mktemp("machine")
     with (folder / "secrets.json").open("w") as file:
         subprocess.run([sys.executable, FOLDER / "new-secrets"], stdout=file, check=True)
-    made = json.loads((folder / "secrets.json").read_text())
-    secrets, public = made["secrets"], made["public_keys"]
+    generated = json.loads((folder / "secrets.json").read_text())
+    secrets, public = generated["secrets"], generated["public_keys"]
     (folder / "tls.crt").write_text(public["tls_certificate"])
     (folder / "authority.pem").write_text(public["tls_authority"])
     files = machines["mlflow"].files
@@ -193,14 +196,14 @@ def served(
         _, script, url = here.command(files["/etc/systemd/system/mlflow-users.service"])
         (folder / "make_user.py").write_text(files[script])
         make_user = [sys.executable, str(folder / "make_user.py"), url]
-        for _ in range(2):  # at every boot; at the first one, the server is still on its way
+        for _ in range(2):  # at every boot; the first time, the server is still starting
             subprocess.run(make_user, env=secret, check=True)
         authority, artifacts = folder / "authority.pem", folder / "artifacts"
         yield Served(here.front, secrets, authority, artifacts, make_user, secret)
 
 
 def make_databases(postgres: Postgres, password: str) -> None:
-    """What Terraform makes, with its collation."""
+    """The databases that Terraform creates, with their collation."""
     role = f"CREATE ROLE mlflow LOGIN PASSWORD '{password}'"
     postgres.call("psql", "--command", role, "postgres")
     for name in ("mlflow", "mlflow_users"):
@@ -210,7 +213,7 @@ def make_databases(postgres: Postgres, password: str) -> None:
 
 
 def write_secrets(files: dict[str, str], here: Here, secrets: dict[str, str]) -> None:
-    """Do what the unit of the secrets does."""
+    """Write the secrets as the unit does."""
     me = pwd.getpwuid(os.getuid()).pw_name
     templates = [
         {**each, "path": here(each["path"]), "owner": me, "text": here(each["text"])}
@@ -238,7 +241,7 @@ def write_proxy(files: dict[str, str], here: Here) -> None:
 
 
 @pytest.mark.slow
-def test_a_step_logs_registers_and_needs_no_keys_of_the_store(served: Served) -> None:
+def test_a_step_logs_and_registers_without_keys_of_the_store(served: Served) -> None:
     done = served.client(served.secrets["mlflow_password"])
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith("hello")
@@ -246,7 +249,7 @@ def test_a_step_logs_registers_and_needs_no_keys_of_the_store(served: Served) ->
 
 
 @pytest.mark.slow
-def test_nobody_comes_in_without_a_password(served: Served) -> None:
+def test_a_password_is_required(served: Served) -> None:
     assert served.status("/health") == 200
     assert served.status("/api/2.0/mlflow/experiments/get?experiment_id=0") == 401
     assert served.status("/") == 401
@@ -257,11 +260,11 @@ def test_nobody_comes_in_without_a_password(served: Served) -> None:
 
 @pytest.mark.slow
 def test_a_page_of_another_name_cannot_use_the_server(served: Served) -> None:
-    """As a page in a browser could that had its name point at the server's address."""
+    """As a web page could whose name points at the address of the server."""
     search = "/ajax-api/2.0/mlflow/runs/search"
     assert served.status(search, Host="evil.example") == 403
     assert served.status(search, Origin="https://evil.example") == 403
-    # The administrator's tunnel: no login, but no other objection.
+    # Through the administrator's tunnel only the login is missing.
     assert served.status(search, Host="localhost:8443", Origin="https://localhost:8443") == 401
     assert served.status(search, Origin=f"https://{NAME}:8443") == 401
 
@@ -304,7 +307,7 @@ def test_the_next_boot_sets_the_password_and_a_permission_that_is_missing(served
 def test_a_dag_reads_the_verdict_with_the_connection_that_terraform_writes(
     served: Served, make_plan: Callable[[str], Plan], tmp_path: Path
 ) -> None:
-    """Airflow's workers have no file of the authority; the connection brings it."""
+    """Airflow's workers have no file with the authority; the connection contains it."""
     try:
         python = find_program().with_name("python")
     except StackError as error:

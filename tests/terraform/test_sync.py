@@ -1,4 +1,4 @@
-"""The DAGs and the project come to their buckets, and from there to the host of the steps."""
+"""The DAGs and the project reach their buckets, and the project the host of the steps."""
 
 from __future__ import annotations
 
@@ -35,13 +35,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Objects]:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    told = os.environ | {
+    environment = os.environ | {
         f"GIT_{role}_{what}": value
         for role in ("AUTHOR", "COMMITTER")
         for what, value in (("NAME", "test"), ("EMAIL", "test@example.org"))
     }
     return subprocess.run(
-        ["git", "-C", folder, *arguments], env=told, check=True, capture_output=True, text=True
+        ["git", "-C", folder, *arguments],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.strip()
 
 
@@ -86,13 +90,13 @@ def keys(store: Objects, bucket: str) -> set[str]:
     return {entry["Key"] for entry in client.list_objects_v2(Bucket=bucket).get("Contents", [])}
 
 
-def test_what_was_sent_is_what_a_step_runs(store: Objects, project: Path, tmp_path: Path) -> None:
+def test_the_host_gets_the_last_upload(store: Objects, project: Path, tmp_path: Path) -> None:
     host = tmp_path / "host"
     host.mkdir()
     fetch = ("machines/steps/fetch_project.py", store, "source", str(host))
-    told = run("sync.py", store, *BUCKETS, "--project", str(project))
+    printed = run("sync.py", store, *BUCKETS, "--project", str(project))
     first = git(project, "rev-parse", "HEAD")
-    assert f"project {first} in source" in told
+    assert first in printed
     assert keys(store, "dags") == {".airflowignore", "mlflow_project.py", "retrain.py"}
     assert keys(store, "source") == {"project.bundle", "steps.zip", "steps/train.py"}
 
@@ -113,7 +117,7 @@ def test_what_was_sent_is_what_a_step_runs(store: Objects, project: Path, tmp_pa
     assert (running / "steps/train.py").read_text() == "import retraining\n"
 
 
-def test_old_commits_go(store: Objects, project: Path, tmp_path: Path) -> None:
+def test_only_the_last_commits_remain(store: Objects, project: Path, tmp_path: Path) -> None:
     host = tmp_path / "host"
     host.mkdir()
     for number in range(7):
@@ -124,7 +128,9 @@ def test_old_commits_go(store: Objects, project: Path, tmp_path: Path) -> None:
     assert git(host / "project", "rev-parse", "HEAD") == git(project, "rev-parse", "HEAD")
 
 
-def test_what_is_not_committed_is_not_sent(store: Objects, project: Path, tmp_path: Path) -> None:
+def test_uncommitted_changes_are_not_uploaded(
+    store: Objects, project: Path, tmp_path: Path
+) -> None:
     (project / "steps/train.py").write_text("import something_else\n")
     assert "not committed" in run("sync.py", store, *BUCKETS, "--project", str(project))
     client = boto3.client(
@@ -140,10 +146,10 @@ def test_what_is_not_committed_is_not_sent(store: Objects, project: Path, tmp_pa
         assert "retraining/__init__.py" in archive.namelist()
 
 
-def test_a_host_that_is_sent_nothing_says_so(tmp_path: Path) -> None:
+def test_a_host_without_an_upload_names_the_remedy(tmp_path: Path) -> None:
     try:
         with open_objects(tmp_path / "store", "source") as empty:
-            said = run("machines/steps/fetch_project.py", empty, "source", str(tmp_path))
+            printed = run("machines/steps/fetch_project.py", empty, "source", str(tmp_path))
     except StackError as error:
         pytest.skip(str(error))
-    assert "sync.py" in said
+    assert "sync.py" in printed

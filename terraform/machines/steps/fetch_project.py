@@ -1,9 +1,9 @@
-"""Get the project that sync.py has sent: one folder a commit, and a link to the newest.
+"""Download the project that sync.py has uploaded: one folder per commit, and a link to the newest.
 
     python fetch_project.py BUCKET FOLDER
 
-A step that runs keeps the folder in which it was started; the last five stay. Credentials are
-those of the environment.
+A running step keeps the folder in which it was started: the last five remain. Credentials come from
+the environment.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ KEPT = 5
 
 
 def git(*arguments: str) -> str:
-    """What git prints."""
+    """The output of a git command."""
     done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
 def main() -> None:
-    """Fetch the bundle if it is another one than last time."""
+    """Download the bundle if it has changed since the last time."""
     bucket, folder = sys.argv[1], Path(sys.argv[2])
     seen, link, projects = folder / "project.etag", folder / "project", folder / "projects"
     store = boto3.client("s3")

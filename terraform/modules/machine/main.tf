@@ -1,5 +1,5 @@
-# A machine that installs its own security updates. Its user-data holds no secret and no id, so that a plan shows all
-# of it; ids come in the metadata key `settings`, secrets from Lockbox at every boot.
+# A machine that installs its own security updates. Its user-data contains no secrets and no ids, so that a plan shows it
+# completely: ids are in the metadata key `settings`, secrets come from Lockbox at every boot.
 
 locals {
   upgrades = {

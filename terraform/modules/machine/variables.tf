@@ -24,7 +24,7 @@ variable "size" {
 }
 
 variable "image_id" {
-  description = "Image of the boot disk. A newer one does not replace a machine that exists."
+  description = "Image of the boot disk. A newer image does not replace an existing machine."
   type        = string
 }
 
@@ -34,7 +34,7 @@ variable "kms_key_id" {
 }
 
 variable "service_account_id" {
-  description = "Account whose token the machine has."
+  description = "Service account of the machine."
   type        = string
 }
 
@@ -49,13 +49,13 @@ variable "security_group_id" {
 }
 
 variable "public_address" {
-  description = "Whether it gets a public address. A public address takes precedence over the route to the NAT gateway."
+  description = "Whether it gets a public address, which it then uses instead of the NAT gateway."
   type        = bool
   default     = false
 }
 
 variable "admin_key" {
-  description = "Public SSH key of the account `admin`, which may use sudo; null makes no such account."
+  description = "Public SSH key of the account `admin`, which may use sudo; null creates no such account."
   type        = string
 }
 
@@ -72,12 +72,12 @@ variable "packages" {
 }
 
 variable "files" {
-  description = "Content by path, without secrets and without ids. What lies in an sbin folder can be executed."
+  description = "Content by path, without secrets and ids. Files in an sbin folder are executable."
   type        = map(string)
 }
 
 variable "commands" {
-  description = "Shell commands of the first boot."
+  description = "Shell commands to run at the first boot."
   type        = list(string)
 }
 
