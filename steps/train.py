@@ -68,8 +68,7 @@ def fit_baseline(
             model = pipelines.fit(rows.train, description, classifier)
             uri, metrics = training.finish(model, rows, description, manifest, prepared)
     run.summary = (
-        f"{stated.name}, areaUnderROC {metrics['areaUnderROC']:.4f}, "
-        f"areaUnderPR {metrics['areaUnderPR']:.4f} on validation"
+        f"{stated.name}, auroc {metrics['auroc']:.4f}, auprc {metrics['auprc']:.4f} on validation"
     )
     if register:
         name = model_name or description.name

@@ -114,8 +114,8 @@ def find_challenger(
     run.pin(trials=str(len(outcomes)), time_limit="0", early_stop="0")
     run.summary = (
         f"{best.candidate.estimator} {best.candidate.parameters}, best of {len(outcomes)} trials "
-        f"({failed} failed), areaUnderROC {metrics['areaUnderROC']:.4f}, "
-        f"areaUnderPR {metrics['areaUnderPR']:.4f} on validation"
+        f"({failed} failed), auroc {metrics['auroc']:.4f}, "
+        f"auprc {metrics['auprc']:.4f} on validation"
     )
     if register:
         name = model_name or description.name

@@ -133,7 +133,7 @@ def test_fingerprints_metrics_and_verdicts_were_compared(first: FirstChain, seen
         first.run(step, CLUSTER).data for step in ("preprocess", "train", "ab_test")
     )
     assert {f"fingerprint.{name}" for name in SPLITS} < prepared.tags.keys()
-    assert {"areaUnderROC", "areaUnderPR"} < trained.metrics.keys()
+    assert {"auroc", "auprc"} < trained.metrics.keys()
     assert tested.tags["verdict"] == first.run("ab_test").data.tags["verdict"]
 
 

@@ -69,7 +69,7 @@ def test_drivers_go_through_the_chain(reference_data: Path, store: Path) -> None
     assert sum(rows.values()) + prepared.data.metrics["quarantined"] == 46_310
 
     baseline = call(train.train).data
-    assert baseline.metrics["areaUnderROC"] == pytest.approx(0.9055, abs=0.0127)
+    assert baseline.metrics["auroc"] == pytest.approx(0.9055, abs=0.0127)
     assert baseline.metrics["f1"] == pytest.approx(0.9084, abs=0.0127)
     assert baseline.params["maxIter"] == "30"
     assert [baseline.params[f"stage_{i}"] for i in range(4)] == [

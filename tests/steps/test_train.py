@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("store")]
 
 METRICS = {
-    *("f1", "weightedPrecision", "weightedRecall", "accuracy"),
-    *("areaUnderROC", "areaUnderPR", "log_loss", "brier"),
+    *("auroc", "auprc", "f1", "log_loss", "brier"),
+    *("weightedPrecision", "weightedRecall", "weightedFMeasure", "accuracy"),
 }
 
 
@@ -35,8 +35,8 @@ def test_metrics_on_validation_are_logged(cycle: Cycle) -> None:
 
     assert set(metrics) == METRICS | {"precision_at_100"}
     assert all(0 <= metrics[name] <= 1 for name in METRICS - {"log_loss"})
-    assert metrics["areaUnderROC"] > 0.8
-    assert f"areaUnderROC {metrics['areaUnderROC']:.4f}" in cycle.trained.out
+    assert metrics["auroc"] > 0.8
+    assert f"auroc {metrics['auroc']:.4f}" in cycle.trained.out
 
 
 def test_parameters_are_those_of_the_fitted_stages(cycle: Cycle) -> None:

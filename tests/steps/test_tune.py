@@ -45,16 +45,16 @@ def test_trials_are_child_runs_of_the_search(cycle: Cycle) -> None:
         assert trial.info.status == "FINISHED"
         assert trial.data.tags["cycle_id"] == cycle.cycle_id
         assert trial.data.params["estimator"] in ("RandomForestClassifier", "LogisticRegression")
-        assert f"areaUnderROC {trial.data.metrics['areaUnderROC']:.5f}" in cycle.tuned.err
+        assert f"auroc {trial.data.metrics['auroc']:.5f}" in cycle.tuned.err
 
 
 def test_the_best_trial_is_fitted_again(cycle: Cycle) -> None:
-    best = max(trials_of(cycle.tuned.run_id), key=lambda run: run.data.metrics["areaUnderROC"])
+    best = max(trials_of(cycle.tuned.run_id), key=lambda run: run.data.metrics["auroc"])
     metrics = cycle.tuned.metrics
 
     assert f"tune: {best.data.params['estimator']} " in cycle.tuned.out
     assert (metrics["trials"], metrics["trials_failed"]) == (2, 0)
-    for name in ("areaUnderROC", "areaUnderPR", "f1", "log_loss"):
+    for name in ("auroc", "auprc", "f1", "log_loss"):
         assert metrics[name] == pytest.approx(best.data.metrics[name], rel=1e-12)
 
 

@@ -263,8 +263,16 @@ class Search(Section):
     parallelism: int = Field(default=2, ge=1)
     early_stop: int = Field(default=0, ge=0)
     time_limit: float = Field(default=0, ge=0)
-    metric: Literal["areaUnderROC", "areaUnderPR", "f1", "log_loss", "brier"] = "areaUnderROC"
+    metric: Literal["auroc", "auprc", "f1", "log_loss", "brier"] = "auroc"
     estimators: dict[EstimatorName, dict[str, Space]] = Field(default_factory=dict)
+
+    @field_validator("metric", mode="before")
+    @classmethod
+    def _current_name(cls, metric: object) -> object:
+        if metric in ("areaUnderROC", "areaUnderPR"):
+            name = "auroc" if metric == "areaUnderROC" else "auprc (average precision)"
+            raise ValueError(f"{metric!r} is an old name, use {name}")
+        return metric
 
 
 class Capacity(Section):

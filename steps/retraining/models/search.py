@@ -25,6 +25,7 @@ from pyspark.errors import PySparkException
 
 from retraining.errors import RetrainingError
 from retraining.progress import track
+from retraining.statistics.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +36,6 @@ _LOG = logging.getLogger(__name__)
 
 # hyperopt's default of 20 would make a search of a dozen trials a random one.
 _SUGGEST = partial(tpe.suggest, n_startup_jobs=5)
-LOWER_IS_BETTER = {"log_loss", "brier"}
 
 
 class Candidate(NamedTuple):
@@ -106,8 +106,7 @@ def run(
 
 def best(outcomes: list[Outcome], metric: str) -> Outcome:
     """The outcome with the best metric; of equals the first."""
-    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    return max((o for o in outcomes if not o.failure), key=lambda o: sign * o.metrics[metric])
+    return min((o for o in outcomes if not o.failure), key=lambda o: _loss(o, metric))
 
 
 class _Proposals:
@@ -144,7 +143,6 @@ class _Proposals:
 
     def tell(self, outcomes: list[Outcome]) -> None:
         documents = {document["tid"]: document for document in self._trials.trials}
-        sign = 1.0 if self._metric in LOWER_IS_BETTER else -1.0
         for outcome in outcomes:
             document = documents[outcome.candidate.number]
             failed = bool(outcome.failure)
@@ -152,9 +150,14 @@ class _Proposals:
             document["result"] = (
                 {"status": STATUS_FAIL}
                 if failed
-                else {"status": STATUS_OK, "loss": sign * outcome.metrics[self._metric]}
+                else {"status": STATUS_OK, "loss": _loss(outcome, self._metric)}
             )
         self._trials.refresh()
+
+
+def _loss(outcome: Outcome, metric: str) -> float:
+    value = outcome.metrics[metric]
+    return -value if METRICS[metric].greater_is_better else value
 
 
 def _expression(label: str, space: Space) -> Any:  # noqa: ANN401 (hyperopt's graph)

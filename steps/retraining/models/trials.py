@@ -60,11 +60,7 @@ class EncodedRows:
         context.setLocalProperty("spark.scheduler.pool", f"trial-{candidate.number}")
         classifier = self.fit(candidate, seed).stages[-1]
         validation = self._frames[kind][1]
-        scored = scoring.score(validation, classifier, [pipelines.FEATURES]).cache()
-        try:
-            return evaluation.evaluate(scored)
-        finally:
-            scored.unpersist()
+        return evaluation.evaluate(scoring.score(validation, classifier, [pipelines.FEATURES]))
 
     def release(self) -> None:
         """Drop the cached vectors."""

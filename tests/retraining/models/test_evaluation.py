@@ -1,108 +1,107 @@
-"""Metrics of scored rows, against Spark's evaluators, scikit-learn and counting by hand."""
+"""Metrics of scored rows, against scikit-learn, the gate, Spark and counting by hand."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, MulticlassClassificationEvaluator
-from pyspark.ml.functions import array_to_vector
 from pyspark.sql import functions as F
+from scipy.special import expit
 from sklearn import metrics as sklearn_metrics
 
 from retraining.description.sections import Capacity
 from retraining.errors import RetrainingError
 from retraining.models import evaluation
+from retraining.statistics.metrics import METRICS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyspark.sql import DataFrame, SparkSession
 
 pytestmark = pytest.mark.spark
 
-SCHEMA = "_label double, _weight double, score double, prediction int"
+SCHEMA = "_label double, _weight double, score double"
 # Ties between the classes (0.3, 0.5, 0.7), certain answers (0.0, 1.0), weights that differ.
 SCORES = (0.0, 0.1, 0.3, 0.3, 0.3, 0.45, 0.5, 0.5, 0.55, 0.7, 0.7, 0.7, 0.9, 0.95, 1.0, 0.2)
 LABELS = (0, 0, 0, 1, 0, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 1)
 WEIGHTS = (1.0, 0.5, 2.0, 1.5, 1.0, 0.25, 3.0, 1.0, 0.75, 1.0, 2.5, 1.0, 0.5, 1.25, 1.0, 2.0)
-Area = Literal["areaUnderROC", "areaUnderPR"]
 
 
 def scored(
     spark: SparkSession,
-    labels: tuple[int, ...] = LABELS,
-    scores: tuple[float, ...] = SCORES,
-    weights: tuple[float, ...] = WEIGHTS,
+    labels: Sequence[int] = LABELS,
+    scores: Sequence[float] = SCORES,
+    weights: Sequence[float] = WEIGHTS,
 ) -> DataFrame:
     rows = [
-        (float(label), weight, score, int(score > 0.5))
+        (float(label), weight, score)
         for label, score, weight in zip(labels, scores, weights, strict=True)
     ]
     return spark.createDataFrame(rows, SCHEMA).coalesce(2)
 
 
-def area_under_pr() -> float:
-    """Trapezoids between distinct scores, beginning at (0, precision of the highest score)."""
-    label, score, weight = (np.array(values) for values in (LABELS, SCORES, WEIGHTS))
-    points = []
-    for threshold in sorted(set(SCORES), reverse=True):
-        above = weight * (score >= threshold)
-        hits = float((above * label).sum())
-        points.append((hits / float((weight * label).sum()), hits / float(above.sum())))
-    recall, precision = zip(*[(0.0, points[0][1]), *points], strict=True)
-    return float(np.trapezoid(precision, recall))
-
-
 def test_metrics_agree_with_scikit_learn(spark: SparkSession) -> None:
     label, predicted = list(LABELS), [int(score > 0.5) for score in SCORES]
-    weights = list(WEIGHTS)
-    precision, recall, f1, _ = sklearn_metrics.precision_recall_fscore_support(
-        label, predicted, sample_weight=weights, average="weighted"
+    told = {"sample_weight": list(WEIGHTS)}
+    precision, recall, weighted_f, _ = sklearn_metrics.precision_recall_fscore_support(
+        label, predicted, average="weighted", **told
     )
-    clipped = np.clip(SCORES, 1e-15, 1 - 1e-15)
 
     assert evaluation.evaluate(scored(spark)) == pytest.approx(
         {
-            "f1": f1,
+            "auroc": sklearn_metrics.roc_auc_score(label, SCORES, **told),
+            "auprc": sklearn_metrics.average_precision_score(label, SCORES, **told),
+            "f1": sklearn_metrics.f1_score(label, predicted, **told),
+            "log_loss": sklearn_metrics.log_loss(label, SCORES, **told),
+            "brier": sklearn_metrics.brier_score_loss(label, SCORES, **told),
             "weightedPrecision": precision,
             "weightedRecall": recall,
-            "accuracy": sklearn_metrics.accuracy_score(label, predicted, sample_weight=weights),
-            "areaUnderROC": sklearn_metrics.roc_auc_score(label, SCORES, sample_weight=weights),
-            "areaUnderPR": area_under_pr(),
-            "log_loss": sklearn_metrics.log_loss(label, clipped, sample_weight=weights),
-            "brier": sklearn_metrics.brier_score_loss(label, SCORES, sample_weight=weights),
+            "weightedFMeasure": weighted_f,
+            "accuracy": sklearn_metrics.accuracy_score(label, predicted, **told),
         },
         rel=1e-12,
     )
 
 
-def test_metrics_agree_with_the_evaluators_of_spark(spark: SparkSession) -> None:
+@pytest.mark.parametrize("spread", [0.1, 3.0, 30.0])
+def test_metrics_of_one_name_are_those_of_the_gate(spark: SparkSession, spread: float) -> None:
+    """Scores in few bands and in all, most of them beyond the bounds of log_loss, some tied."""
+    rng = np.random.default_rng(7)
+    label = rng.random(2000) < 0.1
+    score = expit(np.round(rng.normal(label - 0.5, 1) * spread, 2))
+    score[:20] = np.repeat([0.0, 1.0], 10)
+    weight = np.where(label, 4.5, 0.55)
+
+    found = evaluation.evaluate(scored(spark, label.tolist(), score.tolist(), weight.tolist()))
+    common = [name for name in METRICS if name in found]
+    assert common == ["auroc", "auprc", "log_loss", "brier", "f1"]
+    for name in common:
+        expected = METRICS[name].function(label, score, weight)
+        assert found[name] == pytest.approx(expected, rel=1e-12), name
+
+
+def test_weighted_averages_are_those_of_spark(spark: SparkSession) -> None:
     rows = scored(spark)
-    both = F.array(1 - F.col("score"), F.col("score"))
-    shown = rows.withColumn("prediction", F.col("prediction").cast("double")).withColumn(
-        "probability", array_to_vector(both)
-    )
-    multiclass = MulticlassClassificationEvaluator(labelCol="_label", weightCol="_weight")
-    expected = {
-        name: multiclass.evaluate(shown, {multiclass.metricName: told})
-        for name, told in {
-            "f1": "f1",
-            "weightedPrecision": "weightedPrecision",
-            "weightedRecall": "weightedRecall",
-            "accuracy": "accuracy",
-            "log_loss": "logLoss",
-        }.items()
-    }
-    areas: tuple[Area, Area] = ("areaUnderROC", "areaUnderPR")
-    for name in areas:
-        binary = BinaryClassificationEvaluator(
-            labelCol="_label", rawPredictionCol="score", weightCol="_weight", metricName=name
-        )
-        expected[name] = binary.evaluate(shown)
+    shown = rows.withColumn("prediction", (F.col("score") > 0.5).cast("double"))
+    evaluator = MulticlassClassificationEvaluator(labelCol="_label", weightCol="_weight")
+    names = ("weightedPrecision", "weightedRecall", "weightedFMeasure", "accuracy")
 
     found = evaluation.evaluate(rows)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-12)
+    assert [found[name] for name in names] == pytest.approx(
+        [evaluator.evaluate(shown, {evaluator.metricName: name}) for name in names], rel=1e-12
+    )
+
+
+def test_area_under_the_roc_curve_is_that_of_spark(spark: SparkSession) -> None:
+    rows = scored(spark)
+    evaluator = BinaryClassificationEvaluator(
+        labelCol="_label", rawPredictionCol="score", weightCol="_weight", numBins=0
+    )
+    assert evaluation.evaluate(rows)["auroc"] == pytest.approx(evaluator.evaluate(rows), rel=1e-12)
 
 
 def test_metrics_where_one_class_is_never_predicted(spark: SparkSession) -> None:
@@ -111,33 +110,31 @@ def test_metrics_where_one_class_is_never_predicted(spark: SparkSession) -> None
 
     assert found["accuracy"] == found["weightedRecall"] == 0.75
     assert found["weightedPrecision"] == 0.75 * 0.75
-    assert found["f1"] == pytest.approx(0.75 * 2 * 0.75 / 1.75)
-    assert (found["areaUnderROC"], found["areaUnderPR"]) == (1.0, 1.0)
+    assert found["weightedFMeasure"] == pytest.approx(0.75 * 2 * 0.75 / 1.75)
+    assert (found["f1"], found["auroc"], found["auprc"]) == (0.0, 1.0, 1.0)
 
 
 def test_metrics_where_every_prediction_is_wrong(spark: SparkSession) -> None:
     found = evaluation.evaluate(scored(spark, (0, 1), (1.0, 0.0), (1.0, 1.0)))
 
-    assert [found[name] for name in ("f1", "weightedPrecision", "accuracy")] == [0.0] * 3
-    assert found["areaUnderROC"] == 0.0
-    assert found["log_loss"] == pytest.approx(-np.log(1e-15), rel=1e-3)
+    wrong = ("f1", "weightedFMeasure", "weightedPrecision", "accuracy", "auroc")
+    assert [found[name] for name in wrong] == [0.0] * 5
+    assert found["auprc"] == 0.5
+    assert found["log_loss"] == pytest.approx(-np.log(np.finfo(float).eps))
     assert found["brier"] == 1.0
 
 
-@pytest.mark.parametrize("label", [0, 1])
-def test_rows_of_one_class_are_refused(spark: SparkSession, label: int) -> None:
-    """Spark's evaluator answers 0 or 1 without a word."""
-    rows = scored(spark, (label,) * 3, (0.1, 0.7, 0.9), (1.0,) * 3)
-    binary = BinaryClassificationEvaluator(labelCol="_label", rawPredictionCol="score")
-    assert binary.evaluate(rows) == label
-
-    with pytest.raises(RetrainingError, match=rf"hold only the labels \[{label}.0\]: widen"):
+@pytest.mark.parametrize("labels", [(0, 0, 0), (1, 1, 1), ()])
+def test_rows_of_one_class_are_refused(spark: SparkSession, labels: tuple[int, ...]) -> None:
+    """Spark's evaluators answer 0 or 1 without a word."""
+    n_rows = len(labels)
+    rows = spark.createDataFrame(
+        [(float(label), 1.0, 0.1 + i / 10) for i, label in enumerate(labels)], SCHEMA
+    )
+    with pytest.raises(
+        RetrainingError, match=rf"{sum(labels)} positives and {n_rows - sum(labels)}"
+    ):
         evaluation.evaluate(rows)
-
-
-def test_no_rows_are_refused(spark: SparkSession) -> None:
-    with pytest.raises(RetrainingError, match=r"hold only the labels \[\]"):
-        evaluation.evaluate(spark.createDataFrame([], SCHEMA))
 
 
 Event = tuple[datetime, str, float, float]

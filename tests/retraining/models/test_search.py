@@ -39,7 +39,7 @@ def value(candidate: Candidate) -> dict[str, float]:
     """A metric that depends on the candidate alone: many trees and weak regularisation win."""
     parameters = candidate.parameters
     score = parameters.get("numTrees", 0) / 100 + parameters.get("regParam", 0)
-    return {"areaUnderROC": score, "log_loss": score}
+    return {"auroc": score, "log_loss": score}
 
 
 def run(settings: Search, trial: Callable[[Candidate], Mapping[str, float]] = value) -> list[Any]:
@@ -81,8 +81,8 @@ def test_proposals_learn_from_outcomes() -> None:
 
     assert [o.candidate for o in liked[:6]] == [o.candidate for o in disliked[:6]]
     assert [o.candidate for o in liked[6:]] != [o.candidate for o in disliked[6:]]
-    assert sum(v.metrics["areaUnderROC"] for v in liked[6:]) > sum(
-        -v.metrics["areaUnderROC"] for v in disliked[6:]
+    assert sum(v.metrics["auroc"] for v in liked[6:]) > sum(
+        -v.metrics["auroc"] for v in disliked[6:]
     )
 
 
@@ -117,7 +117,7 @@ def test_proposals_lie_in_their_spaces_with_plain_types() -> None:
 def test_choice_keeps_the_value_that_is_described() -> None:
     spaces = {"LogisticRegression": {"elasticNetParam": {"choice": [0.0, 0.5]}, "fitIntercept": {
         "choice": [True, False]}, "family": {"choice": ["auto"]}}}  # fmt: skip
-    outcomes = run(limits(trials=20, estimators=spaces), lambda c: {"areaUnderROC": 0.5})
+    outcomes = run(limits(trials=20, estimators=spaces), lambda c: {"auroc": 0.5})
 
     drawn = [o.candidate.parameters for o in outcomes]
     assert {p["elasticNetParam"] for p in drawn} == {0, 0.5}
@@ -141,7 +141,7 @@ def test_failed_trial_is_survived_and_recorded(
             raise error
         return value(candidate)
 
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "retraining")
     outcomes = search.run(limits(), trial, seed=7)
 
     failed = {o.candidate.number: o.failure for o in outcomes if o.failure}
@@ -150,18 +150,18 @@ def test_failed_trial_is_survived_and_recorded(
     assert "\n" not in failed[3]
     assert len(outcomes) == len(caplog.messages) == 6
     assert ": failed: maxBins 2 is too small" in caplog.messages[0]
-    assert search.best(outcomes, "areaUnderROC").candidate.number not in (0, 3)
+    assert search.best(outcomes, "auroc").candidate.number not in (0, 3)
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf])
 def test_trial_without_a_number_never_wins(score: float) -> None:
     def trial(candidate: Candidate) -> dict[str, float]:
-        return {"areaUnderROC": score} if candidate.number == 0 else value(candidate)
+        return {"auroc": score} if candidate.number == 0 else value(candidate)
 
     outcomes = run(limits(), trial)
 
-    assert outcomes[0].failure == f"areaUnderROC is {score}"
-    assert search.best(outcomes, "areaUnderROC").candidate.number > 0
+    assert outcomes[0].failure == f"auroc is {score}"
+    assert search.best(outcomes, "auroc").candidate.number > 0
 
 
 def test_all_trials_failed() -> None:
@@ -190,7 +190,7 @@ def test_early_stop_counts_trials_since_the_best(parallelism: int, n_trials: int
     """Trial 2 (of 0, 1, 2, ...) is the best; a batch that runs is finished."""
 
     def trial(candidate: Candidate) -> dict[str, float]:
-        return {"areaUnderROC": 0.9 if candidate.number == 2 else 0.5}
+        return {"auroc": 0.9 if candidate.number == 2 else 0.5}
 
     settings = limits(trials=30, parallelism=parallelism, early_stop=3)
     assert len(run(settings, trial)) == n_trials
@@ -199,7 +199,7 @@ def test_early_stop_counts_trials_since_the_best(parallelism: int, n_trials: int
 def test_early_stop_is_not_progress_of_equals() -> None:
     settings = limits(trials=30, parallelism=1, early_stop=3)
 
-    assert len(run(settings, lambda candidate: {"areaUnderROC": 0.5})) == 4
+    assert len(run(settings, lambda candidate: {"auroc": 0.5})) == 4
 
 
 def test_time_limit_stops_after_a_batch(caplog: pytest.LogCaptureFixture) -> None:
@@ -207,7 +207,7 @@ def test_time_limit_stops_after_a_batch(caplog: pytest.LogCaptureFixture) -> Non
         time.sleep(0.2)
         return value(candidate)
 
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "retraining")
     settings = limits(trials=30, parallelism=2, time_limit=0.3)
     outcomes = search.run(settings, trial, seed=7)
 
@@ -231,7 +231,7 @@ def test_losses_are_minimised() -> None:
     best = search.best(outcomes, "log_loss")
     assert best.metrics["log_loss"] == min(losses)
     assert sum(losses[5:]) / 35 < sum(losses[:5]) / 5
-    assert search.best(outcomes, "areaUnderROC").metrics["areaUnderROC"] == max(losses)
+    assert search.best(outcomes, "auroc").metrics["auroc"] == max(losses)
 
 
 def test_best_of_equals_is_the_first() -> None:
@@ -275,15 +275,15 @@ def test_interruption_does_not_wait_for_fits(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_progress_names_the_trial_and_the_best(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "retraining")
     scores = iter([0.5, 0.75, 0.625])
     settings = limits(trials=3, parallelism=1)
-    search.run(settings, lambda c: {"areaUnderROC": next(scores)}, seed=7)
+    search.run(settings, lambda c: {"auroc": next(scores)}, seed=7)
 
     lines = caplog.messages
     assert [line.split(": ")[1] for line in lines] == [
-        "areaUnderROC 0.50000, best 0.50000 (trial 1)",
-        "areaUnderROC 0.75000, best 0.75000 (trial 2)",
-        "areaUnderROC 0.62500, best 0.75000 (trial 2)",
+        "auroc 0.50000, best 0.50000 (trial 1)",
+        "auroc 0.75000, best 0.75000 (trial 2)",
+        "auroc 0.62500, best 0.75000 (trial 2)",
     ]
     assert lines[0].startswith(("trial 1/3 LogisticRegression", "trial 1/3 RandomForest"))

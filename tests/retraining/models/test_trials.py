@@ -55,7 +55,7 @@ class CountedRows(EncodedRows):
         penalty = float(candidate.parameters["regParam"])
         if penalty < 0:
             raise RetrainingError(f"regParam {penalty}", "raise it")
-        return {"areaUnderROC": penalty, "f1": 0.5}
+        return {"auroc": penalty, "f1": 0.5}
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def trial_runs(run: lineage.StepRun, experiment: str = "tests") -> list[Run]:
 def test_trial_is_a_child_run_with_parameters_and_metrics(run: lineage.StepRun) -> None:
     metrics = Trials(run, CountedRows(), 7, "key", None)(CANDIDATE)
 
-    assert metrics == {"areaUnderROC": 0.1, "f1": 0.5}
+    assert metrics == {"auroc": 0.1, "f1": 0.5}
     (child,) = trial_runs(run)
     assert child.info.status == "FINISHED"
     assert child.info.run_name == "trial-001"
