@@ -171,7 +171,7 @@ def test_a_step_out_of_time_is_ended_where_it_runs(
     place: dict[str, str], project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.hanging.touch()
-    states = run(monkeypatch, place)
+    states = run(monkeypatch, place, seconds=10)
     assert (states["preprocess"], states[""]) == ("failed", "failed")
     process = int(project.hanging.read_text())
     deadline = time.monotonic() + 10

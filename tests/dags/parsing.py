@@ -89,13 +89,17 @@ def run(
     configuration: dict[str, str],
     name: str = "retrain",
     day: datetime | None = None,
+    seconds: float = 20,
     **params: object,
 ) -> dict[str, str]:
-    """Run a DAG now, or as of a day: the states of its tasks, and that of the run under ``."""
+    """Run a DAG now, or as of a day: the states of its tasks, and that of the run under ``.
+
+    No task may take longer than these seconds.
+    """
     dag = parse(monkeypatch, **configuration)[name]
     for task in dag.tasks:
         task.retries = 0
-        task.execution_timeout = timedelta(seconds=20)
+        task.execution_timeout = timedelta(seconds=seconds)
     ended = dag.test(logical_date=day, run_conf=params)
     states = {ti.task_id: str(ti.state) for ti in ended.get_task_instances()}
     return {**states, "": str(ended.state)}
