@@ -1,9 +1,9 @@
-"""Compare challenger and champion on the same unseen rows, and say what follows.
+"""Compare challenger and champion on the same unseen rows, and decide between them.
 
-Reads the split `holdout` of a prepared data set and two registered models (default: the two
-aliases), a table of scores, or the scores that an earlier run kept. Logs the verdict with its
-reasons (`verdict.json`, tag `verdict`), the policy, the scores and an HTML report; tags both
-versions and charges the test to the model's ledger. It moves no alias: that is `promote`.
+Reads the split `holdout` of a prepared data set and two registered models (by default those with
+the two aliases), or a table of scores, or the scores that an earlier run kept. Logs the verdict
+with its reasons (`verdict.json`, tag `verdict`), the policy, the scores and an HTML report; tags
+both versions and charges the test to the ledger of the model. Aliases are moved by `promote`.
 
     mlflow run . -e ab_test
     python steps/ab_test.py --champion models:/fraud/3 --challenger models:/fraud/5
@@ -13,34 +13,25 @@ versions and charges the test to the model's ledger. It moves no alias: that is 
 
 from __future__ import annotations
 
-import dataclasses
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import mlflow
-import numpy as np
-import pandas as pd
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand, examples
-from retraining.comparison import contenders, evidence
-from retraining.comparison.scores import ROLES
-from retraining.gate import decision
-from retraining.report import page, summary
-from retraining.spark.session import open_session
-from retraining.tracking import lineage, registry
+from retraining.cli.command import StepCommand, examples, open_run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyspark.sql import SparkSession
 
-    from retraining.comparison.contenders import Contest
-    from retraining.comparison.scores import Comparison
-    from retraining.gate.verdict import Verdict
+    from retraining.comparison.contest import Contest
+    from retraining.comparison.record import Compared
+    from retraining.tracking.lineage import StepRun
+    from retraining.tracking.result import Reused
 
-# Names of the library, which takes a second to import; a test holds them equal.
+# The library's names, repeated here because it takes long to import; a test compares them.
 METRICS = ("auroc", "auprc", "log_loss", "brier", "f1", "recall_at_capacity", "expected_cost")
 UNSOUND = ("subsample_ttest", "disjoint_split", "interval_overlap")
 STRATEGIES = ("delong", "influence", "paired_bootstrap", "nadeau_bengio", *UNSOUND)
@@ -97,23 +88,7 @@ STRATEGIES = ("delong", "influence", "paired_bootstrap", "nadeau_bengio", *UNSOU
 @options.seed
 @options.pipeline_id
 @options.spark_master
-def ab_test(**parameters: object) -> None:
-    """Test whether the challenger is better than the champion."""
-    sources = ("scores", "replay")
-    for name in sources:
-        others = ("data", *ROLES, *sources)
-        if parameters[name] and any(parameters[other] for other in others if other != name):
-            raise click.BadParameter(
-                "is compared by itself: give no data, models, scores or replay beside it",
-                param_hint=name,
-            )
-    with lineage.open_step("ab_test", parameters) as run:
-        compare(run, **parameters)  # type: ignore[arg-type]
-        click.echo(f"ab_test: {run.summary}")
-
-
-def compare(
-    run: lineage.StepRun,
+def ab_test(
     *,
     data: str | None,
     model_name: str | None,
@@ -122,129 +97,94 @@ def compare(
     scores: str | None,
     replay: str | None,
     slice: str | None,  # noqa: A002 (the parameter's name)
+    metric: str | None,
+    strategy: str | None,
+    alpha: float | None,
+    min_effect_size: float | None,
     register: bool,
     seed: int,
+    pipeline_id: str | None,
     spark_master: str | None,
-    **policy: Any,  # noqa: ANN401 (what the caller said of the gate)
 ) -> None:
-    """Score, decide, log; the result line goes to `run.summary`."""
+    """Test whether the challenger is better than the champion."""
+    named = {"data": data, "champion": champion, "challenger": challenger}
+    named |= {"scores": scores, "replay": replay}
+    *others, last = [name for name, value in named.items() if value] or [""]
+    if others and (scores or replay):
+        raise click.BadParameter(f"cannot be combined with {', '.join(others)}", param_hint=last)
+    overrides = {"metric": metric, "strategy": strategy, "alpha": alpha}
+    overrides |= {"min_effect_size": min_effect_size}
+    with open_run(pipeline_id) as run:
+        compared = compare(
+            run,
+            data=data,
+            model_name=model_name,
+            champion=champion,
+            challenger=challenger,
+            scores=scores,
+            replay=replay,
+            slice=slice,
+            overrides={name: value for name, value in overrides.items() if value is not None},
+            register=register,
+            seed=seed,
+            cycle_id=pipeline_id,
+            spark_master=spark_master,
+        )
+        run.write(compared)
+
+
+def compare(
+    run: StepRun,
+    *,
+    data: str | None,
+    model_name: str | None,
+    champion: str | None,
+    challenger: str | None,
+    scores: str | None,
+    replay: str | None,
+    slice: str | None,  # noqa: A002 (the parameter's name)
+    overrides: Mapping[str, Any],
+    register: bool,
+    seed: int,
+    cycle_id: str | None,
+    spark_master: str | None,
+) -> Compared | Reused:
+    """Score the rows, decide, and log the verdict; the registry is written last."""
+    import numpy as np
+
+    from retraining.comparison import contest, evidence, record
+    from retraining.gate import decision
+    from retraining.spark.session import open_session
+    from retraining.tracking.result import Reused
+
     run.pin(register="false")
-    overrides = {key: policy[key] for key in ("metric", "strategy", "alpha", "min_effect_size")}
     with ExitStack() as stack:
 
         def spark(*paths: str) -> SparkSession:
             return stack.enter_context(open_session("ab_test", spark_master, paths))
 
         if replay:
-            found: Contest | None = contenders.of_replay(run, spark, replay, overrides)
+            compared: Contest | Reused = contest.of_replay(run, spark, replay, overrides)
         elif scores:
-            found = contenders.of_scores(run, spark, scores, overrides)
+            compared = contest.of_scores(run, spark, scores, overrides)
         else:
-            told = (data, model_name, champion, challenger)
+            models = contest.Models(data, model_name, champion, challenger, cycle_id)
             binding = register and not slice
-            found = contenders.of_models(run, spark, *told, overrides, binding=binding)
-        if found is None:
-            return
-        if not found.comparison.n_rows:
-            _conclude_nothing(run, found)
-            return
-        judged = evidence.gather(found.comparison, found.policy, slice)
-    judgement = decision.judge(
-        judged, found.policy, ledger=found.spending, rng=np.random.default_rng(seed)
-    )
+            compared = contest.of_models(run, spark, models, overrides, binding=binding)
+        if isinstance(compared, Reused):
+            return compared
+        if not compared.comparison.n_rows:
+            return record.nothing_left(compared)
+        judged = evidence.gather(compared.comparison, compared.policy, slice)
     if slice:
-        found.facts["slice"] = slice
-    _log(run, found, judged, judgement)
+        compared = compared._replace(facts={**compared.facts, "slice": slice})
+    spending = compared.charge.spending if compared.charge else None
+    rng = np.random.default_rng(seed)
+    judgement = decision.judge(judged, compared.policy, ledger=spending, rng=rng)
+    result = record.log(run.run_id, compared, judged, judgement)
     if register:
-        _record(run, found, judgement.verdict)
-    run.summary = summary.line(judgement.verdict, found.names)
-
-
-def _conclude_nothing(run: lineage.StepRun, found: Contest) -> None:
-    """Say that no row is left to compare on: a cycle of the past has met a later champion."""
-    n_holdout = found.comparison.n_holdout
-    reason = f"All {n_holdout:,} rows of the holdout were used to train one of the models."
-    mlflow.log_metrics({"n_rows": 0, "n_holdout": n_holdout, "n_excluded": n_holdout})
-    mlflow.set_tags({"verdict": "inconclusive", "verdict.reasons": reason})
-    if found.test is not None:
-        mlflow.set_tag("verdict.binding", "true")
-    run.summary = f"{' against '.join(reversed(found.names))}: inconclusive. {reason}"
-
-
-def _log(
-    run: lineage.StepRun,
-    found: Contest,
-    judged: decision.Evidence,
-    judgement: decision.Judgement,
-) -> None:
-    verdict, table = judgement.verdict, found.comparison
-    numbers = verdict.to_mapping()
-    mlflow.log_dict(numbers, "verdict.json")
-    # With the alpha that the ledger left, so that a replay asks the same.
-    used = dataclasses.replace(found.policy, alpha=verdict.alpha)
-    mlflow.log_dict(dataclasses.asdict(used), "policy.json")
-    measured = {k: float(v) for k, v in numbers.items() if isinstance(v, int | float)}
-    counts = {"n_holdout": table.n_holdout, "n_excluded": table.n_excluded}
-    values = evidence.metric_values(judged)
-    values |= {f"{role}_{verdict.metric}": getattr(verdict, role) for role in ROLES}
-    mlflow.log_metrics(
-        {**measured, **counts, **values, **table.unit_precision, **judgement.measured}
-    )
-    html = page.render(
-        verdict,
-        judged.rows,
-        effects=judgement.effects if judgement.effects.size else None,
-        facts=found.facts,
-        commands={
-            "Make the same comparison again, from the same code, data and models": (
-                f"mlflow run . -e reproduce -P run_id={run.run_id}"
-            ),
-            "Judge the same scores by another policy": (
-                f"mlflow run . -e ab_test -P replay={run.run_id} -P alpha=0.01"
-            ),
-        },
-        names=found.names,
-    )
-    mlflow.log_text(html, "report.html")
-    run.details = summary.markdown(verdict, found.facts, found.names)
-    for name, columns in judgement.tables.items():
-        mlflow.log_text(pd.DataFrame(columns).to_csv(index=False), name)
-    mlflow.set_tags(
-        {
-            "verdict": verdict.verdict,
-            "verdict.reasons": " ".join(verdict.reasons),
-            "scores_uri": _keep_scores(run, table),
-            **{f"compared.{r}": n for r, n in zip(ROLES, found.names, strict=True)},
-        }
-    )
-
-
-def _keep_scores(run: lineage.StepRun, table: Comparison) -> str:
-    """Keep the scores on the run, unless they are kept elsewhere already."""
-    if not isinstance(table.scores, pd.DataFrame) or table.uri:
-        return table.uri
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "scores.parquet"
-        table.scores.to_parquet(path, index=False, compression="zstd")
-        mlflow.log_artifact(str(path))
-    return f"runs:/{run.run_id}/scores.parquet"
-
-
-def _record(run: lineage.StepRun, found: Contest, verdict: Verdict) -> None:
-    """Tag both versions, charge the ledger, and only then let promote follow the verdict."""
-    for role, registered in found.versions.items():
-        registry.tag(
-            registered.version,
-            {
-                "ab_test.role": role,
-                "ab_test.verdict": verdict.verdict,
-                "ab_test.run_id": run.run_id,
-            },
-        )
-    if found.test is not None:
-        charged = found.test._replace(alpha=verdict.alpha)
-        registry.record_test(found.versions["champion"].version.name, charged)
-        mlflow.set_tag("verdict.binding", "true")
+        record.write_registry(run.run_id, result)
+    return result
 
 
 if __name__ == "__main__":

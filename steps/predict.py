@@ -1,8 +1,8 @@
-"""Score rows with a model of the registry, features built as the model's own description says.
+"""Score rows with a registered model, whose own description says how its features are built.
 
-Reads raw files, or rows that already hold every feature. Writes one parquet row for each: key,
-score, prediction, model name, version and run id; bad rows go to quarantine. Rows in = rows out +
-rows quarantined.
+Reads raw files, or rows that already hold every feature. Writes one parquet row for each of them:
+key, score, prediction, model name, version and run id. Rejected rows go to quarantine, each with
+its reason: rows in = rows out + rows quarantined.
 
     mlflow run . -e predict -P input=/data/new
     python steps/predict.py --input new.parquet --model models:/fraud/3 --output /data/scored
@@ -11,25 +11,67 @@ rows quarantined.
 
 from __future__ import annotations
 
-import json
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
-import mlflow
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand, examples
-from retraining.data import sources
-from retraining.models import prediction, store
-from retraining.spark import storage
-from retraining.spark.session import open_session
-from retraining.tracking import inputs, lineage, registry
+from retraining.cli.command import StepCommand, examples, open_run
+from retraining.tracking import tags
+from retraining.tracking.result import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from retraining.data.sources import RawFile
+    from retraining.models.prediction import Prediction
+    from retraining.tracking.lineage import StepRun
+    from retraining.tracking.result import Reused
 
 _LOG = logging.getLogger("retraining.predict")
+
+
+@dataclass(frozen=True)
+class Scored(Result):
+    """Rows that a model scored.
+
+    Attributes:
+        model: URI of the model.
+        prediction: What was written, and where.
+    """
+
+    model: str
+    prediction: Prediction
+
+    @property
+    def summary(self) -> str:
+        """How many rows, by which model, and where they are."""
+        made = self.prediction
+        return (
+            f"{made.n_rows:,} rows scored by {self.model}, {made.n_positives:,} predicted "
+            f"positive, {made.n_quarantined:,} quarantined; {made.uri}"
+        )
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Numbers of rows."""
+        made = self.prediction
+        return {
+            "rows_read": made.n_rows + made.n_quarantined,
+            "rows_scored": made.n_rows,
+            "quarantined": made.n_quarantined,
+            "predicted_positive": made.n_positives,
+        }
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Where the scores are, and the digest of their content."""
+        return {
+            tags.PREDICTIONS_URI: self.prediction.uri,
+            f"{tags.FINGERPRINT}scores": self.prediction.fingerprint,
+        }
 
 
 @click.command(cls=StepCommand, epilog=examples(__doc__))
@@ -57,15 +99,7 @@ _LOG = logging.getLogger("retraining.predict")
 @options.data_root
 @options.pipeline_id
 @options.spark_master
-def predict(**parameters: object) -> None:
-    """Score raw rows with the champion."""
-    with lineage.open_step("predict", parameters) as run:
-        score_rows(run, **parameters)  # type: ignore[arg-type]
-        click.echo(f"predict: {run.summary}")
-
-
-def score_rows(
-    run: lineage.StepRun,
+def predict(
     *,
     input: str | None,  # noqa: A002 (the parameter's name)
     history: str | None,
@@ -73,67 +107,82 @@ def score_rows(
     model_name: str | None,
     output: str | None,
     data_root: str | None,
+    pipeline_id: str | None,
     spark_master: str | None,
-    **_: object,
 ) -> None:
-    """Read, build features, score and write; the result goes to `run.summary`."""
-    name = model_name or (None if model else inputs.newest_model_name())
-    exact = registry.exact_uri(model or f"models:/{name}@{registry.CHAMPION}")
-    version = registry.version_at(exact)
-    run.use("model", exact, version.run_id)
-    run.pin(model=exact)
+    """Score raw rows with the champion."""
+    with open_run(pipeline_id) as run:
+        scored = score_rows(
+            run,
+            source=input,
+            history=history,
+            model=model,
+            model_name=model_name,
+            output=output,
+            data_root=data_root,
+            spark_master=spark_master,
+        )
+        run.write(scored)
+
+
+def score_rows(
+    run: StepRun,
+    *,
+    source: str | None,
+    history: str | None,
+    model: str | None,
+    model_name: str | None,
+    output: str | None,
+    data_root: str | None,
+    spark_master: str | None,
+) -> Scored | Reused:
+    """Read raw rows, build their features, score them and write the scores."""
+    from retraining.data import sources
+    from retraining.models import prediction, store
+    from retraining.spark import storage
+    from retraining.spark.session import open_session
+    from retraining.tracking import inputs, registry
+
+    if model:
+        version = registry.version_at(model)
+    else:
+        name = model_name or inputs.newest_model_name()
+        version = registry.version_with(name, registry.CHAMPION)
+    uri = registry.uri_of(version)
+    run.use("model", uri, version.run_id)
+    run.pin(model=uri)
     root = inputs.data_root(data_root)
-    told = [inputs.local_copy(source) for source in (input, history) if source]
-    paths = [path for source in told for path in inputs.paths_in(source)]
+    listed = [inputs.local_copy(named) for named in (source, history) if named]
+    paths = [path for named in listed for path in inputs.paths_in(named)]
     with open_session("predict", spark_master, [*paths, output, root]) as spark:
-        registered = store.load(exact, spark, root)
-        source = input or inputs.raw_folder(data_root, registered.description.name)
+        registered = store.load(version, spark, root)
+        description = registered.description
+        source = source or inputs.raw_folder(data_root, description.name)
         files = sources.list_files(spark, inputs.local_copy(source))
-        _keep_files(run, "input", source, files)
+        inputs.keep_files(run, "input", source, files)
         earlier: tuple[RawFile, ...] = ()
         if history:
-            listed = sources.list_files(spark, inputs.local_copy(history))
-            earlier = tuple(file for file in listed if file not in files)
-            _keep_files(run, "history", history, earlier)
-        digest = inputs.digest_of((*files, *earlier))
-        if run.reuse(
-            {"files": digest, "model": exact},
-            is_there=lambda made: storage.exists(spark, made.data.tags["predictions_uri"]),
+            found = sources.list_files(spark, inputs.local_copy(history))
+            earlier = tuple(file for file in found if file not in files)
+            inputs.keep_files(run, "history", history, earlier)
+        if reused := run.reuse(
+            {"files": inputs.digest_of((*files, *earlier)), "model": uri},
+            is_there=lambda made: storage.exists(spark, made.data.tags[tags.PREDICTIONS_URI]),
         ):
-            return
-        if registered.description.features.rolling and not history:
-            _LOG.info("predict: without history= rolling features see these rows alone")
-        _LOG.info(f"predict: {exact} scores the rows of {len(files)} files")
+            return reused
+        if description.features.rolling and not history:
+            _LOG.info("without history= rolling features see only the rows of input=")
+        _LOG.info(f"{uri} scores the rows of {len(files)} files")
         run.pin(output="", data_root=root)
         made = prediction.predict(
             spark,
             registered,
             files=files,
             history=earlier,
-            folder=output or f"{root}/{registered.description.name}/predictions/{run.run_id}",
+            folder=output or f"{root}/{description.name}/predictions/{run.run_id}",
             run_id=run.run_id,
         )
-    mlflow.log_metrics(
-        {
-            "rows_read": made.n_rows + made.n_quarantined,
-            "rows_scored": made.n_rows,
-            "quarantined": made.n_quarantined,
-            "predicted_positive": made.n_positives,
-        }
-    )
-    mlflow.set_tags({"predictions_uri": made.uri, "fingerprint.scores": made.fingerprint})
-    run.summary = (
-        f"{made.n_rows:,} rows scored by {exact}, {made.n_positives:,} predicted positive, "
-        f"{made.n_quarantined:,} quarantined; {made.uri}"
-    )
-
-
-def _keep_files(
-    run: lineage.StepRun, parameter: str, source: str, files: tuple[RawFile, ...]
-) -> None:
-    run.use(parameter, f"{source} ({len(files)} files)")
-    mlflow.log_text(json.dumps([file.path for file in files], indent=1), f"{parameter}.json")
-    run.pin(**{parameter: f"runs:/{run.run_id}/{parameter}.json"})
+    return Scored(uri, made)
 
 
 if __name__ == "__main__":

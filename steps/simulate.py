@@ -1,8 +1,8 @@
-"""Write card transactions in the raw format of the fraud data, one file a day.
+"""Write simulated card transactions in the raw format of the fraud data, one file per day.
 
-The process is that of the fraud-detection handbook, with the defects of real files mixed in and
-drift from month to month. The same seed gives the same bytes, whether the days are written in one
-go or one after the other.
+The transactions follow the simulator of the fraud-detection handbook, with drift from month to
+month and with the kinds of defects that real files have. The same seed gives the same bytes,
+whether the days are written in one run or in several.
 
     mlflow run . -e simulate
     python steps/simulate.py --output /tmp/raw --days 30 --customers 5000 --defects 0
@@ -11,21 +11,73 @@ go or one after the other.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import mlflow
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand, examples
+from retraining.cli.command import StepCommand, examples, open_run
 from retraining.errors import RetrainingError
-from retraining.simulation.defects import Defects
-from retraining.simulation.files import ORIGIN, last_day
-from retraining.simulation.files import simulate as write_days
-from retraining.tracking import inputs, lineage, runs, tags
+from retraining.tracking import tags
+from retraining.tracking.result import Result
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from retraining.simulation.files import Simulation
+    from retraining.tracking.lineage import StepRun
+    from retraining.tracking.result import Reused
+
+_count = partial(options.option, type=click.IntRange(min=1))
+_factor = partial(options.option, type=click.FloatRange(min=0), default="1")
 _PROCESS = ("seed", "customers", "terminals", "drift", "defects")
+
+
+@dataclass(frozen=True)
+class Days(Result):
+    """Days that were written.
+
+    Attributes:
+        folder: Where they are.
+        first: The first of them.
+        count: Number of days.
+        simulation: What they hold.
+    """
+
+    folder: Path
+    first: date
+    count: int
+    simulation: Simulation
+
+    @property
+    def summary(self) -> str:
+        """What was written, and where."""
+        made, last = self.simulation, self.first + timedelta(days=self.count - 1)
+        return (
+            f"{made.n_rows:,} rows of {self.first} to {last} in {self.folder}, "
+            f"{made.n_frauds / made.n_rows:.1%} fraud, "
+            f"{sum(made.defects.values()):,} planted defects"
+        )
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Numbers of rows and of planted defects."""
+        made = self.simulation
+        planted = {f"planted.{kind}": float(count) for kind, count in made.defects.items()}
+        return {"rows": made.n_rows, "frauds": made.n_frauds, **planted}
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Where the files are, and the digest of their content."""
+        return {
+            tags.OUTPUT: str(self.folder),
+            f"{tags.FINGERPRINT}files": self.simulation.digest,
+        }
 
 
 @click.command(cls=StepCommand, epilog=examples(__doc__))
@@ -36,43 +88,48 @@ _PROCESS = ("seed", "customers", "terminals", "drift", "defects")
     "First day to write. Default: the day after the newest file, or 2019-08-22.",
     type=click.DateTime(["%Y-%m-%d"]),
 )
-@options.option(
-    "--days",
-    "Number of days to write to an empty folder.",
-    type=click.IntRange(min=1),
-    default="91",
-)
-@options.option(
-    "--more",
-    "Number of days to add to a folder that has some.",
-    type=click.IntRange(min=1),
-    default="7",
-)
-@options.option("--customers", "Number of customers.", type=click.IntRange(min=1), default="1500")
-@options.option("--terminals", "Number of terminals.", type=click.IntRange(min=1), default="1000")
-@options.option(
-    "--drift",
-    "Strength of the drift from month to month; 0: none.",
-    type=click.FloatRange(min=0),
-    default="1",
-)
-@options.option(
-    "--defects",
-    "Rate of planted defects, as a multiple of the usual rate; 0: none.",
-    type=click.FloatRange(min=0),
-    default="1",
-)
+@_count("--days", "Number of days to write to an empty folder.", default="91")
+@_count("--more", "Number of days to add to a folder that has some.", default="7")
+@_count("--customers", "Number of customers.", default="1500")
+@_count("--terminals", "Number of terminals.", default="1000")
+@_factor("--drift", "Strength of the drift from month to month; 0: none.")
+@_factor("--defects", "Rate of planted defects, as a multiple of the usual rate; 0: none.")
 @options.seed
 @options.pipeline_id_of_first_step
-def simulate(**parameters: object) -> None:
+def simulate(
+    *,
+    output: str | None,
+    data_root: str | None,
+    start: datetime | None,
+    days: int,
+    more: int,
+    customers: int,
+    terminals: int,
+    drift: float,
+    defects: float,
+    seed: int,
+    pipeline_id: str | None,
+) -> None:
     """Write simulated transactions with planted defects, day by day."""
-    with lineage.open_step("simulate", parameters, begins_cycle=True) as run:
-        add_days(run, **parameters)  # type: ignore[arg-type]
-        click.echo(f"simulate: {run.summary}")
+    with open_run(pipeline_id, begins_cycle=True) as run:
+        written = add_days(
+            run,
+            output=output,
+            data_root=data_root,
+            start=start.date() if start else None,
+            days=days,
+            more=more,
+            customers=customers,
+            terminals=terminals,
+            drift=drift,
+            defects=defects,
+            seed=seed,
+        )
+        run.write(written)
 
 
 def add_days(
-    run: lineage.StepRun,
+    run: StepRun,
     *,
     output: str | None,
     data_root: str | None,
@@ -84,19 +141,25 @@ def add_days(
     drift: float,
     defects: float,
     seed: int,
-    **_: object,
-) -> None:
-    """Write the next days; the result goes to `run.summary`."""
-    if run.reuse({}, is_there=lambda made: last_day(Path(made.data.tags["output"])) is not None):
-        return
+) -> Days | Reused:
+    """Write `days` days to an empty folder, or `more` days to one that has some."""
+    from retraining.simulation import files
+    from retraining.simulation.defects import Defects
+    from retraining.tracking import inputs
+
+    reused = run.reuse(
+        {}, is_there=lambda made: files.last_day(Path(made.data.tags[tags.OUTPUT])) is not None
+    )
+    if reused:
+        return reused
     folder = _path_of(output or inputs.raw_folder(data_root, "fraud"))
-    _refuse_mixing(run, str(folder))
-    newest = last_day(folder)
-    first = start or (newest + timedelta(days=1) if newest else ORIGIN)
-    first = date(first.year, first.month, first.day)
+    newest = files.last_day(folder)
+    if newest:
+        _refuse_mixing(run, str(folder))
+    first = start or (newest + timedelta(days=1) if newest else files.ORIGIN)
     count = more if newest and not start else days
     run.pin(output=str(folder), start=str(first), days=str(count))
-    made = write_days(
+    simulation = files.simulate(
         folder,
         start=first,
         days=count,
@@ -106,25 +169,20 @@ def add_days(
         drift=drift,
         defects=Defects().scaled(defects),
     )
-    planted = {f"planted.{kind}": float(count) for kind, count in made.defects.items()}
-    mlflow.log_metrics({"rows": made.n_rows, "frauds": made.n_frauds, **planted})
-    mlflow.set_tags({"output": str(folder), "fingerprint.files": made.digest})
-    last = first + timedelta(days=count - 1)
-    run.summary = (
-        f"{made.n_rows:,} rows of {first} to {last} in {folder}, "
-        f"{made.n_frauds / made.n_rows:.1%} fraud, {sum(made.defects.values()):,} planted defects"
-    )
+    return Days(folder, first, count, simulation)
 
 
 def _path_of(folder: str) -> Path:
-    """One name for a folder, however it was reached; another storage is refused by its address."""
+    """The same path for a folder, however it was named; a URI is left for the writer to refuse."""
     return Path(folder) if "://" in folder else Path(folder).resolve()
 
 
-def _refuse_mixing(run: lineage.StepRun, folder: str) -> None:
+def _refuse_mixing(run: StepRun, folder: str) -> None:
     """Days of one folder come from one process: same seed, same sizes, same drift."""
+    from retraining.tracking import runs
+
     earlier = runs.find("simulate", having={tags.OUTPUT: folder})
-    if earlier is None or last_day(Path(folder)) is None:
+    if earlier is None:
         return
     for name, before in runs.told_parameters(earlier, _PROCESS).items():
         # As numbers: `mlflow run` logs them as they were typed, 1.0 or 1.

@@ -1,8 +1,8 @@
-"""Fit the baseline that the data set description states, and register it.
+"""Fit the baseline that the data set description defines, and register it.
 
 Reads the splits `train` and `validation` of a prepared data set. Logs the metrics on validation,
-the parameters of the fitted stages and the model. Registers a version; the first version ever
-becomes champion.
+the parameters of the fitted stages and the model. Registers a version; the very first version of a
+model becomes its champion.
 
     mlflow run . -e train
     python steps/train.py --data RUN_ID --model-name fraud
@@ -12,14 +12,19 @@ becomes champion.
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import click
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand, examples
-from retraining.models import pipelines, training
-from retraining.spark.session import open_session
-from retraining.tracking import inputs, lineage
+from retraining.cli.command import StepCommand, examples, open_run
+from retraining.tracking.descriptions import read_description
+
+if TYPE_CHECKING:
+    from retraining.description.document import Description
+    from retraining.models.training import Fitted
+    from retraining.tracking.lineage import StepRun
+    from retraining.tracking.result import Reused
 
 _LOG = logging.getLogger("retraining.train")
 
@@ -32,47 +37,66 @@ _LOG = logging.getLogger("retraining.train")
 @options.seed
 @options.pipeline_id
 @options.spark_master
-def train(**parameters: object) -> None:
-    """Fit and register the baseline of a data set description."""
-    with lineage.open_step("train", parameters) as run:
-        fit_baseline(run, **parameters)  # type: ignore[arg-type]
-        click.echo(f"train: {run.summary}")
-
-
-def fit_baseline(
-    run: lineage.StepRun,
+def train(
     *,
     data: str | None,
     dataset: str | None,
     model_name: str | None,
     register: bool,
     seed: int,
+    pipeline_id: str | None,
     spark_master: str | None,
-    **_: object,
 ) -> None:
-    """Fit, evaluate, log and register; the result line goes to `run.summary`."""
+    """Fit and register the baseline of a data set description."""
+    description = read_description(dataset) if dataset else None
+    with open_run(pipeline_id) as run:
+        fitted = fit_baseline(
+            run,
+            data=data,
+            description=description,
+            model_name=model_name,
+            register=register,
+            seed=seed,
+            spark_master=spark_master,
+        )
+        run.write(fitted)
+
+
+def fit_baseline(
+    run: StepRun,
+    *,
+    data: str | None,
+    description: Description | None,
+    model_name: str | None,
+    register: bool,
+    seed: int,
+    spark_master: str | None,
+) -> Fitted | Reused:
+    """Fit the baseline on a prepared data set, evaluate it, log it and register it."""
+    from retraining.models import pipelines, training
+    from retraining.spark.session import open_session
+    from retraining.tracking import inputs
+
     prepared = inputs.find_data(run, data)
     run.pin(register="false")
-    if run.reuse({"data": prepared.uri, "description": inputs.digest_told(dataset)}):
-        return
+    digest = description.digest if description else ""
+    if reused := run.reuse({"data": prepared.uri, "description": digest}):
+        return reused
     with open_session("train", spark_master, [prepared.uri]) as spark:
         manifest = prepared.read(spark)
-        description = inputs.describe(dataset, manifest)
+        description = inputs.describe(description, manifest)
         run.keep_description(description)
         training.use_data(run, manifest, description, "train", "validation")
-        stated = description.estimator
-        classifier = pipelines.estimator(stated.name, stated.parameters, seed)
-        split = manifest.splits["train"]
-        _LOG.info(f"train: {stated.name} on {split.n_rows:,} rows")
+        name, parameters = description.estimator.name, description.estimator.parameters
+        _LOG.info(f"{name} on {manifest.splits['train'].n_rows:,} rows")
         with training.open_rows(spark, manifest, description) as rows:
+            classifier = pipelines.estimator(name, parameters, seed)
             model = pipelines.fit(rows.train, description, classifier)
             uri, metrics = training.finish(model, rows, description, manifest, prepared)
-    run.summary = (
-        f"{stated.name}, auroc {metrics['auroc']:.4f}, auprc {metrics['auprc']:.4f} on validation"
-    )
+    version = None
     if register:
-        name = model_name or description.name
-        training.register(name, uri, run, manifest, description)
+        version = training.register(model_name or description.name, uri, run, manifest, description)
+    return training.Fitted(name, uri, metrics, version, run.run_id)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Search for a better model, and let the best one wait as challenger.
+"""Search for a better model, and register the best one as challenger.
 
-Reads the splits `train` and `validation` of a prepared data set; selects on validation only.
-Every trial is a child run. The best is fitted again, logged, registered and gets the alias
-`challenger`. An interrupted search goes on where it stopped when it runs again in its cycle.
+Reads the splits `train` and `validation` of a prepared data set; the model is selected on
+validation only. Every trial is a child run. The best candidate is fitted again, logged, registered
+and gets the alias `challenger`. An interrupted search continues where it stopped if it is started
+again in its cycle.
 
     mlflow run . -e tune
     python steps/tune.py --trials 20 --parallelism 4 --trials-experiment fraud-trials
@@ -17,20 +18,20 @@ import logging
 from typing import TYPE_CHECKING
 
 import click
-import mlflow
 
 from retraining.cli import options
-from retraining.cli.command import StepCommand, examples
-from retraining.description import reading
-from retraining.models import search, training
-from retraining.models.trials import EncodedRows, Trials
-from retraining.spark.session import open_session
-from retraining.tracking import checkout, inputs, lineage, registry
-from retraining.tracking.checkout import ROOT
+from retraining.cli.command import StepCommand, examples, open_run
+from retraining.tracking import checkout
+from retraining.tracking.descriptions import read_description
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from retraining.description.document import Description
+    from retraining.models.training import Challenger
     from retraining.tracking.inputs import PreparedData
+    from retraining.tracking.lineage import StepRun
+    from retraining.tracking.result import Reused
 
 _LOG = logging.getLogger("retraining.tune")
 
@@ -69,33 +70,66 @@ _LOG = logging.getLogger("retraining.tune")
 @options.seed
 @options.pipeline_id
 @options.spark_master
-def tune(**parameters: object) -> None:
-    """Search hyperparameters and register the best model as challenger."""
-    with lineage.open_step("tune", parameters) as run:
-        find_challenger(run, **parameters)  # type: ignore[arg-type]
-        click.echo(f"tune: {run.summary}")
-
-
-def find_challenger(
-    run: lineage.StepRun,
+def tune(
     *,
     data: str | None,
     dataset: str | None,
     model_name: str | None,
     register: bool,
+    trials: int | None,
+    parallelism: int | None,
+    early_stop: int | None,
+    time_limit: int | None,
+    trials_experiment: str | None,
+    seed: int,
+    pipeline_id: str | None,
+    spark_master: str | None,
+) -> None:
+    """Search hyperparameters and register the best model as challenger."""
+    limits = {"trials": trials, "parallelism": parallelism}
+    limits |= {"early_stop": early_stop, "time_limit": time_limit}
+    description = read_description(dataset) if dataset else None
+    with open_run(pipeline_id) as run:
+        challenger = find_challenger(
+            run,
+            data=data,
+            description=description,
+            limits={name: limit for name, limit in limits.items() if limit is not None},
+            model_name=model_name,
+            register=register,
+            trials_experiment=trials_experiment,
+            seed=seed,
+            spark_master=spark_master,
+        )
+        run.write(challenger)
+
+
+def find_challenger(
+    run: StepRun,
+    *,
+    data: str | None,
+    description: Description | None,
+    limits: Mapping[str, int],
+    model_name: str | None,
+    register: bool,
     trials_experiment: str | None,
     seed: int,
     spark_master: str | None,
-    **limits: object,
-) -> None:
-    """Search, fit the best again, log and register it; the result goes to `run.summary`."""
+) -> Challenger | Reused:
+    """Search within limits, fit the best again, log it, and register it as challenger."""
+    from retraining.models import search, training
+    from retraining.models.trials import EncodedRows, Trials
+    from retraining.spark.session import open_session
+    from retraining.tracking import inputs, registry
+
     prepared = inputs.find_data(run, data)
     run.pin(register="false")
-    if run.reuse({"data": prepared.uri, "description": inputs.digest_told(dataset)}):
-        return
+    described = description.digest if description else ""
+    if reused := run.reuse({"data": prepared.uri, "description": described}):
+        return reused
     with open_session("tune", spark_master, [prepared.uri]) as spark:
         manifest = prepared.read(spark)
-        description = _limited(inputs.describe(dataset, manifest), limits)
+        description = _limited(inputs.describe(description, manifest), limits)
         run.keep_description(description)
         training.use_data(run, manifest, description, "train", "validation")
         with training.open_rows(spark, manifest, description) as rows:
@@ -103,41 +137,35 @@ def find_challenger(
             key = _search_key(description, prepared, seed)
             trials = Trials(run, encoded, seed, key, trials_experiment)
             outcomes = search.run(description.search, trials, seed=seed)
-            best = search.best(outcomes, description.search.metric)
-            _LOG.info(f"tune: fitting {best.candidate.estimator} again")
-            model = encoded.fit(best.candidate, seed)
+            best = search.best(outcomes, description.search.metric).candidate
+            _LOG.info(f"fitting {best.estimator} again")
+            model = encoded.fit(best, seed)
             encoded.release()
             uri, metrics = training.finish(model, rows, description, manifest, prepared)
-    failed = sum(bool(outcome.failure) for outcome in outcomes)
-    mlflow.log_metrics({"trials": len(outcomes), "trials_failed": failed})
-    # A limit of time would stop a repetition elsewhere.
+    # A repetition makes the same trials, however long they take there.
     run.pin(trials=str(len(outcomes)), time_limit="0", early_stop="0")
-    run.summary = (
-        f"{best.candidate.estimator} {best.candidate.parameters}, best of {len(outcomes)} trials "
-        f"({failed} failed), auroc {metrics['auroc']:.4f}, "
-        f"auprc {metrics['auprc']:.4f} on validation"
-    )
+    version = None
     if register:
         name = model_name or description.name
-        registry.challenge(training.register(name, uri, run, manifest, description))
-        run.summary += " is challenger"
+        version = training.register(name, uri, run, manifest, description)
+        registry.challenge(version)
+    fitted = training.Fitted(best.estimator, uri, metrics, version, run.run_id)
+    failed = sum(bool(outcome.failure) for outcome in outcomes)
+    return training.Challenger(fitted, best, len(outcomes), failed)
 
 
-def _limited(description: Description, limits: dict[str, object]) -> Description:
-    told = {
-        key: value
-        for key, value in limits.items()
-        if value is not None and key in type(description.search).model_fields
-    }
+def _limited(description: Description, limits: Mapping[str, int]) -> Description:
+    from retraining.description import reading
+
     mapping = description.to_mapping()
-    mapping["search"] = {**mapping["search"], **told}
+    mapping["search"] |= limits
     return reading.from_mapping(mapping, where="search")
 
 
 def _search_key(description: Description, prepared: PreparedData, seed: int) -> str:
-    # A trial depends on everything but the search that proposed it.
+    # A trial depends on everything except the search that proposed it.
     rest = {key: value for key, value in description.to_mapping().items() if key != "search"}
-    same = f"{json.dumps(rest)} {prepared.uri} {seed} {checkout.digest(ROOT)}"
+    same = f"{json.dumps(rest)} {prepared.uri} {seed} {checkout.digest(checkout.ROOT)}"
     return hashlib.sha256(same.encode()).hexdigest()[:16]
 
 

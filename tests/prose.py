@@ -37,7 +37,8 @@ def command_of(entry_point: str) -> click.Command:
     return command
 
 
-def _help(entry_point: str) -> str:
+def help_of(entry_point: str) -> str:
+    """What `--help` of an entry point shows in a terminal of 100 columns."""
     command, name = command_of(entry_point), f"{script_of(entry_point)}.py"
     context = click.Context(command, info_name=name, terminal_width=100, **command.context_settings)
     return command.get_help(context)
@@ -45,7 +46,7 @@ def _help(entry_point: str) -> str:
 
 # Each title with the function that makes its text.
 SECTIONS: Final[dict[str, Callable[[], str]]] = {
-    f"{script_of(name)}.py --help": partial(_help, name) for name in ENTRY_POINTS
+    f"{script_of(name)}.py --help": partial(help_of, name) for name in ENTRY_POINTS
 }
 
 

@@ -21,7 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps"))
 
 from retraining.errors import RetrainingError
-from retraining.gate.ledger import Entry, spend
+from retraining.gate.ledger import Entry, HoldoutTest, spend
 from retraining.gate.policy import Memory, Policy
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import compare_rows
@@ -99,10 +99,10 @@ def spent(memory: Memory, *, reused: bool, weeks: int = WEEKS) -> Sequence[float
         now = datetime(2024, 1, 8, tzinfo=UTC) + timedelta(weeks=week)
         end = now - timedelta(weeks=week if reused else 0)
         start = end - timedelta(weeks=1)
-        test = Entry(str(week), now, 0.0, str(start), start, end)
+        test = HoldoutTest(str(week), now, str(start), start, end)
         try:
             alpha = spend(entries, Policy(memory=memory), test).alpha
-            entries.append(test._replace(alpha=alpha))
+            entries.append(test.charge(alpha))
         except RetrainingError:
             alpha = 0.0
         alphas.append(alpha)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts, load_dict
 
-from retraining.tracking.inputs import DESCRIPTIONS
+from retraining.tracking.descriptions import DESCRIPTIONS
 
 if TYPE_CHECKING:
     from pathlib import Path

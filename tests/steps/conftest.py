@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from mlflow.entities.model_registry import ModelVersion
     from pyspark.sql import SparkSession
 
 PROCESS = {"customers": 300, "terminals": 500, "defects": 5}
@@ -98,3 +100,24 @@ def description(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The versions that the library asks of the registry; MLflow's own requests are left out."""
+    asked: list[str] = []
+
+    def listen(method: str) -> None:
+        answer = getattr(MlflowClient, method)
+
+        def listening(self: MlflowClient, name: str, which: str) -> ModelVersion:
+            if str(sys._getframe(1).f_globals["__name__"]).startswith("retraining."):
+                asked.append(f"{name} {which}")
+            version: ModelVersion = answer(self, name, which)
+            return version
+
+        monkeypatch.setattr(MlflowClient, method, listening)
+
+    listen("get_model_version")
+    listen("get_model_version_by_alias")
+    return asked

@@ -81,7 +81,7 @@ def test_without_register_nothing_is_charged_and_nothing_can_follow(
     assert len(registry.tests_of("fraud")) == 1
     assert "verdict.binding" not in made.tags
     assert verdict_of(made)["ledger"] is None
-    assert "without consequence" in call("promote", verdict_run=made.run_id).refusal
+    assert "is not binding" in call("promote", verdict_run=made.run_id).refusal
     assert aliases() == {"champion": "1", "challenger": "2"}
 
 
@@ -104,7 +104,7 @@ def test_replay_judges_the_same_scores_without_spark(
     def no_spark(*_: object) -> None:
         raise AssertionError("Spark was asked for")
 
-    monkeypatch.setattr("ab_test.open_session", no_spark)
+    monkeypatch.setattr("retraining.spark.session.open_session", no_spark)
     same = call("ab_test", replay=cycle.tested.run_id)
     first = verdict_of(cycle.tested)
     same_as_before = ("verdict", "alpha", "effect_size", "ci_lower", "ci_upper", "pvalue", "n_rows")
@@ -124,6 +124,12 @@ def test_replay_judges_the_same_scores_without_spark(
     assert {"pvalue_ttest", "p_shapiro_init", "p_shapiro_tuned"} <= set(legacy.metrics)
     kept = {file.path for file in MlflowClient().list_artifacts(legacy.run_id)}
     assert {"scores_init.csv", "scores_tuned.csv"} <= kept
+
+
+def test_each_version_is_asked_of_the_registry_once(call: Call, asked: list[str]) -> None:
+    assert call("ab_test", register="false").tags["verdict"]
+
+    assert asked == ["fraud champion", "fraud challenger"]
 
 
 def test_every_row_of_the_holdout_is_scored_by_both(cycle: Cycle) -> None:
@@ -287,7 +293,7 @@ def test_a_large_holdout_is_scored_into_a_folder_of_its_own(
         ({"challenger": "models:/fraud@champion"}, "are both models:/fraud/1: run tune"),
         ({"model_name": "other"}, "the registry has no models:/other@champion: run train"),
         ({"challenger": "models:/fraud/9"}, "the registry has no models:/fraud/9"),
-        ({"challenger": "fraud/2"}, "'fraud/2' names no registered model"),
+        ({"challenger": "fraud/2"}, "'fraud/2' is not the URI of a registered model"),
         ({"data": "/nowhere"}, "/nowhere is no data set"),
         ({"pipeline_id": "p0"}, "no finished preprocess run in cycle 'p0'"),
         ({"alpha": "nan"}, "policy alpha is nan"),

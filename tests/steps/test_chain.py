@@ -128,7 +128,9 @@ def test_it_ends_with_one_table(call: Call, ran: Runs) -> None:
     made = call("main", input="/data")
 
     assert ran
-    lines = [line.split("  ", 1) for line in made.out.strip().splitlines()]
+    shown, _, last = made.out.strip().rpartition("\n")
+    assert last == "main: verdict promote"
+    lines = [line.split("  ", 1) for line in shown.splitlines()]
     table = {name.strip(): value.strip() for name, value in lines}
     assert table["cycle"] == made.tags["cycle_id"]
     assert (table["champion"], table["challenger"]) == ("models:/fraud/1", "models:/fraud/2")
@@ -140,7 +142,7 @@ def test_it_ends_with_one_table(call: Call, ran: Runs) -> None:
     assert table["outcome"] == "promote done"
     assert table["report"].endswith("/report.html")
     assert {name for name in table if name.startswith("run ")} == {f"run {s}" for s, _ in ran}
-    assert load_text(f"runs:/{made.run_id}/chain.txt") == made.out.strip()
+    assert load_text(f"runs:/{made.run_id}/chain.txt") == shown
     assert made.tags["verdict"] == "promote"
     note = made.tags["mlflow.note.content"]
     assert f"mlflow run . -e reproduce -P run_id={made.run_id}" in note
@@ -161,8 +163,8 @@ def test_failed_step_tells_how_to_go_on(call: Call, monkeypatch: pytest.MonkeyPa
     called = call("main", input="/data", pipeline_id="p7")
 
     assert called.refusal == (
-        "step train failed: the files are gone: give others: "
-        "mend it, then go on with `mlflow run . -P pipeline_id=p7`"
+        "step train failed: the files are gone: give others. "
+        "Fix it, then continue with `mlflow run . -P pipeline_id=p7`"
     )
     assert [step for step, _ in ran] == ["preprocess", "train"]
     assert called.run is not None

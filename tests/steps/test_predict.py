@@ -48,6 +48,14 @@ def unlabelled(source: Path, target: Path) -> Path:
     return target
 
 
+def test_the_version_is_asked_of_the_registry_once(
+    call: Call, cycle: Cycle, asked: list[str]
+) -> None:
+    assert call("predict", input=holdout_of(cycle)).tags["predictions_uri"]
+
+    assert asked == ["fraud champion"]
+
+
 def test_raw_rows_get_the_scores_that_the_gate_saw(call: Call, cycle: Cycle) -> None:
     """Features of raw rows with their history are those of the prepared holdout."""
     made = call("predict", input=cycle.raw / HOLDOUT_DAYS, history=cycle.raw)
@@ -137,7 +145,7 @@ def test_repeated_in_its_cycle_it_is_reused(call: Call, cycle: Cycle, tmp_path: 
         ({"input": "{here}/null.parquet"}, "features without a value: tx_amount in 1 rows"),
         ({"input": "{here}/narrow.parquet"}, "the rows lack the features tx_amount of the model"),
         ({"model": "models:/fraud/9"}, "the registry has no models:/fraud/9"),
-        ({"model": "fraud"}, "'fraud' names no registered model"),
+        ({"model": "fraud"}, "'fraud' is not the URI of a registered model"),
         ({"model_name": "other"}, "the registry has no models:/other@champion"),
     ],
 )

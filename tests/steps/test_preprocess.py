@@ -104,7 +104,7 @@ def test_artifacts_say_what_was_prepared(cycle: Cycle) -> None:
     described = yaml.safe_load(load_text(f"{uri}/description.yaml"))
     assert described["label"]["delay"] == "2 days"
     assert list(described["columns"])[:2] == ["transaction_id", "tx_datetime"]
-    files = json.loads(load_text(f"{uri}/inputs.json"))
+    files = json.loads(load_text(f"{uri}/input.json"))
     assert files == [path.as_uri().replace("///", "/") for path in sorted(cycle.raw.iterdir())]
     manifest = load_dict(f"{uri}/manifest.json")
     assert manifest["uri"] == cycle.data_uri
@@ -153,13 +153,13 @@ def test_too_many_rejected_rows_fail_and_leave_nothing(
         ({"input": "{here}/text.parquet"}, "text.parquet is no parquet file"),
         ({"input": "{here}/other.txt"}, "100.00% of 2 rows were rejected (malformed: 2)"),
         ({"input": "{here}/list.json"}, "list.json is no JSON"),
-        ({"input": "runs:/0/inputs.json"}, "runs:/0/inputs.json cannot be read"),
+        ({"input": "runs:/0/input.json"}, "runs:/0/input.json cannot be read"),
         ({"input": "s4://bucket/raw"}, "s4://bucket/raw cannot be reached"),
         ({"dataset": "frauds"}, "no data set description 'frauds': name one of drivers, fraud"),
         ({"dataset": ""}, "there is no data set description ''"),
         ({"dataset": "{here}/missing.yaml"}, "missing.yaml: No such file"),
         ({"dataset": "{here}/invalid.yaml"}, "write valid YAML"),
-        ({"dataset": "{here}/empty.yaml"}, "holds no mapping"),
+        ({"dataset": "{here}/empty.yaml"}, "empty.yaml is not a mapping"),
         ({"dataset": "{here}/leaking.yaml"}, "tx_fraud_scenario must not be a feature"),
         ({"previous": "0" * 32}, "is no run of sqlite"),
         ({"previous": "{train}"}, "made no data set"),
@@ -210,6 +210,6 @@ def test_the_note_tells_how_to_prepare_the_same_again(cycle: Cycle) -> None:
     note = cycle.prepared.tags["mlflow.note.content"]
 
     assert f"mlflow run . -e reproduce -P run_id={run_id}" in note
-    assert f"-P input=runs:/{run_id}/inputs.json" in note
+    assert f"-P input=runs:/{run_id}/input.json" in note
     assert f"-P dataset=runs:/{run_id}/description.yaml" in note
     assert f"-P data_root={cycle.folder}/data" in note

@@ -161,6 +161,15 @@ def test_dry_run_tries_the_model_and_moves_nothing(
     assert "champion.why" not in MlflowClient().get_model_version("fraud", "2").tags
 
 
+def test_each_version_is_asked_of_the_registry_once_before_the_champion_is_compared(
+    call: Call, make_verdict: MakeVerdict, asked: list[str]
+) -> None:
+    call("promote", verdict_run=make_verdict(), dry_run="true")
+
+    assert asked[:2] == ["fraud 1", "fraud 2"]
+    assert set(asked[2:]) == {"fraud champion", "fraud previous_champion"}
+
+
 def test_model_that_gives_no_probability_is_refused(
     call: Call, make_verdict: MakeVerdict, aliases: Aliases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,7 +180,7 @@ def test_model_that_gives_no_probability_is_refused(
 
     refused = call("promote", verdict_run=make_verdict()).refusal
 
-    assert "models:/fraud/2 gives 100 of 100 rows no probability" in refused
+    assert "models:/fraud/2 gives no probability for 100 of 100 rows" in refused
     assert aliases() == BEFORE
 
 
@@ -300,7 +309,7 @@ def test_rollback_gives_the_champion_back_once(
 @pytest.mark.parametrize(
     ("told", "phrase"),
     [
-        ({}, "fraud has no previous_champion: there is no move to take back"),
+        ({}, "fraud has no previous_champion"),
         ({"model_name": "other"}, "other has no champion: check model_name"),
     ],
 )
@@ -327,11 +336,11 @@ def test_rollback_finds_the_model_though_the_newest_was_not_registered(
     ("told", "phrase"),
     [
         ({"verdict_run": "0" * 32}, "is no run of sqlite"),
-        ({"verdict_run": "{prepared}"}, "compared no registered models: give the run of an ab_te"),
+        ({"verdict_run": "{prepared}"}, "did not compare registered models: give"),
         ({"verdict_run": "{running}"}, "is RUNNING and gave no verdict"),
         ({"verdict_run": "{failed}"}, "is FAILED and gave no verdict: run ab_test again"),
-        ({"verdict_run": "{fine}", "model_name": "other"}, "is on fraud, not on other"),
-        ({"verdict_run": "{free}"}, "compared without consequence: run ab_test with register=true"),
+        ({"verdict_run": "{fine}", "model_name": "other"}, "is about fraud, not other"),
+        ({"verdict_run": "{free}"}, "is not binding: run ab_test with register=true"),
         ({"pipeline_id": "p0"}, "no finished ab_test run in cycle 'p0'"),
     ],
 )

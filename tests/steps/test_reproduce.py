@@ -11,8 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 
-import reproduce
-from retraining.tracking import children
+from retraining.tracking import children, reproduction
 from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def repeated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]
             shutil.copy(ROOT / name, folder)
 
     monkeypatch.setattr(children, "run", run)
-    monkeypatch.setattr(reproduce, "_check_out", check_out)
+    monkeypatch.setattr(reproduction, "_check_out", check_out)
     return told
 
 
@@ -151,13 +150,16 @@ def test_chain_with_a_step_that_cannot_be_repeated_is_refused_at_once(
 @pytest.mark.parametrize(
     ("run", "phrase"),
     [
-        ({"code__dirty": "true"}, "was made from uncommitted code: commit, run the step, rep"),
+        ({"code__dirty": "true"}, "was made from uncommitted code: commit the code"),
         ({"code__dirty": None}, "was made from uncommitted code: commit"),
         ({"mlflow.source.git.commit": None}, "was made from uncommitted code: commit"),
-        ({"status": "RUNNING"}, "is no finished step (status RUNNING): give the id of a run"),
-        ({"status": "FAILED"}, "is no finished step (status FAILED)"),
-        ({"status": "KILLED", "step": "main"}, "is no finished step (status KILLED)"),
-        ({"step": "trial", "mlflow.project.entryPoint": None}, "is no finished step (status FINI"),
+        ({"status": "RUNNING"}, "is not a finished step (status RUNNING): give the id of a run"),
+        ({"status": "FAILED"}, "is not a finished step (status FAILED)"),
+        ({"status": "KILLED", "step": "main"}, "is not a finished step (status KILLED)"),
+        (
+            {"step": "trial", "mlflow.project.entryPoint": None},
+            "is not a finished step (status F",
+        ),
         ({}, "commit 0123456789abcdef0123456789abcdef01234567 cannot be checked out from"),
     ],
 )

@@ -169,7 +169,7 @@ def test_first_version_of_another_model_becomes_its_champion(
         ({"data": "{trained}"}, "made no data set: give the id of a preprocess run"),
         ({"data": "/nowhere"}, "/nowhere is no data set"),
         ({"pipeline_id": "p0"}, "no finished preprocess run in cycle 'p0'"),
-        ({"dataset": "drivers"}, "dataset='drivers' describes other columns or features"),
+        ({"dataset": "drivers"}, "the description drivers has other columns or features"),
         ({"dataset": "wrong.yaml"}, "LogisticRegression has no parameter 'numTrees'"),
         ({"dataset": "late.yaml"}, "RandomForestClassifier"),
     ],

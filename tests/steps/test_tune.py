@@ -143,8 +143,6 @@ def test_search_that_was_stopped_goes_on_where_it_stood(
 @pytest.mark.parametrize(
     ("told", "phrase"),
     [
-        ({"trials": 0}, "search.trials"),
-        ({"parallelism": 0}, "search.parallelism"),
         ({"pipeline_id": "p0"}, "no finished preprocess run in cycle 'p0'"),
         ({"trials_experiment": "gone"}, "experiment 'gone' is deleted"),
         ({"dataset": "failing"}, "all 2 trials failed, the last with:"),
@@ -164,7 +162,9 @@ def test_what_cannot_be_searched_is_refused_in_one_line(
     assert len(client.search_model_versions("name = 'fraud'")) == 2
 
 
-@pytest.mark.parametrize("told", [{"trials": "-1"}, {"time_limit": "x"}, {"try": 1}])
+@pytest.mark.parametrize(
+    "told", [{"trials": "-1"}, {"trials": 0}, {"parallelism": 0}, {"time_limit": "x"}, {"try": 1}]
+)
 def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
     call: Call, told: dict[str, object]
 ) -> None:

@@ -1,7 +1,11 @@
-"""The command of a step: its exit codes, its log lines, and how it ends at a signal.
+"""The command of a step: its run, its exit codes, its log lines, and how it ends at a signal.
 
 Exit codes: 0 = the step completed, whatever the verdict; 1 = an expected failure, reported in one
 line; 2 = usage.
+
+MLflow, Spark and the numerical libraries take seconds to import. To answer --help and mistakes at
+once, a script imports at its top only what its options and its result need; the functions that do
+the work import the rest. This module follows the same rule.
 """
 
 from __future__ import annotations
@@ -18,21 +22,24 @@ from typing import TYPE_CHECKING, Any
 import click
 from tqdm import tqdm
 
+from retraining.errors import RetrainingError
 from retraining.progress import duration
-from retraining.tracking import outage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-# What asks a step to stop; the latter when the terminal, or the connection to it, is closed.
+    from retraining.tracking.lineage import StepRun
+
+# Signals that ask a step to stop; SIGHUP comes when its terminal, or the connection to it, closes.
 _STOPS = (signal.SIGTERM, signal.SIGHUP)
 _LIBRARY = logging.getLogger("retraining")
 _TIME = "%Y-%m-%d %H:%M:%S"
+_OPENED = "retraining.run_opened"  # in a context's meta: the run reports its failure itself
 
 
 class TerminatedError(KeyboardInterrupt):
-    """A signal asks to stop. A KeyboardInterrupt, so that child projects are cancelled too."""
+    """A signal asks to stop. A KeyboardInterrupt, at which MLflow cancels child projects too."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -51,8 +58,7 @@ class StepCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         """Run the step; an expected failure becomes exit code 1 and one line."""
-        step = (self.name or "").replace("-", "_")
-        started = time.monotonic()
+        step, started = _step_of(ctx), time.monotonic()
         try:
             with _log_lines(step), _stopped_by_signals():
                 done = super().invoke(ctx)
@@ -61,10 +67,34 @@ class StepCommand(click.Command):
         except TerminatedError as stop:
             sys.exit(128 + stop.number)
         except Exception as error:
-            expected = outage.fault(error)
+            expected = _expected(error)
             if expected is None:
                 raise
+            if _OPENED not in ctx.meta and "MLFLOW_RUN_ID" in os.environ:
+                from retraining.tracking import lineage
+
+                lineage.report_failure(os.environ["MLFLOW_RUN_ID"], step, expected)
             raise click.ClickException(" ".join(str(expected).split())) from error
+
+
+@contextmanager
+def open_run(cycle_id: str | None, *, begins_cycle: bool = False) -> Iterator[StepRun]:
+    """Open the run of the step that click has called, with the parameters that it was given.
+
+    The result that is written on the run is printed once the run has ended.
+
+    Args:
+        cycle_id: The cycle that the caller named; None if the caller named none.
+        begins_cycle: Whether the step starts a new cycle then; otherwise it joins the newest one.
+    """
+    from retraining.tracking import lineage
+
+    context = click.get_current_context()
+    step = _step_of(context)
+    context.meta[_OPENED] = True
+    with lineage.open_step(step, context.params, cycle_id, begins_cycle=begins_cycle) as run:
+        yield run
+    click.echo(f"{step}: {run.summary}")
 
 
 def examples(docstring: str | None) -> str:
@@ -72,6 +102,22 @@ def examples(docstring: str | None) -> str:
     lines = (docstring or "").splitlines()
     commands = "\n".join(f"  {line.strip()}" for line in lines if line.startswith("    "))
     return f"\b\nExamples:\n{commands}"  # \b: click keeps the line breaks
+
+
+def _step_of(context: click.Context) -> str:
+    """The entry point of MLproject: the name of the function, which click spells with hyphens."""
+    return (context.command.name or "").replace("-", "_")
+
+
+def _expected(error: Exception) -> RetrainingError | None:
+    """What to report in place of an error; None if it is not an expected one."""
+    if isinstance(error, RetrainingError):
+        return error
+    if "mlflow" not in sys.modules:  # nothing has been asked of a server yet
+        return None
+    from retraining.tracking import outage
+
+    return outage.fault(error)
 
 
 class _Console(logging.Handler):
@@ -107,7 +153,7 @@ def _log_lines(step: str) -> Iterator[None]:
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
     """Raise at SIGTERM and SIGHUP, and when the `mlflow run` that started the step has ended."""
-    # One that is ignored stays so: nohup lets a step outlive its terminal.
+    # A signal that is ignored stays ignored: nohup lets a step outlive its terminal.
     heard = [s for s in _STOPS if signal.getsignal(s) != signal.SIG_IGN]
     previous = {number: signal.signal(number, _terminate) for number in heard}
     ended = Event()
@@ -122,7 +168,7 @@ def _stopped_by_signals() -> Iterator[None]:
 
 
 def _follow(parent: int, ended: Event) -> None:
-    """Stop with the `mlflow run` that started the step: whoever repeats it counts on that."""
+    """Stop together with the `mlflow run` that started the step, which may be started again."""
     while not ended.wait(1):
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -131,5 +177,5 @@ def _follow(parent: int, ended: Event) -> None:
 
 def _terminate(number: int, _frame: FrameType | None) -> None:
     for other in _STOPS:
-        signal.signal(other, signal.SIG_IGN)  # the next one shall not break off the cleaning up
+        signal.signal(other, signal.SIG_IGN)  # a second signal must not interrupt the cleaning up
     raise TerminatedError(number)

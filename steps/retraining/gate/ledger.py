@@ -25,16 +25,33 @@ FIRST: Final = 10  # the first test may use a tenth of the budget
 LEAST: Final = 1e-300  # alpha of a test for which no budget is left: not zero, but as good as
 
 
-class Entry(NamedTuple):
-    """One test of the model.
+class HoldoutTest(NamedTuple):
+    """A test of the model that is about to be made.
 
     Attributes:
         test: Names it; a test that is tried again has the same name.
-        time: When it was made, with a time zone, as all times here.
-        alpha: What it used.
+        time: When it is made, with a time zone, as all times here.
         fingerprint: Of the content of its holdout.
         start: First moment of the holdout; None where rows have no time.
         end: First moment after it.
+    """
+
+    test: str
+    time: datetime
+    fingerprint: str
+    start: datetime | None
+    end: datetime | None
+
+    def charge(self, alpha: float) -> Entry:
+        """The entry of the ledger for this test, once it is known what it uses of alpha."""
+        return Entry(self.test, self.time, alpha, self.fingerprint, self.start, self.end)
+
+
+class Entry(NamedTuple):
+    """A test of the model that was made; see `HoldoutTest`.
+
+    Attributes:
+        alpha: What it used.
     """
 
     test: str
@@ -76,7 +93,7 @@ class Entry(NamedTuple):
             ) from error
 
 
-def spend(entries: Iterable[Entry], policy: Policy, test: Entry) -> Spending:
+def spend(entries: Iterable[Entry], policy: Policy, test: HoldoutTest) -> Spending:
     """What a test may use, given the earlier ones of the same model.
 
     "per_test" gives `policy.alpha` to every test. "spending" gives the test
@@ -89,7 +106,7 @@ def spend(entries: Iterable[Entry], policy: Policy, test: Entry) -> Spending:
         entries: Earlier tests of the model, in any order. One of the same name is this test tried
             before: it keeps its alpha and is not counted again.
         policy: Its memory, alpha and yearly_alpha count.
-        test: The one to be made; its alpha is not read.
+        test: The one to be made.
 
     Raises:
         RetrainingError: Memory is "fresh_holdout_only" and the holdout, or some of its time, was
@@ -132,7 +149,7 @@ def _instant(text: str) -> datetime:
     return moment
 
 
-def _shares_holdout(one: Entry, other: Entry) -> bool:
+def _shares_holdout(one: Entry, other: HoldoutTest) -> bool:
     if one.fingerprint == other.fingerprint:
         return True
     if one.start is None or one.end is None or other.start is None or other.end is None:
@@ -140,7 +157,7 @@ def _shares_holdout(one: Entry, other: Entry) -> bool:
     return one.start < other.end and other.start < one.end
 
 
-def _used_up(earlier: Entry, test: Entry) -> RetrainingError:
+def _used_up(earlier: Entry, test: HoldoutTest) -> RetrainingError:
     return RetrainingError(
         f"the holdout {_period(test)} was tested before: {_period(earlier)}, "
         f"on {earlier.time:%Y-%m-%d}, as {earlier.test}",
@@ -148,7 +165,7 @@ def _used_up(earlier: Entry, test: Entry) -> RetrainingError:
     )
 
 
-def _period(entry: Entry) -> str:
+def _period(entry: Entry | HoldoutTest) -> str:
     if entry.start is None or entry.end is None:
         return f"of fingerprint {entry.fingerprint}"
     return f"from {entry.start:%Y-%m-%d %H:%M} to {entry.end:%Y-%m-%d %H:%M}"

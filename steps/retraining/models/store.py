@@ -48,7 +48,7 @@ class Registered(NamedTuple):
     @property
     def uri(self) -> str:
         """`models:/name/version`: an alias may move, this does not."""
-        return f"models:/{self.version.name}/{self.version.version}"
+        return registry.uri_of(self.version)
 
 
 def log_model(
@@ -89,28 +89,27 @@ def log_model(
     return str(info.model_uri)
 
 
-def load(uri: str, spark: SparkSession, root: str) -> Registered:
+def load(version: ModelVersion, spark: SparkSession, root: str) -> Registered:
     """Load a registered model natively: the pyfunc flavour returns labels, not scores.
 
     Args:
-        uri: Of the registry.
+        version: As the registry gave it.
         spark: The session that is to score with it.
         root: A folder that workers see, too: a cluster hands the model over through it.
 
     Raises:
-        RetrainingError: If the registry has no such version, or it carries no description.
+        RetrainingError: If the version carries no description.
     """
-    exact = registry.exact_uri(uri)
-    carried = get_model_info(exact).metadata or {}
+    uri = registry.uri_of(version)
+    carried = get_model_info(uri).metadata or {}
     if "description" not in carried:
         raise RetrainingError(
-            f"{exact} carries no data set description", "register it with train or tune"
+            f"{uri} carries no data set description", "register it with train or tune"
         )
-    description = reading.from_mapping(json.loads(carried["description"]), where=exact)
+    description = reading.from_mapping(json.loads(carried["description"]), where=uri)
     training = json.loads(carried["training"])
-    version = registry.version_at(exact)
     with _shared_folder(spark, root) as folder, _without_python_workers(spark):
-        model = mlflow.spark.load_model(exact, dst_path=folder)
+        model = mlflow.spark.load_model(uri, dst_path=folder)
     return Registered(version, model, description, training)
 
 

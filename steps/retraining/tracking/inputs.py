@@ -1,9 +1,10 @@
-"""From what a caller said to what a step reads: descriptions, prepared data, folders."""
+"""From what a caller said to what a step reads: prepared data, raw files, folders."""
 
 from __future__ import annotations
 
 import atexit
 import hashlib
+import json
 import re
 import shutil
 import tempfile
@@ -14,14 +15,13 @@ from urllib.parse import urlparse
 import mlflow
 from mlflow.artifacts import download_artifacts
 
-from retraining.data.manifest import read_manifest
-from retraining.description import reading
+from retraining.data.manifest import is_data_set, read_manifest
 from retraining.errors import RetrainingError
 from retraining.tracking import outage, runs, tags
 from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mlflow.entities import Run
     from pyspark.sql import SparkSession
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from retraining.data.sources import RawFile
     from retraining.description.document import Description
     from retraining.tracking.lineage import StepRun
-
-DESCRIPTIONS = ROOT / "steps" / "datasets"
 
 
 class PreparedData(NamedTuple):
@@ -55,26 +53,6 @@ class PreparedData(NamedTuple):
         return self.run_id or self.uri
 
 
-def read_description(told: str) -> Description:
-    """Read a description by its name in steps/datasets, by its path, or from a run's artifacts.
-
-    Raises:
-        RetrainingError: If there is none, or it is not valid.
-    """
-    if told.startswith("runs:/"):
-        return reading.load(download(told))
-    if told.endswith((".yaml", ".yml")):
-        return reading.load(told)
-    path = DESCRIPTIONS / f"{told}.yaml"
-    if not path.is_file():
-        names = ", ".join(sorted(p.stem for p in DESCRIPTIONS.glob("*.yaml")))
-        raise RetrainingError(
-            f"there is no data set description {told!r}",
-            f"name one of {names}, or the path of a .yaml file",
-        )
-    return reading.load(path)
-
-
 def find_data(run: StepRun, told: str | None) -> PreparedData:
     """The prepared data that a run id or a folder names; by default that of the run's cycle.
 
@@ -94,6 +72,36 @@ def find_data(run: StepRun, told: str | None) -> PreparedData:
     return found
 
 
+def find_previous(
+    run: StepRun, spark: SparkSession, description: Description, root: str, named: str | None
+) -> Manifest | None:
+    """The data set whose days can be reused, recorded and pinned; None to process all days.
+
+    Args:
+        run: The preprocess run.
+        spark: The session.
+        description: What the days must have been prepared with.
+        root: Where data sets live.
+        named: The run that made it, or "none"; None takes the newest that fits.
+    """
+    if named == "none":
+        made = None
+    elif named:
+        made = runs.get_run(named, "previous")
+    else:
+        digest = description.preparation_digest
+        made = runs.find(
+            "preprocess", having={tags.PREPARATION_DIGEST: digest, tags.DATA_ROOT: root}
+        )
+    uri = folder_made_by(made, "previous") if made else ""
+    if made is None or not (named or is_data_set(spark, uri)):
+        run.pin(previous="none")
+        return None
+    run.pin(previous=made.info.run_id)
+    run.use("previous", uri, made.info.run_id)
+    return read_manifest(spark, uri)
+
+
 def folder_made_by(run: Run, flag: str) -> str:
     """Folder of the data set that a preprocess run made.
 
@@ -107,27 +115,20 @@ def folder_made_by(run: Run, flag: str) -> str:
     return run.data.tags[tags.DATASET_URI]
 
 
-def describe(told: str | None, manifest: Manifest) -> Description:
-    """The description to work by: the one that the data was prepared with, or another one.
+def describe(other: Description | None, manifest: Manifest) -> Description:
+    """The description to work by: another one that the caller named, or that of the data.
 
     Raises:
         RetrainingError: If the other one would have prepared other rows or features.
     """
     own = manifest.describe()
-    if told is None:
-        return own
-    other = read_description(told)
-    if other.preparation_digest != own.preparation_digest:
-        raise RetrainingError(
-            f"dataset={told!r} describes other columns or features than the data was prepared with",
-            "run preprocess with it first",
-        )
-    return other
-
-
-def digest_told(told: str | None) -> str:
-    """Digest of the description that a caller named, since its file may change; "" without one."""
-    return read_description(told).digest if told else ""
+    if other is None or other.preparation_digest == own.preparation_digest:
+        return other or own
+    raise RetrainingError(
+        f"the description {other.name} has other columns or features than the data was prepared "
+        "with",
+        "run preprocess with it first",
+    )
 
 
 def data_root(told: str | None) -> str:
@@ -167,6 +168,13 @@ def paths_in(source: str | None) -> list[str]:
     if source and source.endswith(".json") and Path(source).is_file():
         return re.findall(r'"([^"]+)"', Path(source).read_text())
     return [source] if source else []
+
+
+def keep_files(run: StepRun, parameter: str, source: str, files: Sequence[RawFile]) -> None:
+    """Keep on the run which files a parameter named, and pin it to that list."""
+    run.use(parameter, f"{source} ({len(files)} files)")
+    mlflow.log_text(json.dumps([file.path for file in files], indent=1), f"{parameter}.json")
+    run.pin(**{parameter: f"runs:/{run.run_id}/{parameter}.json"})
 
 
 def digest_of(files: Iterable[RawFile]) -> str:

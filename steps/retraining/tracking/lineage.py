@@ -35,6 +35,7 @@ from mlflow.utils.mlflow_tags import (
 from retraining.description import yaml12
 from retraining.tracking import checkout, outage, runs, tags
 from retraining.tracking.checkout import ROOT
+from retraining.tracking.result import Reused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from retraining.description.document import Description
+    from retraining.errors import RetrainingError
+    from retraining.tracking.result import Result
 
 _LOG = logging.getLogger(__name__)
 
@@ -67,8 +70,8 @@ class StepRun:
         step: Entry point, as in MLproject.
         cycle_id: The cycle that the run belongs to.
         parameters: What the caller said, as text; "not given" is an empty string.
-        summary: One line of result, shown in the run's note; the step sets it.
-        details: Markdown that follows the summary in the note; the step may set it.
+        summary: One line of result; empty until a result is written.
+        details: Markdown that follows the summary in the note.
         identity: Digest of entry point, parameters, inputs and code; empty until `reuse` is asked.
     """
 
@@ -107,12 +110,11 @@ class StepRun:
 
     def reuse(
         self, inputs: Mapping[str, str], *, is_there: Callable[[Run], bool] = lambda _: True
-    ) -> Run | None:
-        """Return the run of this cycle that did the same already, and become its shadow.
+    ) -> Reused | None:
+        """The result of the run of this cycle that did the same already; None if there is none.
 
         Same means: entry point, parameters, inputs and code. `is_there` says whether what that run
-        made still exists; if not, it is made again. The shadow carries the tags and
-        metrics of the original and the tag `reused_from`; the step has nothing left to do.
+        made still exists; if not, it has to be made again.
         """
         told = {k: v for k, v in self.parameters.items() if k not in _NOT_IDENTIFYING}
         same = [self.step, sorted(told.items()), sorted(inputs.items()), checkout.digest(ROOT)]
@@ -128,21 +130,15 @@ class StepRun:
                 f"{self.step}: what run {original.info.run_id} made is gone, so it runs again"
             )
             return None
-        mine = {tags.IDENTITY, tags.CYCLE_ID}
-        kept = {
-            key: value
-            for key, value in original.data.tags.items()
-            if not key.startswith("mlflow.") and key not in mine
-        }
-        mlflow.set_tags({**kept, tags.REUSED_FROM: original.info.run_id})
-        mlflow.log_metrics(original.data.metrics)
-        self._pinned = json.loads(kept.get(tags.PINNED, "{}"))
+        self._pinned = json.loads(original.data.tags.get(tags.PINNED, "{}"))
         self._used.append(("all of", original.info.run_id))
-        self.summary = (
-            f"reused run {original.info.run_id}: same parameters, inputs and code, "
-            f"finished in {self.cycle_id}"
-        )
-        return original
+        return Reused(original)
+
+    def write(self, result: Result) -> None:
+        """Show the result of the step: as metrics, tags and the run's note."""
+        mlflow.log_metrics(dict(result.metrics))
+        mlflow.set_tags(dict(result.tags))
+        self.summary, self.details = result.summary, result.details
 
     def note(self) -> str:
         """The run's note in Markdown: what it did, what it used, how to reproduce it."""
@@ -187,14 +183,19 @@ def log_data(
 
 @contextmanager
 def open_step(
-    step: str, parameters: Mapping[str, object], *, begins_cycle: bool = False
+    step: str,
+    parameters: Mapping[str, object],
+    cycle_id: str | None = None,
+    *,
+    begins_cycle: bool = False,
 ) -> Iterator[StepRun]:
     """Enter the run that `mlflow run` made for this step or, called directly, a new one.
 
     Args:
         step: Entry point, as in MLproject.
         parameters: The step's parameters as click gave them.
-        begins_cycle: An empty `pipeline_id` makes a new cycle; otherwise the newest is taken.
+        cycle_id: The cycle that the caller named; None if the caller named none.
+        begins_cycle: Whether the step starts a new cycle then; otherwise it joins the newest one.
     """
     told = {key: as_text(value) for key, value in parameters.items()}
     resumed = os.environ.get("MLFLOW_RUN_ID")
@@ -202,7 +203,7 @@ def open_step(
         try:
             if not resumed:
                 mlflow.log_params({key: shlex.quote(value) for key, value in told.items()})
-            chosen = told.get("pipeline_id") or (None if begins_cycle else runs.newest_cycle())
+            chosen = cycle_id or (None if begins_cycle else runs.newest_cycle())
             run = StepRun(active.info.run_id, step, told, chosen or runs.new_cycle_id())
             mlflow.set_tags({MLFLOW_RUN_NAME: step, tags.STEP: step, **_circumstances(run)})
             # A project that is run by its git URL is named so, with a token if the URL has one.
@@ -218,10 +219,24 @@ def open_step(
             if outage.is_lost(error):
                 _end(active, RunStatus.FAILED)
             elif expected := outage.fault(error):
-                note = f"Failed: {expected}"
-                mlflow.set_tags({tags.FAILURE: str(expected), MLFLOW_RUN_NOTE: note})
+                mlflow.set_tags(_failure(expected))
             raise
         mlflow.set_tags({MLFLOW_RUN_NOTE: run.note(), tags.SUMMARY: run.summary})
+
+
+def report_failure(run_id: str, step: str, error: RetrainingError) -> None:
+    """Show why a step failed on a run that `mlflow run` made for it and that it did not open."""
+    outage.hurry(retries=3)  # the user waits for the reason
+    client = mlflow.MlflowClient()
+    try:
+        for name, value in {tags.STEP: step, **_failure(error)}.items():
+            client.set_tag(run_id, name, value)
+    except mlflow.MlflowException:
+        _LOG.info(f"run {run_id} does not show why: the tracking server does not answer")
+
+
+def _failure(error: RetrainingError) -> dict[str, str]:
+    return {tags.FAILURE: str(error), MLFLOW_RUN_NOTE: f"Failed: {error}"}
 
 
 def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:

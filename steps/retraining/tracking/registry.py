@@ -7,6 +7,7 @@ gives integers, a tracking server strings.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,11 @@ PREVIOUS = "previous_champion"
 _ABSENT = {ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), ErrorCode.Name(INVALID_PARAMETER_VALUE)}
 
 
+def uri_of(version: ModelVersion) -> str:
+    """`models:/name/3`: unlike an alias, it names the same version for ever."""
+    return _numbered(version.name, version.version)
+
+
 def holder(name: str, alias: str) -> ModelVersion | None:
     """The version that holds an alias; None if no version, or no model, has it."""
     try:
@@ -44,35 +50,46 @@ def holder(name: str, alias: str) -> ModelVersion | None:
         raise
 
 
+def version_with(name: str, alias: str) -> ModelVersion:
+    """The version that holds an alias.
+
+    Raises:
+        RetrainingError: If there is none.
+    """
+    version = holder(name, alias)
+    if version is None:
+        raise _absence(f"models:/{name}@{alias}")
+    return version
+
+
+def version_of(name: str, number: str | int) -> ModelVersion:
+    """A version by its number.
+
+    Raises:
+        RetrainingError: If the registry has no such version.
+    """
+    try:
+        return MlflowClient().get_model_version(name, str(number))
+    except MlflowException as error:
+        if error.error_code in _ABSENT:
+            raise _absence(_numbered(name, number)) from error
+        raise
+
+
 def version_at(uri: str) -> ModelVersion:
     """The version that `models:/name/3` or `models:/name@alias` names.
 
     Raises:
         RetrainingError: If the URI has another form, or the registry has no such version.
     """
-    reference = uri.removeprefix("models:/")
-    name, at, alias = reference.partition("@")
-    try:
-        if at and name and uri.startswith("models:/"):
-            return MlflowClient().get_model_version_by_alias(name, alias)
-        name, slash, number = reference.rpartition("/")
-        if slash and name and number.isdigit() and uri.startswith("models:/"):
-            return MlflowClient().get_model_version(name, number)
-    except MlflowException as error:
-        if error.error_code in _ABSENT:
-            raise RetrainingError(
-                f"the registry has no {uri}", "run train (champion) and tune (challenger) first"
-            ) from error
-        raise
-    raise RetrainingError(
-        f"{uri!r} names no registered model", "give models:/NAME/VERSION or models:/NAME@ALIAS"
-    )
-
-
-def exact_uri(uri: str) -> str:
-    """`models:/name/version` for a URI that may go through an alias: an alias moves, this not."""
-    version = version_at(uri)
-    return f"models:/{version.name}/{version.version}"
+    named = re.fullmatch(r"models:/(?:([^@]+)@(.+)|(.+)/(\d+))", uri)
+    if named is None:
+        raise RetrainingError(
+            f"{uri!r} is not the URI of a registered model",
+            "give models:/NAME/VERSION or models:/NAME@ALIAS",
+        )
+    by_alias, alias, by_number, number = named.groups()
+    return version_with(by_alias, alias) if alias else version_of(by_number, number)
 
 
 def tag(version: ModelVersion, values: Mapping[str, str]) -> None:
@@ -220,3 +237,13 @@ def _set(name: str, alias: str, version: str) -> None:
             f"{read_back.version if read_back else 'nothing'}",
             "somebody else moves it too: look at the registry, then run again",
         )
+
+
+def _numbered(name: str, number: str | int) -> str:
+    return f"models:/{name}/{number}"
+
+
+def _absence(uri: str) -> RetrainingError:
+    return RetrainingError(
+        f"the registry has no {uri}", "run train (champion) and tune (challenger) first"
+    )

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import filecmp
 import json
+import logging
 import math
+import tempfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import mlflow
 from mlflow.projects.utils import load_project
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_GIT_COMMIT,
+    MLFLOW_PROJECT_ENTRY_POINT,
+    MLFLOW_PROJECT_ENV,
+)
 
-from retraining.tracking import runs, tags
+from retraining.errors import RetrainingError
+from retraining.tracking import children, runs, tags
+from retraining.tracking.checkout import ROOT
+from retraining.tracking.result import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from mlflow.entities import Run
+
+_LOG = logging.getLogger(__name__)
 
 # A cluster adds up partial sums in the order in which tasks finish, so the last digits of a metric
 # may differ. A different model or different rows differ by far more.
@@ -31,6 +46,85 @@ class Difference(NamedTuple):
     name: str
     before: str
     after: str
+
+
+@dataclass(frozen=True)
+class Repetition(Result):
+    """A run that was repeated, and how the repetition differs.
+
+    Attributes:
+        run_id: Id of the run.
+        steps: The steps that were repeated.
+        differences: Empty if there are none.
+    """
+
+    run_id: str
+    steps: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def table(self) -> str:
+        """The differences as text, one a line; empty if there are none."""
+        return "".join(
+            f"{d.step}: {d.kind} {d.name}: {d.before} -> {d.after}\n" for d in self.differences
+        )
+
+    @property
+    def summary(self) -> str:
+        """The outcome, and what was repeated."""
+        return f"{outcome_of(self.differences)}: {', '.join(self.steps)} of run {self.run_id}"
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The outcome."""
+        return {tags.COMPARISON: outcome_of(self.differences)}
+
+
+def check_finished(run: Run) -> None:
+    """Refuse a run that cannot be repeated.
+
+    Raises:
+        RetrainingError: If no step of a project has finished it.
+    """
+    # The trials of a search have no entry point: their search is what can be repeated.
+    if MLFLOW_PROJECT_ENTRY_POINT not in run.data.tags or run.info.status != "FINISHED":
+        raise RetrainingError(
+            f"run {run.info.run_id} is not a finished step (status {run.info.status})",
+            "give the id of a run that a step of this project finished",
+        )
+
+
+def original_of(run: Run) -> Run:
+    """The run itself or, if it reused another one, that one.
+
+    Raises:
+        RetrainingError: If it cannot be repeated.
+    """
+    check_finished(run)
+    told = run.data.tags
+    if tags.REUSED_FROM in told:
+        return original_of(runs.get_run(told[tags.REUSED_FROM], tags.REUSED_FROM))
+    if MLFLOW_GIT_COMMIT not in told or told.get(tags.CODE_DIRTY, tags.TRUE) == tags.TRUE:
+        raise RetrainingError(
+            f"run {run.info.run_id} was made from uncommitted code",
+            "commit the code, run the step again, then reproduce that run",
+        )
+    return run
+
+
+def repeat(original: Run) -> Run:
+    """Run a step again from the commit of its run, as a child run in a cycle of its own."""
+    run_id, told = original.info.run_id, original.data.tags
+    step, commit = told[tags.STEP], told[MLFLOW_GIT_COMMIT]
+    cycle_id = runs.new_cycle_id(f"{runs.REPRODUCTION}{run_id[:8]}-")
+    with tempfile.TemporaryDirectory() as folder:
+        _check_out(commit, folder)
+        said = parameters(original, folder) | {"pipeline_id": cycle_id}
+        manager = env_manager(folder, ROOT, told.get(MLFLOW_PROJECT_ENV))
+        _LOG.info(f"{step} of commit {commit[:7]}, run {run_id}")
+        again = children.run(folder, step, said, env_manager=manager)
+    mlflow.MlflowClient().set_tag(again.info.run_id, tags.REPRODUCES, run_id)
+    return again
 
 
 def parameters(original: Run, folder: str) -> dict[str, str]:
@@ -70,9 +164,24 @@ def compare(original: Run, again: Run) -> list[Difference]:
     return found
 
 
-def table(differences: list[Difference]) -> str:
-    """The differences as text, one a line; empty if there are none."""
-    return "".join(f"{d.step}: {d.kind} {d.name}: {d.before} -> {d.after}\n" for d in differences)
+def outcome_of(differences: Sequence[Difference]) -> str:
+    """`identical`, or the number of differences."""
+    return f"{len(differences)} differences" if differences else "identical"
+
+
+def _check_out(commit: str, folder: str) -> None:
+    try:
+        import git
+    except ImportError as error:
+        raise RetrainingError("there is no git on this machine", "install it") from error
+    try:
+        clone = git.Repo.clone_from(str(ROOT), folder, no_checkout=True)
+        clone.git.checkout(commit)
+    except git.GitCommandError as error:
+        raise RetrainingError(
+            f"commit {commit} cannot be checked out from {ROOT}",
+            "fetch it, or run reproduce from a clone that has it",
+        ) from error
 
 
 def _compared_tags(run: Run) -> dict[str, str]:

@@ -51,7 +51,7 @@ def test_unexpected_failure_keeps_its_traceback() -> None:
     assert isinstance(result.exception, ZeroDivisionError)
 
 
-def test_a_step_goes_on_when_the_terminal_that_it_tells_has_closed() -> None:
+def test_a_step_goes_on_when_the_terminal_that_it_writes_to_has_closed() -> None:
     shown, terminal = os.openpty()
     os.close(shown)
     code = (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from retraining.errors import RetrainingError
-from retraining.gate.ledger import LEAST, YEAR, Entry, spend
+from retraining.gate.ledger import LEAST, YEAR, Entry, HoldoutTest, spend
 from retraining.gate.policy import Policy
 from tests.benchmarks.ledger import simulate, spent
 
@@ -21,17 +21,22 @@ SPENDING = Policy(memory="spending")
 FRESH = Policy(memory="fresh_holdout_only")
 
 
-def one_test(day: float, name: str = "now", alpha: float = 0.0) -> Entry:
+def one_test(day: float, name: str = "now") -> HoldoutTest:
     """A test of the week before a day."""
     time = START + timedelta(days=day)
-    return Entry(name, time, alpha, f"rows of {name}", time - timedelta(days=7), time)
+    return HoldoutTest(name, time, f"rows of {name}", time - timedelta(days=7), time)
+
+
+def earlier(day: float, name: str = "old", alpha: float = 0.0) -> Entry:
+    """The same, once it was made."""
+    return one_test(day, name).charge(alpha)
 
 
 def weekly(n_tests: int, policy: Policy) -> list[Entry]:
     entries: list[Entry] = []
     for week in range(n_tests):
         test = one_test(7 * week, f"week {week}")
-        entries.append(test._replace(alpha=spend(entries, policy, test).alpha))
+        entries.append(test.charge(spend(entries, policy, test).alpha))
     return entries
 
 
@@ -65,7 +70,7 @@ def test_spending_gives_alpha_at_most() -> None:
 
 
 def test_what_was_spent_comes_back_after_a_year() -> None:
-    entries = [one_test(0, "old", 0.15)]
+    entries = [earlier(0, alpha=0.15)]
     assert spend(entries, SPENDING, one_test(365)).alpha == pytest.approx(0.05 / 11)
     assert spend(entries, SPENDING, one_test(365.01)).alpha == pytest.approx(0.02)
 
@@ -73,7 +78,7 @@ def test_what_was_spent_comes_back_after_a_year() -> None:
 def test_an_exhausted_budget_leaves_next_to_nothing() -> None:
     """The budget was lowered after more had been spent."""
     spending = spend(
-        [one_test(0, "old", 0.15)], Policy(memory="spending", yearly_alpha=0.1), one_test(1)
+        [earlier(0, alpha=0.15)], Policy(memory="spending", yearly_alpha=0.1), one_test(1)
     )
     assert (spending.alpha, spending.left) == (LEAST, 0.0)
     assert 0 < LEAST < 1e-200
@@ -92,7 +97,7 @@ def test_no_365_days_exceed_their_budget_whatever_the_times(
     entries: list[Entry] = []
     for number, day in enumerate(days):
         test = one_test(day, str(number))
-        entries.append(test._replace(alpha=spend(entries, policy, test).alpha))
+        entries.append(test.charge(spend(entries, policy, test).alpha))
     for first in entries:
         window = [e.alpha for e in entries if first.time <= e.time <= first.time + YEAR]
         assert sum(window) <= budget * (1 + 1e-12)
@@ -122,15 +127,15 @@ def test_a_holdout_whose_days_were_tested_is_refused() -> None:
         r"from 2024-01-25 00:00 to 2024-02-01 00:00, on 2024-02-01, as old: prepare a holdout of"
     )
     with pytest.raises(RetrainingError, match=message):
-        spend([one_test(31, "old")], FRESH, one_test(36))
-    assert spend([one_test(31, "old")], FRESH, one_test(38)).alpha == FRESH.alpha
-    years_ago = [one_test(0, "old")._replace(time=START - timedelta(days=1000))]
+        spend([earlier(31)], FRESH, one_test(36))
+    assert spend([earlier(31)], FRESH, one_test(38)).alpha == FRESH.alpha
+    years_ago = [earlier(0)._replace(time=START - timedelta(days=1000))]
     with pytest.raises(RetrainingError, match="as old"):
         spend(years_ago, FRESH, one_test(0))
 
 
 def test_a_holdout_of_the_same_rows_is_refused_whatever_its_days() -> None:
-    without = one_test(0, "old")._replace(start=None, end=None, fingerprint="abc")
+    without = earlier(0)._replace(start=None, end=None, fingerprint="abc")
     test = one_test(20)._replace(start=None, end=None, fingerprint="abc")
     with pytest.raises(RetrainingError, match=r"^the holdout of fingerprint abc was tested before"):
         spend([without], FRESH, test)
@@ -140,7 +145,7 @@ def test_a_holdout_of_the_same_rows_is_refused_whatever_its_days() -> None:
 
 
 def test_tests_of_the_same_holdout_are_counted_by_every_memory() -> None:
-    entries = [one_test(0, "first"), one_test(3, "second"), one_test(20, "third")]
+    entries = [earlier(0, "first"), earlier(3, "second"), earlier(20, "third")]
     spending = spend(entries, Policy(), one_test(8))
     assert (spending.n_tests, spending.n_holdout_tests) == (3, 1)
 
@@ -161,8 +166,8 @@ def test_an_entry_is_read_as_it_was_written(days: tuple[datetime | None, ...]) -
         "",
         "{}",
         "[1]",
-        one_test(0).write().replace("2024", "next"),
-        one_test(0).write().replace("+00:00", ""),
+        earlier(0).write().replace("2024", "next"),
+        earlier(0).write().replace("+00:00", ""),
     ],
 )
 def test_a_text_that_is_no_entry_is_refused(text: str) -> None:

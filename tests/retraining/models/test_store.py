@@ -43,7 +43,7 @@ def test_model_comes_back_with_all_that_travels_with_it(
     with mlflow.start_run() as run:
         uri = store.log_model(model, description, scored, training, "data")
     version = registry.register("people", uri, run.info.run_id, once={"identity": "a"}, more={})
-    loaded = store.load("models:/people@champion", spark, "data")
+    loaded = store.load(version, spark, "data")
 
     assert (loaded.version.version, loaded.uri) == (version.version, "models:/people/1")
     assert loaded.training == training
@@ -69,12 +69,7 @@ def test_model_comes_back_with_all_that_travels_with_it(
 def test_version_without_a_description_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text("flavors: {}\nmetadata: {team: another}\n")
     MlflowClient().create_registered_model("foreign")
-    MlflowClient().create_model_version("foreign", tmp_path.as_uri())
+    version = MlflowClient().create_model_version("foreign", tmp_path.as_uri())
 
     with pytest.raises(RetrainingError, match=r"^models:/foreign/1 carries no data set descrip"):
-        store.load("models:/foreign/1", spark, "data")
-
-
-def test_version_that_does_not_exist_is_refused(spark: SparkSession) -> None:
-    with pytest.raises(RetrainingError, match="the registry has no models:/people@champion"):
-        store.load("models:/people@champion", spark, "data")
+        store.load(version, spark, "data")

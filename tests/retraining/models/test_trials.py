@@ -61,7 +61,7 @@ class CountedRows(EncodedRows):
 @pytest.fixture
 def run() -> Iterator[lineage.StepRun]:
     """The run of a search."""
-    with lineage.open_step("tune", {"pipeline_id": "p1"}) as opened:
+    with lineage.open_step("tune", {}, "p1") as opened:
         yield opened
 
 

@@ -27,6 +27,8 @@ entry_points:
   fail:
     parameters: {pipeline_id: {type: string, default: ""}}
     command: python fail.py --pipeline-id {pipeline_id}
+  refuse:
+    command: python refuse.py
   wait:
     parameters: {pipeline_id: {type: string, default: ""}}
     command: python wait.py --pipeline-id {pipeline_id}
@@ -39,29 +41,38 @@ open(sys.argv[1], "w").write(json.dumps(seen))
 FAIL = """
 import click
 from retraining.cli import options
-from retraining.cli.command import StepCommand
-from retraining.tracking import lineage
+from retraining.cli.command import StepCommand, open_run
 from retraining.errors import RetrainingError
 
 @click.command(cls=StepCommand)
 @options.pipeline_id
-def fail(**parameters):
-    with lineage.open_step("fail", parameters):
+def fail(pipeline_id):
+    with open_run(pipeline_id):
         raise RetrainingError("there are 3 rows", "give more")
 
 fail()
+"""
+REFUSE = """
+import click
+from retraining.cli.command import StepCommand
+from retraining.errors import RetrainingError
+
+@click.command(cls=StepCommand)
+def refuse():
+    raise RetrainingError("columns.age: no such type", "use double")
+
+refuse()
 """
 WAIT = """
 import time
 import click
 from retraining.cli import options
-from retraining.cli.command import StepCommand
-from retraining.tracking import lineage
+from retraining.cli.command import StepCommand, open_run
 
 @click.command(cls=StepCommand)
 @options.pipeline_id
-def wait(**parameters):
-    with lineage.open_step("wait", parameters):
+def wait(pipeline_id):
+    with open_run(pipeline_id):
         print("waiting", flush=True)
         time.sleep(60)
 
@@ -85,6 +96,7 @@ FILES = {
     "MLproject": MLPROJECT,
     "look.py": LOOK,
     "fail.py": FAIL,
+    "refuse.py": REFUSE,
     "wait.py": WAIT,
     "chain.py": CHAIN,
 }
@@ -131,6 +143,18 @@ def test_failed_step_says_why(project: str) -> None:
     first, second = children.children(parent.info.run_id)
     assert (first.info.status, second.info.status) == ("FAILED", "FAILED")
     assert second.data.tags["failure"] == "there are 3 rows: give more"
+
+
+def test_step_that_fails_before_it_opens_its_run_says_why(project: str) -> None:
+    refused = pytest.raises(RetrainingError, match=r"^step refuse failed: columns\.age: no such")
+    with mlflow.start_run() as parent, refused:
+        children.run(project, "refuse", {})
+
+    (child,) = children.children(parent.info.run_id)
+    assert child.info.status == "FAILED"
+    assert child.data.tags["step"] == "refuse"
+    assert child.data.tags["failure"] == "columns.age: no such type: use double"
+    assert "columns.age: no such type" in child.data.tags["mlflow.note.content"]
 
 
 def test_failed_step_without_a_parent(project: str) -> None:

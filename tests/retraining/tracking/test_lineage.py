@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import mlflow
 import pytest
@@ -17,9 +17,10 @@ from retraining.description import reading
 from retraining.errors import RetrainingError
 from retraining.tracking import checkout, lineage, runs
 from retraining.tracking.checkout import ROOT
+from retraining.tracking.result import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from mlflow.entities import Run
@@ -40,6 +41,20 @@ def committed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lineage, "_environment", lambda: "mlflow==3\n")
 
 
+class Made(Result):
+    """The result of a step that did its work."""
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        return "made it"
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """One metric."""
+        return {"f1": 0.5}
+
+
 def run_step(
     step: str = "train",
     parameters: dict[str, object] | None = None,
@@ -50,12 +65,12 @@ def run_step(
 ) -> Run:
     """Run a step that reuses what it can, or fails; return its run as it was left."""
     expected: AbstractContextManager[object] = suppress(type(fails)) if fails else nullcontext()
-    with expected, lineage.open_step(step, parameters or {}, **settings) as run:
+    told = parameters or {}
+    cycle_id = cast("str | None", told.get("pipeline_id"))
+    with expected, lineage.open_step(step, told, cycle_id, **settings) as run:
         if fails:
             raise fails
-        if run.reuse(inputs or {}) is None:
-            mlflow.log_metric("f1", 0.5)
-            run.summary = "made it"
+        run.write(run.reuse(inputs or {}) or Made())
     return mlflow.get_run(run.run_id)
 
 

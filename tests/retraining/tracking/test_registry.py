@@ -274,7 +274,7 @@ def test_version_at_alias_or_number(register: Callable[[], ModelVersion]) -> Non
 
     assert str(registry.version_at("models:/people@champion").version) == "1"
     assert str(registry.version_at("models:/people/2").version) == "2"
-    assert registry.exact_uri("models:/people@challenger") == "models:/people/2"
+    assert registry.uri_of(registry.version_with("people", "challenger")) == "models:/people/2"
 
 
 @pytest.mark.parametrize(
@@ -293,5 +293,5 @@ def test_version_that_the_registry_lacks(register: Callable[[], ModelVersion], u
      "models:/@champion", "models://1", "runs:/0123/model", ""],
 )  # fmt: skip
 def test_uri_that_names_no_registered_model(uri: str) -> None:
-    with pytest.raises(RetrainingError, match="names no registered model: give models:/NAME/"):
+    with pytest.raises(RetrainingError, match="give models:/NAME/VERSION or models:/NAME@ALIAS"):
         registry.version_at(uri)

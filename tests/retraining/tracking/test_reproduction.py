@@ -10,7 +10,7 @@ import pytest
 from mlflow.entities import Metric, Param, Run, RunData, RunInfo, RunTag
 
 from retraining.tracking import reproduction
-from retraining.tracking.reproduction import Difference
+from retraining.tracking.reproduction import Difference, Repetition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,14 +119,22 @@ def test_compare_of_metrics_has_a_tolerance(before: float, after: float, *, same
     assert (found == []) is same
 
 
-def test_table_has_a_line_a_difference() -> None:
-    found = [
-        Difference("train", "metric", "f1", "0.5", "0.6"),
-        Difference("a", "tag", "b", "c", "d"),
-    ]
+def test_repetition_says_how_it_differs() -> None:
+    first = Difference("train", "metric", "f1", "0.5", "0.6")
+    repetition = Repetition(
+        "ab12", ("train", "tune"), (first, Difference("a", "tag", "b", "c", "d"))
+    )
 
-    assert reproduction.table(found) == "train: metric f1: 0.5 -> 0.6\na: tag b: c -> d\n"
-    assert reproduction.table([]) == ""
+    assert repetition.table == "train: metric f1: 0.5 -> 0.6\na: tag b: c -> d\n"
+    assert repetition.summary == "2 differences: train, tune of run ab12"
+    assert repetition.tags == {"result.comparison": "2 differences"}
+
+
+def test_repetition_without_differences_is_identical() -> None:
+    repetition = Repetition("ab12", ("train",), ())
+
+    assert repetition.table == ""
+    assert repetition.tags == {"result.comparison": "identical"}
 
 
 def test_parameters_are_what_was_told_and_its_pins(tmp_path: Path) -> None:

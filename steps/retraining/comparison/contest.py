@@ -1,0 +1,144 @@
+"""What is compared: registered models, a table of scores, or the scores of an earlier test."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from retraining.comparison import contenders
+from retraining.comparison.scores import ROLES, Comparison, read_kept, read_scores
+from retraining.errors import RetrainingError
+from retraining.gate.policy import Policy
+from retraining.tracking import inputs, runs, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pyspark.sql import SparkSession
+
+    from retraining.comparison.contenders import Charge, Contenders
+    from retraining.tracking.lineage import StepRun
+    from retraining.tracking.result import Reused
+
+    OpenSpark = Callable[..., SparkSession]
+
+
+class Contest(NamedTuple):
+    """What is compared, by which policy, and what the report says of it.
+
+    Attributes:
+        comparison: The scores.
+        policy: What must be shown.
+        facts: Text by title, for the report.
+        names: What to call champion and challenger.
+        contenders: The two versions; None where scores were read.
+        charge: None where nothing may follow from the test.
+    """
+
+    comparison: Comparison
+    policy: Policy
+    facts: Mapping[str, str]
+    names: tuple[str, str] = ROLES
+    contenders: Contenders | None = None
+    charge: Charge | None = None
+
+
+class Models(NamedTuple):
+    """What the caller said of the models that are to meet; None stands for the default.
+
+    Attributes:
+        data: Prepared data: the id of a preprocess run, or a folder.
+        model_name: Registered model.
+        champion: Model URI.
+        challenger: Model URI.
+        cycle_id: The cycle that the caller named.
+    """
+
+    data: str | None
+    model_name: str | None
+    champion: str | None
+    challenger: str | None
+    cycle_id: str | None
+
+
+def of_models(
+    run: StepRun, spark: OpenSpark, models: Models, overrides: Mapping[str, Any], *, binding: bool
+) -> Contest | Reused:
+    """Let two registered models score the holdout, unless this cycle has done the same already.
+
+    Args:
+        run: The run of the step.
+        spark: Opens the session, given the paths that are to be read.
+        models: Which models, and on which data.
+        overrides: What the caller said of the policy, by the names of its attributes.
+        binding: Whether a promotion may follow: then the ledger of the model is asked first.
+    """
+    prepared = inputs.find_data(run, models.data)
+    session = spark(prepared.uri)
+    manifest = prepared.read(session)
+    description, split = manifest.describe(), manifest.splits["holdout"]
+    policy = choose_policy(description.gate, overrides)
+    pair = contenders.resolve(
+        run,
+        models.model_name or description.name,
+        champion=models.champion,
+        challenger=models.challenger,
+        cycle_id=models.cycle_id,
+    )
+    if reused := run.reuse({"data": prepared.uri, **pair.uris}):
+        return reused
+    charge = contenders.charge(run, pair, policy, split) if binding else None
+    scores = contenders.score(run, session, pair, manifest)
+    facts = {
+        **pair.uris,
+        "holdout": f"{split.start or 'hash'} to {split.end or 'split'}, {split.uri}",
+        "fingerprint of the holdout": split.fingerprint,
+        "rows excluded because a model was trained on them": f"{scores.n_excluded:,}",
+    }
+    return Contest(scores, policy, facts, pair.names, pair, charge)
+
+
+def of_scores(run: StepRun, spark: OpenSpark, scores: str, overrides: Mapping[str, Any]) -> Contest:
+    """The contest of two columns of a table of scores, whose models are not known."""
+    run.use("scores", scores)
+    table = read_scores(spark(scores), scores)
+    facts = {
+        "scores": scores,
+        "rows that a model was trained on": "unknown for a table of scores",
+    }
+    if table.ignored:
+        facts["columns with too many values for slices"] = ", ".join(table.ignored)
+    return Contest(table, choose_policy(Policy(), overrides), facts)
+
+
+def of_replay(run: StepRun, spark: OpenSpark, replay: str, overrides: Mapping[str, Any]) -> Contest:
+    """The contest of an earlier run again: the same scores, and its policy with the overrides."""
+    original = runs.get_run(replay, "replay")
+    run.use("replay", replay, replay)
+    run.pin(replay=replay)
+    uri = original.data.tags.get(tags.SCORES_URI)
+    if uri is None:
+        raise RetrainingError(
+            f"replay={replay!r} kept no scores", "give the id of a finished ab_test run"
+        )
+    if uri.startswith("runs:/"):
+        table = read_kept(inputs.download(uri))._replace(uri=uri)
+    else:
+        table = read_scores(spark(uri), uri)
+    kept = json.loads(Path(inputs.download(f"runs:/{replay}/policy.json")).read_text())
+    champion, challenger = (original.data.tags.get(tags.COMPARED + role, role) for role in ROLES)
+    facts = {"replay of run": replay, "scores": uri}
+    policy = choose_policy(Policy(**kept), overrides)
+    return Contest(table, policy, facts, (champion, challenger))
+
+
+def choose_policy(base: Policy, overrides: Mapping[str, Any]) -> Policy:
+    """The policy with the caller's overrides; delong, which serves only auroc, gives way."""
+    metric = overrides.get("metric", base.metric)
+    strategy = base.strategy
+    if strategy == "delong" and metric != "auroc":
+        strategy = "influence"
+    secondary = {name: margin for name, margin in base.secondary.items() if name != metric}
+    return dataclasses.replace(base, **{"strategy": strategy, "secondary": secondary, **overrides})

@@ -1,0 +1,203 @@
+"""What a comparison writes: on its run, and in the registry."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+import pandas as pd
+
+from retraining.comparison import evidence
+from retraining.comparison.scores import ROLES
+from retraining.report import page, summary
+from retraining.tracking import registry, tags
+from retraining.tracking.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retraining.comparison.contest import Contest
+    from retraining.comparison.scores import Comparison
+    from retraining.gate.decision import Evidence, Judgement
+    from retraining.gate.verdict import Outcome
+
+
+@dataclass(frozen=True)
+class Compared(Result):
+    """What came out of a comparison.
+
+    Attributes:
+        contest: What was compared.
+        outcome: The verdict.
+        reasons: Why, in sentences.
+        line: Outcome and numbers in one line.
+        numbers: Metrics by name.
+        scores_uri: Where the scores are kept; "" where there are none.
+        report: Markdown.
+    """
+
+    contest: Contest
+    outcome: Outcome
+    reasons: str
+    line: str
+    numbers: Mapping[str, float]
+    scores_uri: str = ""
+    report: str = ""
+
+    @property
+    def summary(self) -> str:
+        """Outcome and numbers in one line."""
+        return self.line
+
+    @property
+    def details(self) -> str:
+        """The report in Markdown."""
+        return self.report
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """All numbers."""
+        return self.numbers
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The verdict, what was compared, and whether promote may follow."""
+        named = {
+            tags.VERDICT: self.outcome,
+            tags.REASONS: self.reasons,
+            **{tags.COMPARED + r: n for r, n in zip(ROLES, self.contest.names, strict=True)},
+        }
+        if self.scores_uri:
+            named[tags.SCORES_URI] = self.scores_uri
+        if self.contest.contenders:
+            named[tags.MODEL_NAME] = self.contest.contenders.champion.name
+        if self.contest.charge:
+            named[tags.BINDING] = tags.TRUE
+        return named
+
+
+def nothing_left(contest: Contest) -> Compared:
+    """No row is left to compare on: a model of later data has seen all of an older holdout."""
+    n_holdout = contest.comparison.n_holdout
+    reason = f"All {n_holdout:,} rows of the holdout were used to train one of the models."
+    return Compared(
+        contest,
+        outcome="inconclusive",
+        reasons=reason,
+        line=f"{' against '.join(reversed(contest.names))}: inconclusive. {reason}",
+        numbers={"n_rows": 0, "n_holdout": n_holdout, "n_excluded": n_holdout},
+    )
+
+
+def log(run_id: str, contest: Contest, judged: Evidence, judgement: Judgement) -> Compared:
+    """Log the artifacts of a comparison on the active run: verdict, policy, report and scores.
+
+    Args:
+        run_id: Id of that run.
+        contest: What was compared.
+        judged: The rows that were judged.
+        judgement: What the gate decided.
+    """
+    verdict = judgement.verdict
+    mlflow.log_dict(verdict.to_mapping(), "verdict.json")
+    # With the alpha that the ledger left, so that a replay asks the same.
+    policy = dataclasses.replace(contest.policy, alpha=verdict.alpha)
+    mlflow.log_dict(dataclasses.asdict(policy), "policy.json")
+    html = page.render(
+        verdict,
+        judged.rows,
+        effects=judgement.effects if judgement.effects.size else None,
+        facts=contest.facts,
+        commands={
+            "Make the same comparison again, from the same code, data and models": (
+                f"mlflow run . -e reproduce -P run_id={run_id}"
+            ),
+            "Judge the same scores by another policy": (
+                f"mlflow run . -e ab_test -P replay={run_id} -P alpha=0.01"
+            ),
+        },
+        names=contest.names,
+    )
+    mlflow.log_text(html, "report.html")
+    for name, columns in judgement.tables.items():
+        mlflow.log_text(pd.DataFrame(columns).to_csv(index=False), name)
+    return Compared(
+        contest,
+        outcome=verdict.verdict,
+        reasons=" ".join(verdict.reasons),
+        line=summary.line(verdict, contest.names),
+        numbers=numbers(contest.comparison, judged, judgement),
+        scores_uri=_keep_scores(run_id, contest.comparison),
+        report=summary.markdown(verdict, contest.facts, contest.names),
+    )
+
+
+def numbers(comparison: Comparison, judged: Evidence, judgement: Judgement) -> dict[str, float]:
+    """The metrics of a comparison: those of the verdict, of both models, and of the strategy."""
+    verdict = judgement.verdict
+    decided = {k: float(v) for k, v in verdict.to_mapping().items() if isinstance(v, int | float)}
+    primary = {f"{role}_{verdict.metric}": getattr(verdict, role) for role in ROLES}
+    # The verdict has the exact value of the primary metric where the rows are cells; the rules of
+    # earlier systems write what they measured under the names that those used, as champion_f1.
+    taken = {*primary, *judgement.measured}
+    other = {k: v for k, v in evidence.metric_values(judged).items() if k not in taken}
+    return merge(
+        {
+            "the verdict": decided,
+            "the holdout": {
+                "n_holdout": comparison.n_holdout,
+                "n_excluded": comparison.n_excluded,
+            },
+            "the primary metric": primary,
+            "the other metrics": other,
+            "the capacity": comparison.unit_precision,
+            "the strategy": judgement.measured,
+        }
+    )
+
+
+def merge(sources: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The metrics of all sources.
+
+    Raises:
+        ValueError: If two of them write one metric.
+    """
+    writers: dict[str, str] = {}
+    merged: dict[str, float] = {}
+    for source, metrics in sources.items():
+        for name, value in metrics.items():
+            if name in merged:
+                raise ValueError(f"metric {name!r} comes from {writers[name]} and from {source}")
+            merged[name], writers[name] = value, source
+    return merged
+
+
+def write_registry(run_id: str, compared: Compared) -> None:
+    """Tag both versions with the verdict, and charge the test to the ledger of the model."""
+    contenders, charge = compared.contest.contenders, compared.contest.charge
+    if contenders is None:
+        return
+    for role, version in contenders._asdict().items():
+        marks = {
+            tags.TESTED_AS: role,
+            tags.TESTED_VERDICT: compared.outcome,
+            tags.TESTED_BY: run_id,
+        }
+        registry.tag(version, marks)
+    if charge:
+        registry.record_test(contenders.champion.name, charge.entry)
+
+
+def _keep_scores(run_id: str, comparison: Comparison) -> str:
+    """Keep the scores on the run, unless they are kept elsewhere already."""
+    if not isinstance(comparison.scores, pd.DataFrame) or comparison.uri:
+        return comparison.uri
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scores.parquet"
+        comparison.scores.to_parquet(path, index=False, compression="zstd")
+        mlflow.log_artifact(str(path))
+    return f"runs:/{run_id}/scores.parquet"

@@ -1,0 +1,94 @@
+"""What came out of a cycle: the table at the end of a chain."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from retraining.tracking import outage, tags
+from retraining.tracking.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mlflow.entities import Run
+
+WIDTH = 100  # of the table, in characters
+
+
+@dataclass(frozen=True)
+class Cycle(Result):
+    """A cycle whose steps have all finished.
+
+    Attributes:
+        cycle_id: Its id.
+        runs: The runs of its steps by entry point, in their order.
+    """
+
+    cycle_id: str
+    runs: Mapping[str, Run]
+
+    @property
+    def table(self) -> str:
+        """What was compared, what came out, and where to read more, as text."""
+        test, moved = self.runs["ab_test"].data, self.runs["promote"].data
+        # What cannot be estimated, such as an interval from one positive, is not logged.
+        metric = defaultdict(lambda: math.nan, test.metrics)
+        rows = [("cycle", self.cycle_id)]
+        rows += [(role, test.tags[tags.INPUT + role]) for role in ("champion", "challenger")]
+        rows += [
+            ("scores", f"{metric['champion']:.4f} -> {metric['challenger']:.4f}"),
+            ("effect", f"{metric['effect_size']:+.4f}, p {metric['pvalue']:.4g}"),
+            ("interval", f"[{metric['ci_lower']:+.4f}, {metric['ci_upper']:+.4f}]"),
+            ("holdout", f"{metric['n_rows']:,.0f} rows, {metric['n_positives']:,.0f} positives"),
+            ("verdict", test.tags[tags.VERDICT]),
+            ("because", test.tags[tags.REASONS]),
+            ("outcome", moved.tags[tags.SUMMARY]),
+            ("report", _link(self.runs["ab_test"], "report.html")),
+        ]
+        seconds = [f"{step} {_seconds(run):.0f}" for step, run in self.runs.items()]
+        rows += [("seconds", ", ".join(seconds))]
+        rows += [(f"run {step}", _link(run)) for step, run in self.runs.items()]
+        return _format(rows)
+
+    @property
+    def summary(self) -> str:
+        """The verdict."""
+        return f"verdict {self.runs['ab_test'].data.tags[tags.VERDICT]}"
+
+    @property
+    def details(self) -> str:
+        """The table."""
+        return f"```\n{self.table}\n```"
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The verdict."""
+        return {tags.VERDICT: self.runs["ab_test"].data.tags[tags.VERDICT]}
+
+
+def _format(rows: Sequence[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows) + 2
+    lines = []
+    for name, value in rows:
+        # A path stays in one piece, so that it can be clicked.
+        text = textwrap.wrap(value, WIDTH - width, break_long_words=False, break_on_hyphens=False)
+        first, *more = text or [""]
+        lines += [f"{name:<{width}}{first}", *(" " * width + line for line in more)]
+    return "\n".join(lines)
+
+
+def _seconds(run: Run) -> float:
+    return float(run.info.end_time - run.info.start_time) / 1000
+
+
+def _link(run: Run, artifact: str = "") -> str:
+    """Where to look at a run, or at one of its artifacts: on the server if there is one."""
+    uri = outage.address()
+    if uri.startswith("http"):
+        page = f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        return f"{page}/artifacts/{artifact}" if artifact else page
+    return f"{run.info.artifact_uri}/{artifact}" if artifact else str(run.info.run_id)
