@@ -143,7 +143,7 @@ def test_repeated_in_its_cycle_it_is_reused(call: Call, cycle: Cycle, tmp_path: 
         ({"input": "{here}/other.parquet"}, "has no column transaction_id"),
         ({"input": "{here}/keyless.parquet"}, "the rows have no column transaction_id: they have"),
         ({"input": "{here}/null.parquet"}, "features without a value: tx_amount in 1 rows"),
-        ({"input": "{here}/narrow.parquet"}, "the rows lack the features tx_amount of the model"),
+        ({"input": "{here}/narrow.parquet"}, "features of the model: tx_amount"),
         ({"model": "models:/fraud/9"}, "the registry has no models:/fraud/9"),
         ({"model": "fraud"}, "'fraud' is not the URI of a registered model"),
         ({"model_name": "other"}, "the registry has no models:/other@champion"),

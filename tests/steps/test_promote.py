@@ -335,7 +335,7 @@ def test_rollback_finds_the_model_though_the_newest_was_not_registered(
 @pytest.mark.parametrize(
     ("told", "phrase"),
     [
-        ({"verdict_run": "0" * 32}, "is no run of sqlite"),
+        ({"verdict_run": "0" * 32}, "verdict_run='000"),
         ({"verdict_run": "{prepared}"}, "did not compare registered models: give"),
         ({"verdict_run": "{running}"}, "is RUNNING and gave no verdict"),
         ({"verdict_run": "{failed}"}, "is FAILED and gave no verdict: run ab_test again"),

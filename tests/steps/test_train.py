@@ -165,7 +165,7 @@ def test_first_version_of_another_model_becomes_its_champion(
 @pytest.mark.parametrize(
     ("told", "phrase"),
     [
-        ({"data": "0" * 32}, f"data='{'0' * 32}' is no run of sqlite"),
+        ({"data": "0" * 32}, f"data='{'0' * 32}'"),
         ({"data": "{trained}"}, "made no data set: give the id of a preprocess run"),
         ({"data": "/nowhere"}, "/nowhere is no data set"),
         ({"pipeline_id": "p0"}, "no finished preprocess run in cycle 'p0'"),

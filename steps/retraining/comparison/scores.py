@@ -9,9 +9,8 @@ from pyspark.sql import functions as F
 
 from retraining.data import sources
 from retraining.data.manifest import read_manifest, read_split
-from retraining.description.sections import Capacity
 from retraining.errors import RetrainingError
-from retraining.models import evaluation, pipelines, scoring
+from retraining.models import evaluation, scoring
 from retraining.spark import storage
 from retraining.statistics.slicing import MAXIMUM_VALUES
 
@@ -176,11 +175,9 @@ def _unit_precision(scores: DataFrame, description: Description) -> dict[str, fl
     capacity = description.capacity
     if capacity is None or description.event_time is None:
         return {}
-    labelled = scores.withColumn(pipelines.LABEL, F.col("label").cast("double"))
-    looked_at = Capacity(per_day=capacity.per_day, unit=_INVESTIGATED)
     return {
         f"{role}_precision_at_{capacity.per_day}": evaluation.unit_precision(
-            labelled.withColumn(scoring.SCORE, F.col(role)), "day", looked_at
+            scores, capacity.per_day, day="day", unit=_INVESTIGATED, score=role, label="label"
         )
         for role in ROLES
     }

@@ -119,7 +119,7 @@ class Challenger(Result):
         return self.fitted.tags
 
 
-class Rows(NamedTuple):
+class TrainingRows(NamedTuple):
     """Train and validation rows with label and weight, cached."""
 
     train: DataFrame
@@ -127,11 +127,13 @@ class Rows(NamedTuple):
 
 
 @contextmanager
-def open_rows(spark: SparkSession, manifest: Manifest, description: Description) -> Iterator[Rows]:
+def open_rows(
+    spark: SparkSession, manifest: Manifest, description: Description
+) -> Iterator[TrainingRows]:
     """Yield the rows of a data set, ready for fits; they are released at the end."""
     train, validation = manifest.splits["train"], manifest.splits["validation"]
     weights = pipelines.class_weights(description, train.n_rows, train.n_positives)
-    rows = Rows(
+    rows = TrainingRows(
         *(
             pipelines.prepare(
                 read_split(spark, manifest, name), description, weights, split.n_rows
@@ -160,7 +162,7 @@ def use_data(run: StepRun, manifest: Manifest, description: Description, *names:
 
 def finish(
     model: PipelineModel,
-    rows: Rows,
+    rows: TrainingRows,
     description: Description,
     manifest: Manifest,
     data: PreparedData,
@@ -172,9 +174,10 @@ def finish(
     """
     scored = scoring.score(rows.validation, model, description.feature_columns).cache()
     metrics = evaluation.evaluate(scored)
-    if description.capacity and description.event_time:
-        metrics[f"precision_at_{description.capacity.per_day}"] = evaluation.unit_precision(
-            scored, description.event_time, description.capacity
+    capacity = description.capacity
+    if capacity and description.event_time:
+        metrics[f"precision_at_{capacity.per_day}"] = evaluation.unit_precision(
+            scored, capacity.per_day, day=description.event_time, unit=capacity.unit
         )
     mlflow.log_params(pipelines.fitted_parameters(model, description))
     training = {"data": data.uri, "trained_until": manifest.trained_until or ""}
