@@ -195,7 +195,8 @@ def test_champion_that_moved_meanwhile_is_left_alone(
 
     refused = call("promote", verdict_run=verdict_run).refusal
 
-    assert "champion of fraud is version 3, not version 1 as it was seen: run ab_test" in refused
+    assert "champion of fraud is version 3" in refused
+    assert "version 1" in refused
     assert aliases() == before
     assert "champion.why" not in MlflowClient().get_model_version("fraud", "2").tags
 

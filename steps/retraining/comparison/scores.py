@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from retraining.data.manifest import Manifest
     from retraining.description.document import Description
-    from retraining.models.store import Registered
+    from retraining.models.store import LoadedModel
 
 ROLES: Final = ("champion", "challenger")
 # Up to so many rows are compared one by one on the driver, which then holds some 2 GB.
@@ -59,8 +59,8 @@ def score_holdout(
     spark: SparkSession,
     manifest: Manifest,
     description: Description,
-    champion: Registered,
-    challenger: Registered,
+    champion: LoadedModel,
+    challenger: LoadedModel,
     *,
     folder: str,
 ) -> Comparison:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from retraining.data.sources import RawFile
     from retraining.description.document import Description
-    from retraining.models.store import Registered
+    from retraining.models.store import LoadedModel
 
 # Readers of the folder of scores skip names that begin with an underscore.
 QUARANTINE = "_quarantine"
@@ -49,7 +49,7 @@ class Prediction(NamedTuple):
 
 def predict(
     spark: SparkSession,
-    registered: Registered,
+    registered: LoadedModel,
     *,
     files: Sequence[RawFile],
     history: Sequence[RawFile],

@@ -38,7 +38,7 @@ ARTIFACT = "model"
 _REQUIREMENTS = ("mlflow", "pyspark", "numpy", "pandas", "pyarrow")
 
 
-class Registered(NamedTuple):
+class LoadedModel(NamedTuple):
     """A model of the registry, loaded with the description that travels with it."""
 
     version: ModelVersion
@@ -107,7 +107,7 @@ def log_model(
     return f"runs:/{run.info.run_id}/{ARTIFACT}"
 
 
-def load(version: ModelVersion, spark: SparkSession, root: str) -> Registered:
+def load(version: ModelVersion, spark: SparkSession, root: str) -> LoadedModel:
     """Load a registered model as a Spark model: the pyfunc flavour returns labels, not scores.
 
     Args:
@@ -133,7 +133,7 @@ def load(version: ModelVersion, spark: SparkSession, root: str) -> Registered:
             # and in Spark 3.5 with a Python process on the workers.
             model = JavaMLReader(cast("Any", PipelineModel)).session(spark).load(path)
     description = reading.from_mapping(json.loads(carried["description"]), where=uri)
-    return Registered(version, model, description, json.loads(carried["training"]))
+    return LoadedModel(version, model, description, json.loads(carried["training"]))
 
 
 def _is_local(spark: SparkSession) -> bool:

@@ -87,8 +87,8 @@ class Trials:
             tags.CANDIDATE: _name(candidate),
         }
         run_id: str = self._client.create_run(self._experiment, tags=about).info.run_id
-        told = {"estimator": candidate.estimator, **candidate.parameters}
-        self._client.log_batch(run_id, params=[Param(k, str(v)) for k, v in told.items()])
+        fitted = {"estimator": candidate.estimator, **candidate.parameters}
+        self._client.log_batch(run_id, params=[Param(k, str(v)) for k, v in fitted.items()])
         return run_id
 
     def _note(self, candidate: Candidate) -> str:

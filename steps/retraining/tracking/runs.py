@@ -112,7 +112,7 @@ def new_cycle_id(prefix: str = "") -> str:
     return f"{prefix}{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
-def told_parameters(run: Run, names: Iterable[str]) -> dict[str, str]:
+def logged_parameters(run: Run, names: Iterable[str]) -> dict[str, str]:
     """Parameters of a run by name, without the shell quotes that `mlflow run` logs."""
     logged = run.data.params
     return {name: "".join(shlex.split(logged[name])) for name in names if name in logged}
