@@ -104,7 +104,8 @@ def original_of(run: Run) -> Run:
     carried = run.data.tags
     if tags.REUSED_FROM in carried:
         return original_of(runs.get_run(carried[tags.REUSED_FROM], tags.REUSED_FROM))
-    if MLFLOW_GIT_COMMIT not in carried or carried.get(tags.CODE_DIRTY, tags.TRUE) == tags.TRUE:
+    dirty = tags.is_true(carried, tags.CODE_DIRTY, absent=True)
+    if dirty or MLFLOW_GIT_COMMIT not in carried:
         raise RetrainingError(
             f"run {run.info.run_id} was made from uncommitted code",
             "commit the code, run the step again, then reproduce that run",
