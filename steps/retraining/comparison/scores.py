@@ -9,8 +9,9 @@ from pyspark.sql import functions as F
 
 from retraining.data import sources
 from retraining.data.manifest import read_manifest, read_split
+from retraining.description.sections import Capacity
 from retraining.errors import RetrainingError
-from retraining.models import evaluation, scoring
+from retraining.models import evaluation, pipelines, scoring
 from retraining.spark import storage
 from retraining.statistics.slicing import MAXIMUM_VALUES
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from retraining.data.manifest import Manifest
     from retraining.description.document import Description
-    from retraining.models.store import LoadedModel
+    from retraining.models.store import Registered
 
 ROLES: Final = ("champion", "challenger")
 # Up to so many rows are compared one by one on the driver, which then holds some 2 GB.
@@ -59,8 +60,8 @@ def score_holdout(
     spark: SparkSession,
     manifest: Manifest,
     description: Description,
-    champion: LoadedModel,
-    challenger: LoadedModel,
+    champion: Registered,
+    challenger: Registered,
     *,
     folder: str,
 ) -> Comparison:
@@ -175,9 +176,11 @@ def _unit_precision(scores: DataFrame, description: Description) -> dict[str, fl
     capacity = description.capacity
     if capacity is None or description.event_time is None:
         return {}
+    labelled = scores.withColumn(pipelines.LABEL, F.col("label").cast("double"))
+    looked_at = Capacity(per_day=capacity.per_day, unit=_INVESTIGATED)
     return {
         f"{role}_precision_at_{capacity.per_day}": evaluation.unit_precision(
-            scores, capacity.per_day, day="day", unit=_INVESTIGATED, score=role, label="label"
+            labelled.withColumn(scoring.SCORE, F.col(role)), "day", looked_at
         )
         for role in ROLES
     }

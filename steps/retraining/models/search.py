@@ -1,10 +1,10 @@
 """Hyperparameter search: hyperopt proposes, several Spark ML fits run at once on the driver.
 
-hyperopt's SparkTrials cannot train Spark ML models (workers have no Spark context), and its `fmin`
-runs one trial at a time. So this module asks for proposals and reports results in batches; the
-trials of a batch run in threads. Proposals depend on the seed and on the results of earlier
-batches, never on which fit finished first. A search can therefore be repeated, and an interrupted
-search can continue: a proposal that already has a finished run is not fitted again.
+hyperopt's own SparkTrials cannot train Spark ML models (workers have no Spark context) and its
+`fmin` runs one trial after the other. So trials are asked for in batches and told in batches:
+within a batch they run in threads; what is proposed depends on the seed and on the trials of
+earlier batches, never on which fit happened to finish first. Hence a search can be repeated, and
+an interrupted one goes on: a proposal that already has a finished run is not fitted again.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-# With hyperopt's default of 20, a search of a dozen trials would be random.
+# hyperopt's default of 20 would make a search of a dozen trials a random one.
 _SUGGEST = partial(tpe.suggest, n_startup_jobs=5)
 
 
 class Candidate(NamedTuple):
-    """An estimator with its parameters, to be fitted by one trial."""
+    """What a trial fits."""
 
     number: int
     estimator: str
     parameters: dict[str, Any]
 
 
-class TrialResult(NamedTuple):
-    """Metrics of a trial on validation, or the reason why it failed."""
+class Outcome(NamedTuple):
+    """What came of a trial: metrics on validation, or the reason why there are none."""
 
     candidate: Candidate
     metrics: Mapping[str, float]
@@ -59,17 +59,16 @@ def run(
     trial: Callable[[Candidate], Mapping[str, float]],
     *,
     seed: int,
-) -> list[TrialResult]:
-    """Search and return the results in the order of their numbers.
+) -> list[Outcome]:
+    """Search and return the outcomes in the order of their numbers.
 
-    The search stops after `search.trials` trials, after `search.early_stop` trials without
-    improvement, or at the end of the batch in which `search.time_limit` (seconds) runs out,
-    whichever comes first.
+    Stops after `search.trials`, after `search.early_stop` trials without progress, or when
+    `search.time_limit` seconds have passed at the end of a batch, whichever comes first.
 
     Args:
-        search: Search spaces, limits and the metric to optimise.
-        trial: Fits a candidate and returns its metrics; called from several threads.
-        seed: Determines the proposals, together with the results of earlier batches.
+        search: Spaces, limits and the metric that decides.
+        trial: Fits a candidate and returns its metrics. It is called from several threads.
+        seed: Decides every proposal, together with the outcomes of earlier batches.
 
     Raises:
         RetrainingError: If there is nothing to search, or every trial failed.
@@ -77,41 +76,41 @@ def run(
     if not search.estimators:
         raise RetrainingError("search.estimators is empty", "name an estimator and its spaces")
     proposals = _Proposals(search, seed)
-    results: list[TrialResult] = []
+    outcomes: list[Outcome] = []
     started = time.monotonic()
     pool = ThreadPoolExecutor(search.parallelism)
     try:
         with track("search", search.trials, "trials") as advance:
-            while len(results) < search.trials and not _stalled(results, search):
-                if results and 0 < search.time_limit < time.monotonic() - started:
+            while len(outcomes) < search.trials and not _stalled(outcomes, search):
+                if outcomes and 0 < search.time_limit < time.monotonic() - started:
                     _LOG.info(f"time limit of {search.time_limit:g} s reached")
                     break
-                size = min(search.parallelism, search.trials - len(results))
+                size = min(search.parallelism, search.trials - len(outcomes))
                 batch = proposals.ask(size)
-                for result in pool.map(_guard(trial, search.metric), batch):
-                    results.append(result)
-                    _LOG.info(_line(result, results, search))
+                for outcome in pool.map(_guard(trial, search.metric), batch):
+                    outcomes.append(outcome)
+                    _LOG.info(_line(outcome, outcomes, search))
                     advance(1)
-                proposals.tell(results[-size:])
+                proposals.tell(outcomes[-size:])
     finally:
-        # Fits are still running only after an interruption. They end with the Spark session, so
-        # there is no need to wait for them.
+        # Nothing runs any more but after an interruption. Then to wait would be to finish the fits;
+        # they end when their Spark session is stopped.
         pool.shutdown(wait=False, cancel_futures=True)
-    if all(result.failure for result in results):
+    if all(outcome.failure for outcome in outcomes):
         raise RetrainingError(
-            f"all {len(results)} trials failed, the last with: {results[-1].failure}",
-            "correct search.estimators in the description",
+            f"all {len(outcomes)} trials failed, the last with: {outcomes[-1].failure}",
+            "mend search.estimators in the description",
         )
-    return results
+    return outcomes
 
 
-def best(results: list[TrialResult], metric: str) -> TrialResult:
-    """The result with the best metric; the first one if there are several."""
-    return min((r for r in results if not r.failure), key=lambda r: _loss(r, metric))
+def best(outcomes: list[Outcome], metric: str) -> Outcome:
+    """The outcome with the best metric; of equals the first."""
+    return min((o for o in outcomes if not o.failure), key=lambda o: _loss(o, metric))
 
 
 class _Proposals:
-    """hyperopt's TPE, with methods to ask for candidates and to tell it results."""
+    """hyperopt's TPE behind ask and tell."""
 
     def __init__(self, search: Search, seed: int) -> None:
         self._metric = search.metric
@@ -129,7 +128,7 @@ class _Proposals:
     def ask(self, size: int) -> list[Candidate]:
         candidates = []
         for number in self._trials.new_trial_ids(size):
-            # TPE proposes one point per call, so every number needs a seed of its own.
+            # TPE proposes one point a call, so every number has a seed of its own.
             seed = int(np.random.default_rng([self._seed, number]).integers(2**31 - 1))
             (document,) = _SUGGEST([number], self._domain, self._trials, seed)
             self._trials.insert_trial_docs([document])
@@ -138,26 +137,26 @@ class _Proposals:
             name = values.pop("estimator")
             parameters = {key: _plain(value) for key, value in sorted(values.items())}
             candidates.append(Candidate(number, name, parameters))
-        # After the loop, so that the candidates of a batch do not depend on each other.
+        # Only now, so that the trials of a batch do not see each other.
         self._trials.refresh()
         return candidates
 
-    def tell(self, results: list[TrialResult]) -> None:
+    def tell(self, outcomes: list[Outcome]) -> None:
         documents = {document["tid"]: document for document in self._trials.trials}
-        for result in results:
-            document = documents[result.candidate.number]
-            failed = bool(result.failure)
+        for outcome in outcomes:
+            document = documents[outcome.candidate.number]
+            failed = bool(outcome.failure)
             document["state"] = JOB_STATE_ERROR if failed else JOB_STATE_DONE
             document["result"] = (
                 {"status": STATUS_FAIL}
                 if failed
-                else {"status": STATUS_OK, "loss": _loss(result, self._metric)}
+                else {"status": STATUS_OK, "loss": _loss(outcome, self._metric)}
             )
         self._trials.refresh()
 
 
-def _loss(result: TrialResult, metric: str) -> float:
-    value = result.metrics[metric]
+def _loss(outcome: Outcome, metric: str) -> float:
+    value = outcome.metrics[metric]
     return -value if METRICS[metric].greater_is_better else value
 
 
@@ -174,7 +173,7 @@ def _expression(label: str, space: Space) -> Any:  # noqa: ANN401 (hyperopt's gr
 
 
 def _plain(value: object) -> object:
-    """A plain Python value; a whole float, as quniform draws it, becomes an integer."""
+    """A Python number instead of numpy's; a whole float, as quniform draws it, is an integer."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and value.is_integer():
@@ -184,35 +183,33 @@ def _plain(value: object) -> object:
 
 def _guard(
     trial: Callable[[Candidate], Mapping[str, float]], metric: str
-) -> Callable[[Candidate], TrialResult]:
-    def guarded(candidate: Candidate) -> TrialResult:
+) -> Callable[[Candidate], Outcome]:
+    def guarded(candidate: Candidate) -> Outcome:
         try:
             metrics = trial(candidate)
         except (RetrainingError, PySparkException, Py4JError) as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
-            return TrialResult(candidate, {}, reason[0])
-        if not math.isfinite(
-            metrics[metric]
-        ):  # every comparison with NaN is false, so NaN could win
-            return TrialResult(candidate, {}, f"{metric} is {metrics[metric]}")
-        return TrialResult(candidate, metrics)
+            return Outcome(candidate, {}, reason[0])
+        if not math.isfinite(metrics[metric]):  # NaN would never lose against a number
+            return Outcome(candidate, {}, f"{metric} is {metrics[metric]}")
+        return Outcome(candidate, metrics)
 
     return guarded
 
 
-def _stalled(results: list[TrialResult], search: Search) -> bool:
-    if not search.early_stop or all(result.failure for result in results):
+def _stalled(outcomes: list[Outcome], search: Search) -> bool:
+    if not search.early_stop or all(outcome.failure for outcome in outcomes):
         return False
-    return len(results) - 1 - results.index(best(results, search.metric)) >= search.early_stop
+    return len(outcomes) - 1 - outcomes.index(best(outcomes, search.metric)) >= search.early_stop
 
 
-def _line(result: TrialResult, results: list[TrialResult], search: Search) -> str:
-    number, name, _ = result.candidate
+def _line(outcome: Outcome, outcomes: list[Outcome], search: Search) -> str:
+    number, name, _ = outcome.candidate
     head = f"trial {number + 1}/{search.trials} {name}"
-    if result.failure:
-        return f"{head}: failed: {result.failure}"
-    leader = best(results, search.metric)
+    if outcome.failure:
+        return f"{head}: failed: {outcome.failure}"
+    leader = best(outcomes, search.metric)
     return (
-        f"{head}: {search.metric} {result.metrics[search.metric]:.5f}, "
+        f"{head}: {search.metric} {outcome.metrics[search.metric]:.5f}, "
         f"best {leader.metrics[search.metric]:.5f} (trial {leader.candidate.number + 1})"
     )

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from py4j.java_gateway import JavaObject
@@ -22,7 +22,7 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 
 from retraining.errors import RetrainingError
-from retraining.spark import settings
+from retraining.spark import archive, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -53,10 +53,10 @@ def shared_jvm(master: str | None = None, paths: Iterable[str] = ()) -> Iterator
     if os.environ.get(_ADDRESS) or settings.decided_elsewhere() or not settings.is_local(master):
         yield
         return
-    chosen = SparkConf(loadDefaults=False)
-    chosen.setAll(list(settings.for_creation(master, paths).items()))
+    chosen = archive.used_by(settings.for_creation(master, paths))
+    conf = SparkConf(loadDefaults=False).setAll(list(chosen.items()))
     try:
-        gateway = launch_gateway(chosen)  # type: ignore[no-untyped-call]
+        gateway = launch_gateway(conf)  # type: ignore[no-untyped-call]
     except PySparkRuntimeError as error:
         raise RetrainingError(
             f"Spark does not start ({error})", "install Java 17 or set JAVA_HOME"
@@ -71,23 +71,28 @@ def shared_jvm(master: str | None = None, paths: Iterable[str] = ()) -> Iterator
         del os.environ[_ADDRESS]
         gateway.close()
         gateway.proc.stdin.close()
-        try:
-            gateway.proc.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            gateway.proc.kill()
+        if archive.is_written_by(chosen):
+            Thread(target=gateway.proc.wait, daemon=True).start()
+        else:
+            gateway.proc.wait()
 
 
-def attach(chosen: Mapping[str, str]) -> None:
+def attach(chosen: Mapping[str, str]) -> bool:
     """Let the next session of this process run in the chain's JVM, if there is one that fits.
 
     Whatever an earlier step has left there is removed first.
 
     Args:
         chosen: The settings that the session will be created with.
+
+    Returns:
+        Whether this process has a JVM now, so that the session starts none.
     """
+    if SparkContext._gateway:
+        return True
     address = os.environ.get(_ADDRESS, "")
-    if not address or not settings.is_local(chosen.get("spark.master")) or SparkContext._gateway:
-        return
+    if not address or not settings.is_local(chosen.get("spark.master")):
+        return False
     try:
         gateway = _connect(address)
         reason = _reason_against(gateway.jvm, chosen)
@@ -97,8 +102,9 @@ def attach(chosen: Mapping[str, str]) -> None:
         reason = "does not answer"
     if reason:
         _LOG.info(f"the JVM of the chain {reason}: this step starts its own")
-        return
+        return False
     SparkContext._ensure_initialized(gateway=gateway)
+    return True
 
 
 def _connect(address: str) -> Any:  # noqa: ANN401 (py4j has no types)

@@ -12,7 +12,6 @@ POM; a release of spark-hadoop-cloud near to Spark's own will do.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pyspark.find_spark_home import _find_spark_home
 
 from retraining.errors import RetrainingError
+from retraining.spark import cache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,12 +161,11 @@ def _download(home: Path, version: str) -> list[Path]:
     """The jars in the user's cache, downloaded if they are not there; all of them or none."""
     packages = _PACKAGES[version]
     digest = hashlib.sha256(repr(packages).encode()).hexdigest()[:8]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "retraining"
-    folder = cache / f"s3a-{version}-{digest}"
+    folder = cache.folder() / f"s3a-{version}-{digest}"
     if not folder.is_dir():
         sys.stderr.write(f"downloading Spark's S3 connector to {folder}, once\n")
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as draft:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
             _run_ivy(home, packages, Path(draft))
             if not folder.is_dir():  # another process may have been quicker
                 (Path(draft) / "jars").rename(folder)

@@ -11,7 +11,7 @@ from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from retraining.errors import RetrainingError
-from retraining.spark import cluster, gateway, s3a, settings
+from retraining.spark import archive, cluster, gateway, s3a, settings
 from retraining.spark.stages import show_stages
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def open_session(
     chosen = _SEMANTICS
     if borrowed is None:
         chosen = settings.for_creation(master, known) | _SEMANTICS
-        gateway.attach(chosen)
+        if not gateway.attach(chosen):
+            chosen = archive.used_by(chosen)
     builder = SparkSession.builder.appName(app_name)
     for key, value in chosen.items():
         builder = builder.config(key, value)
