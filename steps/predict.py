@@ -25,6 +25,8 @@ from retraining.tracking.result import Result
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mlflow.entities.model_registry import ModelVersion
+
     from retraining.data.sources import RawFile
     from retraining.models.prediction import Prediction
     from retraining.tracking.lineage import StepRun
@@ -48,21 +50,21 @@ class Scored(Result):
     @property
     def summary(self) -> str:
         """How many rows, by which model, and where they are."""
-        made = self.prediction
+        scores = self.prediction
         return (
-            f"{made.n_rows:,} rows scored by {self.model}, {made.n_positives:,} predicted "
-            f"positive, {made.n_quarantined:,} quarantined; {made.uri}"
+            f"{scores.n_rows:,} rows scored by {self.model}, {scores.n_positives:,} predicted "
+            f"positive, {scores.n_quarantined:,} quarantined; {scores.uri}"
         )
 
     @property
     def metrics(self) -> Mapping[str, float]:
         """Numbers of rows."""
-        made = self.prediction
+        scores = self.prediction
         return {
-            "rows_read": made.n_rows + made.n_quarantined,
-            "rows_scored": made.n_rows,
-            "quarantined": made.n_quarantined,
-            "predicted_positive": made.n_positives,
+            "rows_read": scores.n_rows + scores.n_quarantined,
+            "rows_scored": scores.n_rows,
+            "quarantined": scores.n_quarantined,
+            "predicted_positive": scores.n_positives,
         }
 
     @property
@@ -143,11 +145,7 @@ def score_rows(
     from retraining.spark.session import open_session
     from retraining.tracking import inputs, registry
 
-    if model:
-        version = registry.version_at(model)
-    else:
-        name = model_name or inputs.newest_model_name()
-        version = registry.version_with(name, registry.CHAMPION)
+    version = _choose(model, model_name)
     uri = registry.uri_of(version)
     run.use("model", uri, version.run_id)
     run.pin(model=uri)
@@ -156,33 +154,42 @@ def score_rows(
     paths = [path for named in listed for path in inputs.paths_in(named)]
     with open_session("predict", spark_master, [*paths, output, root]) as spark:
         registered = store.load(version, spark, root)
-        description = registered.description
-        source = source or inputs.raw_folder(data_root, description.name)
+        name, features = registered.description.name, registered.description.features
+        source = source or inputs.raw_folder(data_root, name)
         files = sources.list_files(spark, inputs.local_copy(source))
         inputs.keep_files(run, "input", source, files)
         earlier: tuple[RawFile, ...] = ()
         if history:
-            found = sources.list_files(spark, inputs.local_copy(history))
-            earlier = tuple(file for file in found if file not in files)
+            before = sources.list_files(spark, inputs.local_copy(history))
+            earlier = tuple(file for file in before if file not in files)
             inputs.keep_files(run, "history", history, earlier)
+        elif features.rolling:
+            _LOG.info("without history= rolling features see only the rows of input=")
         if reused := run.reuse(
             {"files": inputs.digest_of((*files, *earlier)), "model": uri},
-            is_there=lambda made: storage.exists(spark, made.data.tags[tags.PREDICTIONS_URI]),
+            is_there=lambda first: storage.exists(spark, first.data.tags[tags.PREDICTIONS_URI]),
         ):
             return reused
-        if description.features.rolling and not history:
-            _LOG.info("without history= rolling features see only the rows of input=")
         _LOG.info(f"{uri} scores the rows of {len(files)} files")
         run.pin(output="", data_root=root)
-        made = prediction.predict(
+        scores = prediction.predict(
             spark,
             registered,
             files=files,
             history=earlier,
-            folder=output or f"{root}/{description.name}/predictions/{run.run_id}",
+            folder=output or f"{root}/{name}/predictions/{run.run_id}",
             run_id=run.run_id,
         )
-    return Scored(uri, made)
+    return Scored(uri, scores)
+
+
+def _choose(model: str | None, model_name: str | None) -> ModelVersion:
+    """The version that the caller named, else the champion of a model."""
+    from retraining.tracking import inputs, registry
+
+    if model:
+        return registry.version_at(model)
+    return registry.version_with(model_name or inputs.newest_model_name(), registry.CHAMPION)
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def prepare(
         inputs.keep_files(run, "input", source, files)
         if reused := run.reuse(
             {"files": inputs.digest_of(files), "description": description.digest},
-            is_there=lambda made: is_data_set(spark, made.data.tags[tags.DATASET_URI]),
+            is_there=lambda first: is_data_set(spark, first.data.tags[tags.DATASET_URI]),
         ):
             return reused
         manifest = preparation.prepare(

@@ -57,19 +57,19 @@ class Days(Result):
     @property
     def summary(self) -> str:
         """What was written, and where."""
-        made, last = self.simulation, self.first + timedelta(days=self.count - 1)
+        days, last = self.simulation, self.first + timedelta(days=self.count - 1)
         return (
-            f"{made.n_rows:,} rows of {self.first} to {last} in {self.folder}, "
-            f"{made.n_frauds / made.n_rows:.1%} fraud, "
-            f"{sum(made.defects.values()):,} planted defects"
+            f"{days.n_rows:,} rows of {self.first} to {last} in {self.folder}, "
+            f"{days.n_frauds / days.n_rows:.1%} fraud, "
+            f"{sum(days.defects.values()):,} planted defects"
         )
 
     @property
     def metrics(self) -> Mapping[str, float]:
         """Numbers of rows and of planted defects."""
-        made = self.simulation
-        planted = {f"planted.{kind}": float(count) for kind, count in made.defects.items()}
-        return {"rows": made.n_rows, "frauds": made.n_frauds, **planted}
+        days = self.simulation
+        planted = {f"planted.{kind}": float(count) for kind, count in days.defects.items()}
+        return {"rows": days.n_rows, "frauds": days.n_frauds, **planted}
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -148,7 +148,7 @@ def add_days(
     from retraining.tracking import inputs
 
     reused = run.reuse(
-        {}, is_there=lambda made: files.last_day(Path(made.data.tags[tags.OUTPUT])) is not None
+        {}, is_there=lambda first: files.last_day(Path(first.data.tags[tags.OUTPUT])) is not None
     )
     if reused:
         return reused

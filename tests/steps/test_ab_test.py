@@ -85,7 +85,7 @@ def test_without_register_nothing_is_charged_and_nothing_can_follow(
     assert aliases() == {"champion": "1", "challenger": "2"}
 
 
-def test_a_holdout_that_was_looked_at_is_refused_where_only_fresh_ones_count(
+def test_holdout_that_was_tested_is_refused_where_only_fresh_ones_count(
     call: Call, cycle: Cycle, tmp_path: Path
 ) -> None:
     description = yaml.safe_load(cycle.description.read_text())
@@ -169,7 +169,7 @@ def test_both_versions_are_tagged_and_no_alias_moves(
     assert aliases() == {"champion": "1", "challenger": "2"}
 
 
-def test_report_explains_and_the_note_tells_how_to_repeat(cycle: Cycle) -> None:
+def test_report_and_note_show_how_to_repeat_the_comparison(cycle: Cycle) -> None:
     command = f"mlflow run . -e reproduce -P run_id={cycle.tested.run_id}"
     report = load_text(f"runs:/{cycle.tested.run_id}/report.html")
     note = cycle.tested.tags["mlflow.note.content"]
@@ -245,7 +245,7 @@ def test_a_cycle_of_the_past_that_meets_a_later_champion_is_inconclusive(
     assert "stays champion: verdict inconclusive" in call("promote", pipeline_id="past").out
 
 
-def test_in_a_cycle_that_is_named_its_own_challenger_is_tested(call: Call, cycle: Cycle) -> None:
+def test_named_cycle_tests_its_own_challenger(call: Call, cycle: Cycle) -> None:
     """Another cycle has given the alias to a version of its own meanwhile."""
     third = MlflowClient().create_model_version("fraud", "models:/fraud/1", cycle.trained.run_id)
     registry.challenge(third)
@@ -329,7 +329,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(
         {"scores": "a.parquet", "replay": "0" * 32},
     ],
 )
-def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
+def test_wrong_parameter_exits_with_2_and_leaves_no_run(
     call: Call, told: dict[str, object]
 ) -> None:
     called = call("ab_test", **told)

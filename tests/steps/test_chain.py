@@ -149,7 +149,7 @@ def test_it_ends_with_one_table(call: Call, ran: Runs) -> None:
     assert "because" in note
 
 
-def test_what_cannot_be_estimated_is_no_obstacle(
+def test_table_is_complete_where_a_number_cannot_be_estimated(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {name: value for name, value in COMPARED.items() if name not in ("pvalue", "ci_upper")}
@@ -158,7 +158,7 @@ def test_what_cannot_be_estimated_is_no_obstacle(
     assert "[+0.0020, +nan]" in call("main", input="/data").out
 
 
-def test_failed_step_tells_how_to_go_on(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_step_says_how_to_continue(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = fake_steps(monkeypatch, COMPARED, failing="train")
     called = call("main", input="/data", pipeline_id="p7")
 
@@ -190,7 +190,7 @@ def test_nothing_is_run_for_what_cannot_be_prepared(
 @pytest.mark.parametrize(
     "told", [{"trials": 0}, {"alpha": 1}, {"seed": "x"}, {"model_name": "a:b"}, {"datset": "fraud"}]
 )
-def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
+def test_wrong_parameter_exits_with_2_and_leaves_no_run(
     call: Call, ran: Runs, told: dict[str, object]
 ) -> None:
     called = call("main", **told)

@@ -97,7 +97,7 @@ def test_rows_without_labels_are_scored(call: Call, cycle: Cycle, tmp_path: Path
     assert len(json.loads(load_text(f"runs:/{made.run_id}/history.json"))) == 13
 
 
-def test_what_a_killed_run_left_is_made_anew(call: Call, cycle: Cycle, tmp_path: Path) -> None:
+def test_output_of_a_killed_run_is_written_again(call: Call, cycle: Cycle, tmp_path: Path) -> None:
     left = tmp_path / "scored"
     left.mkdir()
     (left / "_UNFINISHED").write_text("killed")
@@ -170,13 +170,13 @@ def test_without_a_model_it_says_what_to_do(call: Call, tracking: str) -> None:
     assert call("predict").refusal == "no model was registered yet: name one with model_name="
 
 
-def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(call: Call) -> None:
+def test_wrong_parameter_exits_with_2_and_leaves_no_run(call: Call) -> None:
     for told in ({"model_name": "a/b"}, {"in": "raw"}):
         called = call("predict", **told)
         assert (called.code, called.run, called.out) == (2, None, "")
 
 
-def test_the_note_tells_how_to_score_the_same_again(call: Call, cycle: Cycle) -> None:
+def test_note_shows_the_command_that_repeats_it(call: Call, cycle: Cycle) -> None:
     made = call("predict", input=holdout_of(cycle))
     note = made.tags["mlflow.note.content"]
 

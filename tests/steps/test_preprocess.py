@@ -70,7 +70,7 @@ def test_all_kinds_of_defects_were_planted(cycle: Cycle) -> None:
     assert all(cycle.first_simulated.metrics[f"planted.{kind}"] > 0 for kind in REASONS)
 
 
-def test_grown_input_is_read_as_far_as_it_is_new(cycle: Cycle) -> None:
+def test_only_new_files_of_a_grown_input_are_read(cycle: Cycle) -> None:
     first = cycle.first_prepared.run_id
 
     assert "all 20 files are read: there is no earlier version" in cycle.first_prepared.out
@@ -197,7 +197,7 @@ def test_what_cannot_be_prepared_is_refused_in_one_line(
 
 @pytest.mark.usefixtures("tracking")
 @pytest.mark.parametrize("told", [{"as_of": "soon"}, {"inputs": "/data"}, {"pipeline_id": "a'b"}])
-def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
+def test_wrong_parameter_exits_with_2_and_leaves_no_run(
     call: Call, told: dict[str, object]
 ) -> None:
     called = call("preprocess", **told)
@@ -205,7 +205,7 @@ def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
     assert (called.code, called.run, called.out) == (2, None, "")
 
 
-def test_the_note_tells_how_to_prepare_the_same_again(cycle: Cycle) -> None:
+def test_note_shows_the_command_that_repeats_it(cycle: Cycle) -> None:
     run_id = cycle.prepared.run_id
     note = cycle.prepared.tags["mlflow.note.content"]
 

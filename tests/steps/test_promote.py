@@ -75,7 +75,7 @@ def register_third(cycle: Cycle) -> str:
     return str(client.create_model_version("fraud", source).version)
 
 
-def test_verdict_that_says_so_moves_the_champion(
+def test_verdict_promote_moves_the_champion(
     call: Call, cycle: Cycle, make_verdict: MakeVerdict, aliases: Aliases
 ) -> None:
     verdict_run = make_verdict()
@@ -117,7 +117,7 @@ def test_repeating_it_changes_nothing(
 
 
 @pytest.mark.parametrize("verdict", ["keep_champion", "inconclusive"])
-def test_verdict_that_says_no_ends_well(
+def test_other_verdicts_keep_the_champion(
     call: Call, make_verdict: MakeVerdict, aliases: Aliases, verdict: str
 ) -> None:
     made = call("promote", verdict_run=make_verdict(verdict))
@@ -227,7 +227,7 @@ def test_stale_verdict_is_refused(
 
 @pytest.mark.usefixtures("untried")
 @pytest.mark.parametrize("broken", ["previous_champion", "champion"])
-def test_killed_on_the_way_there_is_a_champion_and_it_can_be_repeated(
+def test_interrupted_promotion_leaves_a_champion_and_can_be_repeated(
     call: Call,
     make_verdict: MakeVerdict,
     aliases: Aliases,
@@ -256,7 +256,7 @@ def test_killed_on_the_way_there_is_a_champion_and_it_can_be_repeated(
 
 
 @pytest.mark.usefixtures("untried")
-def test_killed_before_the_record_it_completes_it_when_repeated(
+def test_promotion_interrupted_before_its_record_is_completed_when_repeated(
     call: Call, make_verdict: MakeVerdict, aliases: Aliases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdict_run = make_verdict()
@@ -344,7 +344,7 @@ def test_rollback_finds_the_model_though_the_newest_was_not_registered(
         ({"pipeline_id": "p0"}, "no finished ab_test run in cycle 'p0'"),
     ],
 )
-def test_what_is_no_verdict_is_refused_in_one_line(
+def test_run_whose_verdict_cannot_be_followed_is_refused_in_one_line(
     call: Call,
     cycle: Cycle,
     make_verdict: MakeVerdict,
@@ -382,7 +382,7 @@ def test_version_that_is_gone_is_refused(
 @pytest.mark.parametrize(
     "told", [{"action": "demote"}, {"max_age_days": -1}, {"dry_run": "perhaps"}]
 )
-def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
+def test_wrong_parameter_exits_with_2_and_leaves_no_run(
     call: Call, told: dict[str, object]
 ) -> None:
     called = call("promote", **told)

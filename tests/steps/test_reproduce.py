@@ -103,7 +103,7 @@ def test_same_results_are_identical(
     assert again.data.tags["mlflow.parentRunId"] == made.run_id
 
 
-def test_what_differs_is_told_in_a_table(
+def test_differences_are_shown_in_a_table(
     call: Call, record: Record, repeated: list[tuple[str, dict[str, str]]]
 ) -> None:
     run_id = record(metrics=6.0, fingerprint__files="xyz")
@@ -181,7 +181,7 @@ def test_unknown_run_is_refused(call: Call, run_id: str) -> None:
     assert "give the id that the MLflow UI shows" in refused
 
 
-def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(call: Call) -> None:
+def test_wrong_parameter_exits_with_2_and_leaves_no_run(call: Call) -> None:
     for told in ({}, {"run_id": ""}, {"id": "1"}):
         called = call("reproduce", **told)
         assert (called.code, called.run, called.out) == (2, None, "")

@@ -30,7 +30,7 @@ def n_rows(folder: Path) -> int:
     return sum(len(lines.splitlines()) - 1 for lines in text)
 
 
-def test_days_are_appended_to_those_that_are_there(call: Call, tmp_path: Path) -> None:
+def test_days_are_added_to_those_that_exist(call: Call, tmp_path: Path) -> None:
     first = call("simulate", output=tmp_path / "raw", days=2, **SMALL)
     second = call("simulate", output=tmp_path / "raw", more=3, **SMALL)
 
@@ -54,7 +54,7 @@ def test_days_written_one_by_one_have_the_bytes_of_days_written_at_once(
     assert contents(tmp_path / "other") != contents(tmp_path / "all")
 
 
-def test_metrics_tell_the_planted_defects(call: Call, tmp_path: Path) -> None:
+def test_metrics_count_the_planted_defects(call: Call, tmp_path: Path) -> None:
     made = call("simulate", output=tmp_path / "raw", days=2, **SMALL)
     written = write_days(
         tmp_path / "again",
@@ -97,9 +97,7 @@ def test_another_process_in_the_same_folder_is_refused(
     assert contents(tmp_path / "raw") == before
 
 
-def test_another_process_is_found_out_by_another_way_to_the_folder(
-    call: Call, tmp_path: Path
-) -> None:
+def test_another_process_is_refused_however_the_folder_is_named(call: Call, tmp_path: Path) -> None:
     call("simulate", output=tmp_path / "raw", days=1, **SMALL)
     (tmp_path / "link").symlink_to(tmp_path / "raw")
 
@@ -107,7 +105,7 @@ def test_another_process_is_found_out_by_another_way_to_the_folder(
         assert "simulated with seed=7" in call("simulate", output=way, seed=8, **SMALL).refusal
 
 
-def test_the_same_number_written_otherwise_is_the_same_process(
+def test_number_in_another_notation_is_the_same_process(
     call: Call, tmp_path: Path, tracking: str
 ) -> None:
     """`mlflow run` logs a parameter as it was typed: `drift=1.0`, not `drift=1`."""
@@ -145,7 +143,7 @@ def test_the_pinned_days_are_written_again_to_the_byte(call: Call, tmp_path: Pat
     assert contents(tmp_path / "raw") == before
 
 
-def test_files_lie_in_the_data_root_beside_the_store(call: Call, tmp_path: Path) -> None:
+def test_files_are_written_to_the_data_root_next_to_the_store(call: Call, tmp_path: Path) -> None:
     assert call("simulate", days=1, **SMALL).tags["output"] == f"{tmp_path}/data/raw/fraud"
     elsewhere = call("simulate", days=1, data_root=tmp_path / "there", **SMALL)
     assert elsewhere.tags["output"] == f"{tmp_path}/there/raw/fraud"
@@ -185,7 +183,7 @@ def test_what_cannot_be_simulated_is_refused(
 @pytest.mark.parametrize(
     "told", [{"days": 0}, {"days": "many"}, {"customers": -1}, {"start": "today"}, {"sede": 3}]
 )
-def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
+def test_wrong_parameter_exits_with_2_and_leaves_no_run(
     call: Call, tmp_path: Path, told: dict[str, object]
 ) -> None:
     called = call("simulate", output=tmp_path / "raw", **told)
@@ -194,7 +192,7 @@ def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
     assert not (tmp_path / "raw").exists()
 
 
-def test_the_note_tells_how_to_write_the_same_again(call: Call, tmp_path: Path) -> None:
+def test_note_shows_the_command_that_repeats_it(call: Call, tmp_path: Path) -> None:
     made = call("simulate", output=tmp_path / "raw", days=1, **SMALL)
 
     note = made.tags["mlflow.note.content"]

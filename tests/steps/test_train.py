@@ -109,7 +109,9 @@ def test_repeated_in_its_cycle_nothing_is_registered_twice(call: Call, cycle: Cy
     assert n_versions() == before
 
 
-def test_what_a_killed_try_has_registered_is_not_registered_again(call: Call, cycle: Cycle) -> None:
+def test_version_that_a_killed_try_registered_is_not_registered_again(
+    call: Call, cycle: Cycle
+) -> None:
     before = n_versions()
     MlflowClient().set_terminated(cycle.trained.run_id, "KILLED")
 
@@ -196,15 +198,13 @@ def test_what_cannot_be_fitted_is_refused_in_one_line(
 @pytest.mark.parametrize(
     "told", [{"seed": "-1"}, {"seed": "x"}, {"register": "maybe"}, {"model_name": "a/b"}]
 )
-def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
-    call: Call, told: dict[str, str]
-) -> None:
+def test_wrong_parameter_exits_with_2_and_leaves_no_run(call: Call, told: dict[str, str]) -> None:
     called = call("train", **told)
 
     assert (called.code, called.run, called.out) == (2, None, "")
 
 
-def test_the_note_tells_how_to_fit_the_same_again(cycle: Cycle) -> None:
+def test_note_shows_the_command_that_repeats_it(cycle: Cycle) -> None:
     note = cycle.trained.tags["mlflow.note.content"]
 
     assert f"mlflow run . -e reproduce -P run_id={cycle.trained.run_id}" in note

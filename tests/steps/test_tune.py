@@ -58,7 +58,9 @@ def test_the_best_trial_is_fitted_again(cycle: Cycle) -> None:
         assert metrics[name] == pytest.approx(best.data.metrics[name], rel=1e-12)
 
 
-def test_the_best_waits_as_challenger(cycle: Cycle, aliases: Callable[..., dict[str, str]]) -> None:
+def test_the_best_model_becomes_challenger(
+    cycle: Cycle, aliases: Callable[..., dict[str, str]]
+) -> None:
     version = MlflowClient().get_model_version("fraud", "2")
 
     assert aliases() == {"champion": "1", "challenger": "2"}
@@ -105,7 +107,7 @@ def test_failed_trials_are_recorded_and_survived(
     assert aliases() == {"champion": "1", "challenger": "2"}
 
 
-def test_search_that_was_stopped_goes_on_where_it_stood(
+def test_interrupted_search_continues_where_it_stopped(
     call: Call,
     cycle: Cycle,
     description: Callable[..., Path],
@@ -165,7 +167,7 @@ def test_what_cannot_be_searched_is_refused_in_one_line(
 @pytest.mark.parametrize(
     "told", [{"trials": "-1"}, {"trials": 0}, {"parallelism": 0}, {"time_limit": "x"}, {"try": 1}]
 )
-def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
+def test_wrong_parameter_exits_with_2_and_leaves_no_run(
     call: Call, told: dict[str, object]
 ) -> None:
     called = call("tune", **told)
@@ -173,7 +175,7 @@ def test_a_wrong_parameter_ends_with_two_and_leaves_no_run(
     assert (called.code, called.run, called.out) == (2, None, "")
 
 
-def test_the_note_tells_how_to_search_the_same_again(cycle: Cycle) -> None:
+def test_note_shows_the_command_that_repeats_it(cycle: Cycle) -> None:
     note = cycle.tuned.tags["mlflow.note.content"]
 
     assert f"mlflow run . -e reproduce -P run_id={cycle.tuned.run_id}" in note

@@ -72,10 +72,10 @@ def resolve(
 ) -> Contenders:
     """The two versions to compare, recorded on the run and pinned for its repetition.
 
-    They are those that the caller named, else those of the cycle that the caller named, else those
-    with the aliases. In a named cycle the challenger is the version that its tune run registered,
-    whichever version has the alias by now; if the verdict of the cycle has made that the champion,
-    it meets the champion before it, so that a repetition finds the test that was made.
+    By default they are the versions with the two aliases. If the caller named a cycle, the
+    challenger is the version that its tune run registered, whichever version has the alias by now.
+    If that version has become champion since, it is compared with the champion before it, so that
+    a repetition finds the first test and reuses it.
 
     Args:
         run: The run of the step.

@@ -165,7 +165,7 @@ def line_of(process: subprocess.Popen[str]) -> str:
         (signal.SIGHUP, signal.SIGTERM),
     ],
 )
-def test_signal_ends_the_run_killed_and_so_the_process(
+def test_signal_ends_the_run_as_killed_and_the_process(
     sleeper: Callable[..., subprocess.Popen[str]],
     first: signal.Signals,
     second: signal.Signals | None,
