@@ -11,7 +11,7 @@ that `retrain` reads. Rolling features look back into the Param `history`, other
 
 | red | what to do |
 |---|---|
-| no model was registered, the registry has no ... | run `retrain` first |
+| no model has been registered, the registry has no ... | run `retrain` first |
 | no files | nothing has arrived yet; clear the task when it has |
 | a column is missing | the raw format changed: fix it, or change the description and retrain |
 | any other | see the docs of `retrain` |

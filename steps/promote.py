@@ -119,7 +119,7 @@ def follow_verdict(
     if against := promotion.reason_against(verdict, champion, challenger):
         return Move("kept", name, f"version {champion.version} stays champion: {against}", verdict)
     promotion.refuse_stale(tested, max_age_days)
-    registry.compare(name, champion.version, challenger.version)
+    registry.check_champion(name, champion.version, challenger.version)
     _try_scoring(challenger, tested, spark_master)
     if not dry_run:
         record = promotion.record(run, why)

@@ -184,7 +184,7 @@ def _refuse_mixing(run: StepRun, folder: str) -> None:
     earlier = runs.find("simulate", having={tags.OUTPUT: folder})
     if earlier is None:
         return
-    for name, before in runs.told_parameters(earlier, _PROCESS).items():
+    for name, before in runs.logged_parameters(earlier, _PROCESS).items():
         # As numbers: `mlflow run` logs them as they were typed, 1.0 or 1.
         if float(run.parameters[name]) != float(before):
             raise RetrainingError(

@@ -118,7 +118,8 @@ def find_challenger(
 ) -> Challenger | Reused:
     """Search within limits, fit the best again, log it, and register it as challenger."""
     from retraining.models import search, training
-    from retraining.models.trials import EncodedRows, Trials
+    from retraining.models.encoding import EncodedRows
+    from retraining.models.trials import Trials
     from retraining.spark.session import open_session
     from retraining.tracking import inputs, registry
 
@@ -136,22 +137,22 @@ def find_challenger(
             encoded = EncodedRows(rows, description, description.search.estimators)
             key = _search_key(description, prepared, seed)
             trials = Trials(run, encoded, seed, key, trials_experiment)
-            outcomes = search.run(description.search, trials, seed=seed)
-            best = search.best(outcomes, description.search.metric).candidate
+            results = search.run(description.search, trials, seed=seed)
+            best = search.best(results, description.search.metric).candidate
             _LOG.info(f"fitting {best.estimator} again")
             model = encoded.fit(best, seed)
             encoded.release()
             uri, metrics = training.finish(model, rows, description, manifest, prepared)
     # A repetition makes the same trials, however long they take there.
-    run.pin(trials=str(len(outcomes)), time_limit="0", early_stop="0")
+    run.pin(trials=str(len(results)), time_limit="0", early_stop="0")
     version = None
     if register:
         name = model_name or description.name
         version = training.register(name, uri, run, manifest, description)
         registry.challenge(version)
     fitted = training.Fitted(best.estimator, uri, metrics, version, run.run_id)
-    failed = sum(bool(outcome.failure) for outcome in outcomes)
-    return training.Challenger(fitted, best, len(outcomes), failed)
+    failed = sum(bool(result.failure) for result in results)
+    return training.Challenger(fitted, best, len(results), failed)
 
 
 def _limited(description: Description, limits: Mapping[str, int]) -> Description:

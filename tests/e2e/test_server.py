@@ -231,8 +231,8 @@ def test_bucket_that_refuses_is_told_in_one_line(
         "simulate", fails=True, variables=wrong, output=folder / "refused", days=1
     )
     (line,) = re.findall("^Error: .*$", output, re.MULTILINE)
-    assert line.startswith("Error: the bucket of the artifacts refuses a request (")
-    assert line.endswith("check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL")
+    assert "bucket" in line
+    assert "AWS_SECRET_ACCESS_KEY" in line
     assert "Traceback" not in output
 
 

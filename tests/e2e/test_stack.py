@@ -245,7 +245,8 @@ def test_a_new_champion_starts_to_score(
         assert run["run_type"] == "asset_triggered"
     else:
         assert airflow.runs("predict") == []
-        run = {"dag_run_id": airflow.trigger("predict")}
+        newest_days = ",".join(f"s3a://{BUCKET}/{key}" for key in bucket.listed("raw/")[-3:])
+        run = {"dag_run_id": airflow.trigger("predict", input=newest_days)}
     assert airflow.wait("predict", run["dag_run_id"], seconds=600) == "success"
     predicted = newest(client, "predict")
     scores = bucket.table(predicted.data.tags["predictions_uri"])

@@ -171,7 +171,7 @@ def test_mistake_in_a_description_is_reported_before_mlflow_and_spark_are_import
         (["reproduce.py"], 2, "run_id"),
         (["train.py"], 1, "no finished preprocess run"),
         (["preprocess.py", "--dataset", "nosuch"], 1, "no data set description 'nosuch'"),
-        (["promote.py", "--verdict-run", "0" * 32], 1, "is no run of"),
+        (["promote.py", "--verdict-run", "0" * 32], 1, "verdict_run='000"),
         (["predict.py", "--model", "models:/nosuch/1", "--input", "x"], 1, "has no models:/nosuch"),
     ],
 )

@@ -22,7 +22,7 @@ NAMES = {
     for name, value in vars(tags).items()
     if name.isupper() and isinstance(value, str) and name not in ("TRUE", "TYPE_CHECKING")
 }
-CODE = [path for path in (ROOT / "steps" / "retraining").rglob("*.py") if path != MODULE]
+CODE = [path for path in (ROOT / "steps").rglob("*.py") if path != MODULE]
 DAGS = sorted((ROOT / "dags").glob("*.py"))
 
 

@@ -298,7 +298,7 @@ def test_a_large_holdout_is_scored_into_a_folder_of_its_own(
         ({"pipeline_id": "p0"}, "no finished preprocess run in cycle 'p0'"),
         ({"alpha": "nan"}, "policy alpha is nan"),
         ({"metric": "brier", "strategy": "delong"}, "strategy delong needs auroc"),
-        ({"replay": "0" * 32}, "is no run of sqlite"),
+        ({"replay": "0" * 32}, "replay='000"),
         ({"replay": "{prepared}"}, "kept no scores: give the id of a finished ab_test run"),
         ({"replay": "{tested}", "slice": "city=Oslo"}, "slice='city=Oslo' is none of these rows"),
     ],

@@ -143,7 +143,7 @@ def test_repeated_in_its_cycle_it_is_reused(call: Call, cycle: Cycle, tmp_path: 
         ({"input": "{here}/other.parquet"}, "has no column transaction_id"),
         ({"input": "{here}/keyless.parquet"}, "the rows have no column transaction_id: they have"),
         ({"input": "{here}/null.parquet"}, "features without a value: tx_amount in 1 rows"),
-        ({"input": "{here}/narrow.parquet"}, "the rows lack the features tx_amount of the model"),
+        ({"input": "{here}/narrow.parquet"}, "features of the model: tx_amount"),
         ({"model": "models:/fraud/9"}, "the registry has no models:/fraud/9"),
         ({"model": "fraud"}, "'fraud' is not the URI of a registered model"),
         ({"model_name": "other"}, "the registry has no models:/other@champion"),
@@ -167,7 +167,7 @@ def test_what_cannot_be_scored_is_refused_in_one_line(
 
 
 def test_without_a_model_it_says_what_to_do(call: Call, tracking: str) -> None:
-    assert call("predict").refusal == "no model was registered yet: name one with model_name="
+    assert "model_name=" in call("predict").refusal
 
 
 def test_wrong_parameter_exits_with_2_and_leaves_no_run(call: Call) -> None:

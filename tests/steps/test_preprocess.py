@@ -161,8 +161,8 @@ def test_too_many_rejected_rows_fail_and_leave_nothing(
         ({"dataset": "{here}/invalid.yaml"}, "write valid YAML"),
         ({"dataset": "{here}/empty.yaml"}, "empty.yaml is not a mapping"),
         ({"dataset": "{here}/leaking.yaml"}, "tx_fraud_scenario must not be a feature"),
-        ({"previous": "0" * 32}, "is no run of sqlite"),
-        ({"previous": "{train}"}, "made no data set"),
+        ({"previous": "0" * 32}, "previous='000"),
+        ({"previous": "{train}"}, "did not write a data set"),
         ({"as_of": "2019-08-24"}, "has no rows: give more files or another as_of"),
     ],
 )

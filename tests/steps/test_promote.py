@@ -195,7 +195,8 @@ def test_champion_that_moved_meanwhile_is_left_alone(
 
     refused = call("promote", verdict_run=verdict_run).refusal
 
-    assert "champion of fraud is version 3, not version 1 as it was seen: run ab_test" in refused
+    assert "champion of fraud is version 3" in refused
+    assert "version 1" in refused
     assert aliases() == before
     assert "champion.why" not in MlflowClient().get_model_version("fraud", "2").tags
 
@@ -335,7 +336,7 @@ def test_rollback_finds_the_model_though_the_newest_was_not_registered(
 @pytest.mark.parametrize(
     ("told", "phrase"),
     [
-        ({"verdict_run": "0" * 32}, "is no run of sqlite"),
+        ({"verdict_run": "0" * 32}, "verdict_run='000"),
         ({"verdict_run": "{prepared}"}, "did not compare registered models: give"),
         ({"verdict_run": "{running}"}, "is RUNNING and gave no verdict"),
         ({"verdict_run": "{failed}"}, "is FAILED and gave no verdict: run ab_test again"),

@@ -120,7 +120,7 @@ def test_version_that_a_killed_try_registered_is_not_registered_again(
     assert "reused_from" not in again.tags
     assert (again.tags["model_name"], again.tags["model_version"]) == ("fraud", "1")
     assert again.out.rstrip().endswith(
-        f"; fraud version 1 (of another try, run {cycle.trained.run_id})"
+        f"; fraud version 1 (registered by run {cycle.trained.run_id})"
     )
     assert again.tags["input.version"] == "fraud version 1"
     assert f"/runs/{cycle.trained.run_id})" in again.tags["mlflow.note.content"]
@@ -167,8 +167,8 @@ def test_first_version_of_another_model_becomes_its_champion(
 @pytest.mark.parametrize(
     ("told", "phrase"),
     [
-        ({"data": "0" * 32}, f"data='{'0' * 32}' is no run of sqlite"),
-        ({"data": "{trained}"}, "made no data set: give the id of a preprocess run"),
+        ({"data": "0" * 32}, f"data='{'0' * 32}'"),
+        ({"data": "{trained}"}, "give the id of a preprocess run"),
         ({"data": "/nowhere"}, "/nowhere is no data set"),
         ({"pipeline_id": "p0"}, "no finished preprocess run in cycle 'p0'"),
         ({"dataset": "drivers"}, "the description drivers has other columns or features"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from mlflow import MlflowClient
 
-from retraining.models.trials import EncodedRows
+from retraining.models.encoding import EncodedRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

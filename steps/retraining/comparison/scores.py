@@ -9,9 +9,8 @@ from pyspark.sql import functions as F
 
 from retraining.data import sources
 from retraining.data.manifest import read_manifest, read_split
-from retraining.description.sections import Capacity
 from retraining.errors import RetrainingError
-from retraining.models import evaluation, pipelines, scoring
+from retraining.models import evaluation, scoring
 from retraining.spark import storage
 from retraining.statistics.slicing import MAXIMUM_VALUES
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from retraining.data.manifest import Manifest
     from retraining.description.document import Description
-    from retraining.models.store import Registered
+    from retraining.models.store import LoadedModel
 
 ROLES: Final = ("champion", "challenger")
 # Up to so many rows are compared one by one on the driver, which then holds some 2 GB.
@@ -60,8 +59,8 @@ def score_holdout(
     spark: SparkSession,
     manifest: Manifest,
     description: Description,
-    champion: Registered,
-    challenger: Registered,
+    champion: LoadedModel,
+    challenger: LoadedModel,
     *,
     folder: str,
 ) -> Comparison:
@@ -176,11 +175,9 @@ def _unit_precision(scores: DataFrame, description: Description) -> dict[str, fl
     capacity = description.capacity
     if capacity is None or description.event_time is None:
         return {}
-    labelled = scores.withColumn(pipelines.LABEL, F.col("label").cast("double"))
-    looked_at = Capacity(per_day=capacity.per_day, unit=_INVESTIGATED)
     return {
         f"{role}_precision_at_{capacity.per_day}": evaluation.unit_precision(
-            labelled.withColumn(scoring.SCORE, F.col(role)), "day", looked_at
+            scores, capacity.per_day, day="day", unit=_INVESTIGATED, score=role, label="label"
         )
         for role in ROLES
     }

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import Column, DataFrame, Row
 
-    from retraining.description.sections import Capacity
-
 # Scores are ordered within bands of one logit each, so that no task has to order all of them.
 BANDS: Final = 74  # CLIP and 1 - CLIP are 36 logits away from 0.5
 
@@ -147,28 +145,42 @@ def _clipped() -> Column:
     return F.greatest(F.lit(CLIP), F.least(F.lit(1 - CLIP), F.col(SCORE)))
 
 
-def unit_precision(scored: DataFrame, event_time: str, capacity: Capacity) -> float:
-    """Precision among the `capacity.per_day` highest units of each day, averaged over the days.
+def unit_precision(
+    scored: DataFrame,
+    per_day: int,
+    *,
+    day: str,
+    unit: str,
+    score: str = SCORE,
+    label: str = LABEL,
+) -> float:
+    """Precision among the `per_day` highest units of each day, averaged over the days.
 
-    A unit that was caught on one day is out of the list on the days after, so that at most
-    `per_day` times the number of days can move up: that many units a day are collected, never more.
+    A unit that was caught on one day is not on the list on later days, so at most `per_day` times
+    the number of days can move up: that many units of each day are collected, never more.
+
+    Args:
+        scored: Rows with the four columns.
+        per_day: How many units can be investigated in a day.
+        day: Column with the day, or the time, of a row.
+        unit: Column with what is investigated.
+        score: Column with the score.
+        label: Column with the label, 0 or 1.
     """
-    days = scored.select(F.to_date(event_time).alias("day"), capacity.unit, SCORE, LABEL)
-    units = days.groupBy("day", capacity.unit).agg(
-        F.max(SCORE).alias(SCORE), F.max(LABEL).alias(LABEL)
-    )
+    days = scored.select(F.to_date(day).alias("day"), unit, score, label)
+    units = days.groupBy("day", unit).agg(F.max(score).alias(score), F.max(label).alias(label))
     n_days = units.agg(F.countDistinct("day")).collect()[0][0]
-    order = W.partitionBy("day").orderBy(F.desc(SCORE), F.col(capacity.unit))
+    order = W.partitionBy("day").orderBy(F.desc(score), F.col(unit))
     top = (
         units.withColumn("rank", F.row_number().over(order))
-        .where(F.col("rank") <= capacity.per_day * n_days)
+        .where(F.col("rank") <= per_day * n_days)
         .drop("rank")
         .toPandas()
     )
     return unit_precision_at(
-        top[LABEL].to_numpy(),
-        top[SCORE].to_numpy(),
-        top[capacity.unit].to_numpy(),
+        top[label].to_numpy(),
+        top[score].to_numpy(),
+        top[unit].to_numpy(),
         top["day"].to_numpy(),
-        capacity.per_day,
+        per_day,
     )

@@ -1,4 +1,4 @@
-"""Spark ML pipelines as a data set description states them, fitted the same on any cluster."""
+"""Spark ML pipelines built from a data set description; a fit is the same on every cluster."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ LABEL = "_label"
 WEIGHT = "_weight"
 FEATURES = "features"
 
-# A fit adds up numbers in the order of its partitions. Two partial sums give the same total in
-# either order, so up to twice this many rows a fit is repeatable to the last bit; beyond, sums may
-# differ in the last digits from run to run, whatever the cluster.
+# A fit adds up one partial sum per partition, in the order in which they finish. Two of them give
+# the same total in either order, so with up to twice this many rows a fit is repeatable to the last
+# bit; with more rows, sums may differ in the last digits from run to run, on any cluster.
 ROWS_PER_PARTITION = 500_000
 
 _ESTIMATORS: dict[str, Any] = {
@@ -63,17 +63,17 @@ _SHOWN_PARAMETERS = (
 
 
 class ClassWeights(NamedTuple):
-    """Weight of a row by its class, from the label counts of the training rows alone."""
+    """Weight of a row by its class, computed from the training rows alone."""
 
     negative: float
     positive: float
 
 
 def class_weights(description: Description, n_rows: int, n_positives: int) -> ClassWeights:
-    """Weights of the classes: 1, or so that both classes weigh the same in total.
+    """Weights of the classes: 1, or such that both classes have the same total weight.
 
     Raises:
-        RetrainingError: If the training rows hold one class only.
+        RetrainingError: If the training rows hold only one class.
     """
     if not 0 < n_positives < n_rows:
         raise RetrainingError(
@@ -88,10 +88,10 @@ def class_weights(description: Description, n_rows: int, n_positives: int) -> Cl
 def prepare(
     frame: DataFrame, description: Description, weights: ClassWeights, n_rows: int
 ) -> DataFrame:
-    """Rows ready for a fit: label and weight added, in partitions that depend on nothing else.
+    """Add label and weight, and order the rows so that a fit on them is repeatable.
 
-    Bagging and the sums of a fit depend on which row lies in which partition, in which order.
-    Here that follows from the row key and the number of rows, not from files, cores or cluster.
+    Bagging and the sums of a fit depend on the partition and the order of the rows. Here both are
+    determined by the row keys and the number of rows, not by files, cores or the cluster.
     """
     partitions = max(2, math.ceil(n_rows / ROWS_PER_PARTITION))
     label = F.col(description.label.column) == F.lit(description.label.positive)
@@ -104,11 +104,11 @@ def prepare(
 
 
 def encoder(description: Description, *, linear: bool) -> Pipeline:
-    """The stages from feature columns to one vector.
+    """The stages that turn feature columns into one vector.
 
     Args:
         description: Names the features and the scaler.
-        linear: One-hot encode categories, whose indices mean nothing to a linear model.
+        linear: One-hot encode categories, since a linear model would take indices for amounts.
     """
     features = description.features
     stages: list[Any] = []
@@ -137,7 +137,7 @@ def estimator(name: str, parameters: Mapping[str, object], seed: int) -> Estimat
     """A classifier by its Spark name.
 
     Raises:
-        RetrainingError: If it has no such parameter, or refuses the value.
+        RetrainingError: If it has no such parameter or does not accept the value.
     """
     classifier = _ESTIMATORS[name](labelCol=LABEL, featuresCol=FEATURES, weightCol=WEIGHT)
     given = dict(parameters)
@@ -150,7 +150,9 @@ def estimator(name: str, parameters: Mapping[str, object], seed: int) -> Estimat
         try:
             classifier.set(classifier.getParam(key), value)
         except (TypeError, ValueError) as error:
-            raise RetrainingError(f"{name}: {key}={value!r}: {error}", "mend the value") from error
+            raise RetrainingError(
+                f"{name}: {key}={value!r}: {error}", "correct the value"
+            ) from error
     return classifier  # type: ignore[no-any-return]
 
 
@@ -160,10 +162,10 @@ def is_linear(name: str) -> bool:
 
 
 def fit(train: DataFrame, description: Description, classifier: Estimator[Any]) -> PipelineModel:
-    """Fit encoder and classifier on rows made by `prepare`; the result is one flat pipeline.
+    """Fit encoder and classifier on rows from `prepare`; the result is one flat pipeline.
 
     Raises:
-        RetrainingError: If Spark refuses the value of a parameter, which it does only now.
+        RetrainingError: If Spark rejects the value of a parameter, which it checks only in a fit.
     """
     name = type(classifier).__name__
     encoding = encoder(description, linear=is_linear(name)).fit(train)
@@ -172,7 +174,7 @@ def fit(train: DataFrame, description: Description, classifier: Estimator[Any]) 
     except IllegalArgumentException as error:
         reason = str(error).strip().splitlines()[0]
         raise RetrainingError(
-            f"{name}: {reason}", "mend the parameters of the estimator"
+            f"{name}: {reason}", "correct the parameters of the estimator"
         ) from error
 
 
@@ -182,7 +184,7 @@ def joined(encoding: PipelineModel, model: Any) -> PipelineModel:  # noqa: ANN40
 
 
 def fitted_parameters(model: PipelineModel, description: Description) -> dict[str, str]:
-    """What was fitted, read from the fitted stages, not from the estimator that was asked for."""
+    """Parameters to log, read from the fitted stages, not from the estimator as configured."""
     classifier: Any = model.stages[-1]
     shown = {
         name: str(classifier.getOrDefault(name))

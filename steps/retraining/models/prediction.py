@@ -1,4 +1,4 @@
-"""Batch scoring: raw rows, or rows with features, to one score a row."""
+"""Batch scoring: one score per row, from raw rows or from rows that have features already."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
     from retraining.data.sources import RawFile
     from retraining.description.document import Description
-    from retraining.models.store import Registered
+    from retraining.models.store import LoadedModel
 
-# Names that begin with an underscore are skipped by who reads the folder of scores.
+# Readers of the folder of scores skip names that begin with an underscore.
 QUARANTINE = "_quarantine"
 UNFINISHED = "_UNFINISHED"
 _WANTED = "_wanted"
 
 
 class Prediction(NamedTuple):
-    """What batch scoring made.
+    """The result of batch scoring.
 
     Attributes:
-        uri: Folder of the scores; bad rows are in its subfolder `_quarantine`.
+        uri: Folder with the scores; rejected rows are in its subfolder `_quarantine`.
         n_rows: Rows scored.
         n_positives: Rows predicted positive.
         n_quarantined: Rows rejected.
@@ -49,7 +49,7 @@ class Prediction(NamedTuple):
 
 def predict(
     spark: SparkSession,
-    registered: Registered,
+    registered: LoadedModel,
     *,
     files: Sequence[RawFile],
     history: Sequence[RawFile],
@@ -58,21 +58,21 @@ def predict(
 ) -> Prediction:
     """Score the rows of files and write them to a folder.
 
-    As long as they are not all there the folder holds `_UNFINISHED`; a folder that a killed run
-    left so is made anew.
+    Until all scores are written the folder holds a file `_UNFINISHED`; such a folder, left by a
+    killed run, is replaced.
 
     Args:
         spark: The session.
-        registered: The model, with the description that builds its features.
+        registered: The model, with the description by which its features are built.
         files: Raw files, or parquet files that hold every feature.
         history: Raw files of earlier rows, for rolling features only.
-        folder: Folder to make; it must not exist, unless it is unfinished.
+        folder: Folder to write; it must not exist unless it is unfinished.
         run_id: Written on every row.
     """
     target = storage.make_absolute(spark, folder)
     mark = f"{target}/{UNFINISHED}"
     if storage.exists(spark, target) and not storage.exists(spark, mark):
-        raise RetrainingError(f"output={target} exists", "name a folder that does not")
+        raise RetrainingError(f"output={target} exists", "name a folder that does not exist")
     storage.remove(spark, target)
     storage.write_text(spark, mark, run_id)
     description, version = registered.description, registered.version
@@ -98,8 +98,8 @@ def predict(
     return Prediction(target, content.n_rows, n_positives, rows.n_rejected, content.digest)
 
 
-class _Rows(NamedTuple):
-    """Rows with features; those rejected before, None where none were looked at."""
+class _Incoming(NamedTuple):
+    """Rows with features, and the rejected rows; None if rows were not checked."""
 
     valid: DataFrame
     n_valid: int
@@ -113,25 +113,25 @@ def _rows_to_score(
     history: Sequence[RawFile],
     description: Description,
     cached: ExitStack,
-) -> _Rows:
+) -> _Incoming:
     ready = _with_features(spark, files, description)
     if ready is not None:
-        return _Rows(ready, _count_complete(ready, description), None, 0)
+        return _Incoming(ready, _count_complete(ready, description), None, 0)
     checked = _checked(spark, files, history, description).cache()
     cached.callback(checked.unpersist)
     valid = checked.where(F.col(quality.REASON).isNull())
     built = features.build(valid.select(*description.columns, _WANTED), description)
     cached.callback(built.unpersist)
     rejected = quality.quarantined_rows(checked.where(_WANTED))
-    # Counted before features are built: a row lost on the way must not go unnoticed.
+    # Counted before features are built, so that a row that gets lost there is noticed.
     n_valid, n_rejected = valid.where(_WANTED).count(), rejected.count()
-    return _Rows(built.where(_WANTED), n_valid, rejected, n_rejected)
+    return _Incoming(built.where(_WANTED), n_valid, rejected, n_rejected)
 
 
 def _with_features(
     spark: SparkSession, files: Sequence[RawFile], description: Description
 ) -> DataFrame | None:
-    """The rows of the files as they are, if every feature is a column of theirs already."""
+    """The rows of the files as they are, if they have a column for every feature."""
     built = set(description.feature_columns) - set(description.columns)
     paths = [file.path for file in files]
     if not built or not all(path.endswith(".parquet") for path in paths):
@@ -141,7 +141,11 @@ def _with_features(
 
 
 def _count_complete(ready: DataFrame, description: Description) -> int:
-    """The number of rows that hold every feature already, once none of them is null."""
+    """Count rows that have their features already, after a check that no feature is null.
+
+    Raises:
+        RetrainingError: If the row key is missing or a feature has no value.
+    """
     if description.row_key not in ready.columns:
         raise RetrainingError(
             f"the rows have no column {description.row_key}",
@@ -154,7 +158,8 @@ def _count_complete(ready: DataFrame, description: Description) -> int:
     incomplete = [f"{name} in {count} rows" for name, count in counts.items() if count]
     if incomplete:
         raise RetrainingError(
-            f"features without a value: {', '.join(incomplete)}", "fill them or leave the rows out"
+            f"features without a value: {', '.join(incomplete)}",
+            "fill them in or leave the rows out",
         )
     return n_rows
 

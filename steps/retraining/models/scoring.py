@@ -1,4 +1,4 @@
-"""Scores: the probability of the positive class, one number a row."""
+"""Scores: the probability of the positive class, one number per row."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def score(
 ) -> DataFrame:
     """Add the columns `name` (probability of the positive class) and `prediction` (0 or 1).
 
-    The columns that the stages of the model make on their way are dropped, so that a second model
-    can score the same frame.
+    Columns that the stages of the model add in between are dropped, so that a second model can
+    score the same frame.
 
     Raises:
-        RetrainingError: If a feature of the model is no column of the frame.
+        RetrainingError: If the frame lacks a feature of the model.
     """
     missing = [column for column in features if column not in frame.columns]
     if missing:
         raise RetrainingError(
-            f"the rows lack the features {', '.join(missing)} of the model",
+            f"the rows lack features of the model: {', '.join(missing)}",
             "prepare the data with the description that the model was trained on",
         )
     own = list(frame.columns)

@@ -1,10 +1,10 @@
 """Hyperparameter search: hyperopt proposes, several Spark ML fits run at once on the driver.
 
-hyperopt's own SparkTrials cannot train Spark ML models (workers have no Spark context) and its
-`fmin` runs one trial after the other. So trials are asked for in batches and told in batches:
-within a batch they run in threads; what is proposed depends on the seed and on the trials of
-earlier batches, never on which fit happened to finish first. Hence a search can be repeated, and
-an interrupted one goes on: a proposal that already has a finished run is not fitted again.
+hyperopt's SparkTrials cannot train Spark ML models (workers have no Spark context), and its `fmin`
+runs one trial at a time. So this module asks for proposals and reports results in batches; the
+trials of a batch run in threads. Proposals depend on the seed and on the results of earlier
+batches, never on which fit finished first. A search can therefore be repeated, and an interrupted
+search can continue: a proposal that already has a finished run is not fitted again.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-# hyperopt's default of 20 would make a search of a dozen trials a random one.
+# With hyperopt's default of 20, a search of a dozen trials would be random.
 _SUGGEST = partial(tpe.suggest, n_startup_jobs=5)
 
 
 class Candidate(NamedTuple):
-    """What a trial fits."""
+    """An estimator with its parameters, to be fitted by one trial."""
 
     number: int
     estimator: str
     parameters: dict[str, Any]
 
 
-class Outcome(NamedTuple):
-    """What came of a trial: metrics on validation, or the reason why there are none."""
+class TrialResult(NamedTuple):
+    """Metrics of a trial on validation, or the reason why it failed."""
 
     candidate: Candidate
     metrics: Mapping[str, float]
@@ -59,16 +59,17 @@ def run(
     trial: Callable[[Candidate], Mapping[str, float]],
     *,
     seed: int,
-) -> list[Outcome]:
-    """Search and return the outcomes in the order of their numbers.
+) -> list[TrialResult]:
+    """Search and return the results in the order of their numbers.
 
-    Stops after `search.trials`, after `search.early_stop` trials without progress, or when
-    `search.time_limit` seconds have passed at the end of a batch, whichever comes first.
+    The search stops after `search.trials` trials, after `search.early_stop` trials without
+    improvement, or at the end of the batch in which `search.time_limit` (seconds) runs out,
+    whichever comes first.
 
     Args:
-        search: Spaces, limits and the metric that decides.
-        trial: Fits a candidate and returns its metrics. It is called from several threads.
-        seed: Decides every proposal, together with the outcomes of earlier batches.
+        search: Search spaces, limits and the metric to optimise.
+        trial: Fits a candidate and returns its metrics; called from several threads.
+        seed: Determines the proposals, together with the results of earlier batches.
 
     Raises:
         RetrainingError: If there is nothing to search, or every trial failed.
@@ -76,41 +77,41 @@ def run(
     if not search.estimators:
         raise RetrainingError("search.estimators is empty", "name an estimator and its spaces")
     proposals = _Proposals(search, seed)
-    outcomes: list[Outcome] = []
+    results: list[TrialResult] = []
     started = time.monotonic()
     pool = ThreadPoolExecutor(search.parallelism)
     try:
         with track("search", search.trials, "trials") as advance:
-            while len(outcomes) < search.trials and not _stalled(outcomes, search):
-                if outcomes and 0 < search.time_limit < time.monotonic() - started:
+            while len(results) < search.trials and not _stalled(results, search):
+                if results and 0 < search.time_limit < time.monotonic() - started:
                     _LOG.info(f"time limit of {search.time_limit:g} s reached")
                     break
-                size = min(search.parallelism, search.trials - len(outcomes))
+                size = min(search.parallelism, search.trials - len(results))
                 batch = proposals.ask(size)
-                for outcome in pool.map(_guard(trial, search.metric), batch):
-                    outcomes.append(outcome)
-                    _LOG.info(_line(outcome, outcomes, search))
+                for result in pool.map(_guard(trial, search.metric), batch):
+                    results.append(result)
+                    _LOG.info(_line(result, results, search))
                     advance(1)
-                proposals.tell(outcomes[-size:])
+                proposals.tell(results[-size:])
     finally:
-        # Nothing runs any more but after an interruption. Then to wait would be to finish the fits;
-        # they end when their Spark session is stopped.
+        # Fits are still running only after an interruption. They end with the Spark session, so
+        # there is no need to wait for them.
         pool.shutdown(wait=False, cancel_futures=True)
-    if all(outcome.failure for outcome in outcomes):
+    if all(result.failure for result in results):
         raise RetrainingError(
-            f"all {len(outcomes)} trials failed, the last with: {outcomes[-1].failure}",
-            "mend search.estimators in the description",
+            f"all {len(results)} trials failed, the last with: {results[-1].failure}",
+            "correct search.estimators in the description",
         )
-    return outcomes
+    return results
 
 
-def best(outcomes: list[Outcome], metric: str) -> Outcome:
-    """The outcome with the best metric; of equals the first."""
-    return min((o for o in outcomes if not o.failure), key=lambda o: _loss(o, metric))
+def best(results: list[TrialResult], metric: str) -> TrialResult:
+    """The result with the best metric; the first one if there are several."""
+    return min((r for r in results if not r.failure), key=lambda r: _loss(r, metric))
 
 
 class _Proposals:
-    """hyperopt's TPE behind ask and tell."""
+    """hyperopt's TPE, with methods to ask for candidates and to tell it results."""
 
     def __init__(self, search: Search, seed: int) -> None:
         self._metric = search.metric
@@ -128,7 +129,7 @@ class _Proposals:
     def ask(self, size: int) -> list[Candidate]:
         candidates = []
         for number in self._trials.new_trial_ids(size):
-            # TPE proposes one point a call, so every number has a seed of its own.
+            # TPE proposes one point per call, so every number needs a seed of its own.
             seed = int(np.random.default_rng([self._seed, number]).integers(2**31 - 1))
             (document,) = _SUGGEST([number], self._domain, self._trials, seed)
             self._trials.insert_trial_docs([document])
@@ -137,26 +138,26 @@ class _Proposals:
             name = values.pop("estimator")
             parameters = {key: _plain(value) for key, value in sorted(values.items())}
             candidates.append(Candidate(number, name, parameters))
-        # Only now, so that the trials of a batch do not see each other.
+        # After the loop, so that the candidates of a batch do not depend on each other.
         self._trials.refresh()
         return candidates
 
-    def tell(self, outcomes: list[Outcome]) -> None:
+    def tell(self, results: list[TrialResult]) -> None:
         documents = {document["tid"]: document for document in self._trials.trials}
-        for outcome in outcomes:
-            document = documents[outcome.candidate.number]
-            failed = bool(outcome.failure)
+        for result in results:
+            document = documents[result.candidate.number]
+            failed = bool(result.failure)
             document["state"] = JOB_STATE_ERROR if failed else JOB_STATE_DONE
             document["result"] = (
                 {"status": STATUS_FAIL}
                 if failed
-                else {"status": STATUS_OK, "loss": _loss(outcome, self._metric)}
+                else {"status": STATUS_OK, "loss": _loss(result, self._metric)}
             )
         self._trials.refresh()
 
 
-def _loss(outcome: Outcome, metric: str) -> float:
-    value = outcome.metrics[metric]
+def _loss(result: TrialResult, metric: str) -> float:
+    value = result.metrics[metric]
     return -value if METRICS[metric].greater_is_better else value
 
 
@@ -173,7 +174,7 @@ def _expression(label: str, space: Space) -> Any:  # noqa: ANN401 (hyperopt's gr
 
 
 def _plain(value: object) -> object:
-    """A Python number instead of numpy's; a whole float, as quniform draws it, is an integer."""
+    """A plain Python value; a whole float, as quniform draws it, becomes an integer."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and value.is_integer():
@@ -183,33 +184,35 @@ def _plain(value: object) -> object:
 
 def _guard(
     trial: Callable[[Candidate], Mapping[str, float]], metric: str
-) -> Callable[[Candidate], Outcome]:
-    def guarded(candidate: Candidate) -> Outcome:
+) -> Callable[[Candidate], TrialResult]:
+    def guarded(candidate: Candidate) -> TrialResult:
         try:
             metrics = trial(candidate)
         except (RetrainingError, PySparkException, Py4JError) as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
-            return Outcome(candidate, {}, reason[0])
-        if not math.isfinite(metrics[metric]):  # NaN would never lose against a number
-            return Outcome(candidate, {}, f"{metric} is {metrics[metric]}")
-        return Outcome(candidate, metrics)
+            return TrialResult(candidate, {}, reason[0])
+        if not math.isfinite(
+            metrics[metric]
+        ):  # every comparison with NaN is false, so NaN could win
+            return TrialResult(candidate, {}, f"{metric} is {metrics[metric]}")
+        return TrialResult(candidate, metrics)
 
     return guarded
 
 
-def _stalled(outcomes: list[Outcome], search: Search) -> bool:
-    if not search.early_stop or all(outcome.failure for outcome in outcomes):
+def _stalled(results: list[TrialResult], search: Search) -> bool:
+    if not search.early_stop or all(result.failure for result in results):
         return False
-    return len(outcomes) - 1 - outcomes.index(best(outcomes, search.metric)) >= search.early_stop
+    return len(results) - 1 - results.index(best(results, search.metric)) >= search.early_stop
 
 
-def _line(outcome: Outcome, outcomes: list[Outcome], search: Search) -> str:
-    number, name, _ = outcome.candidate
+def _line(result: TrialResult, results: list[TrialResult], search: Search) -> str:
+    number, name, _ = result.candidate
     head = f"trial {number + 1}/{search.trials} {name}"
-    if outcome.failure:
-        return f"{head}: failed: {outcome.failure}"
-    leader = best(outcomes, search.metric)
+    if result.failure:
+        return f"{head}: failed: {result.failure}"
+    leader = best(results, search.metric)
     return (
-        f"{head}: {search.metric} {outcome.metrics[search.metric]:.5f}, "
+        f"{head}: {search.metric} {result.metrics[search.metric]:.5f}, "
         f"best {leader.metrics[search.metric]:.5f} (trial {leader.candidate.number + 1})"
     )

@@ -1,20 +1,23 @@
-"""A fitted model as MLflow keeps it: with signature, example, requirements and description."""
+"""Models in MLflow: logged and loaded with the description that their features are built by."""
 
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import mlflow
 import mlflow.spark
-from mlflow.models import get_model_info, infer_signature
+from mlflow.artifacts import download_artifacts
+from mlflow.models import Model, infer_signature
 from mlflow.spark import _HadoopFileSystem
-from pyspark.ml.util import DefaultParamsReader
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_MODELS
+from pyspark.ml import PipelineModel
+from pyspark.ml.util import JavaMLReader
 from pyspark.sql import functions as F
 
 from retraining.description import reading
@@ -27,17 +30,15 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
-    from pyspark.ml import PipelineModel
     from pyspark.sql import DataFrame, SparkSession
 
     from retraining.description.document import Description
 
 ARTIFACT = "model"
-_PLACE = "MLFLOW_DFS_TMP"
 _REQUIREMENTS = ("mlflow", "pyspark", "numpy", "pandas", "pyarrow")
 
 
-class Registered(NamedTuple):
+class LoadedModel(NamedTuple):
     """A model of the registry, loaded with the description that travels with it."""
 
     version: ModelVersion
@@ -63,101 +64,117 @@ def log_model(
     Args:
         model: Fitted pipeline from feature columns to `probability`.
         description: Travels with the model, so that `predict` builds the same features.
-        example: A scored frame; five of its rows become input example and signature.
-        training: What the model was trained on, JSON-able; travels too.
-        root: A folder that workers see, too: a cluster hands the model over through it.
-    """
-    # Integers as doubles: MLflow warns of integer columns, which in pandas hold no nulls.
-    whole = {name for name, kind in example.dtypes if kind in ("int", "bigint")}
-    columns = [F.col(c).cast("double") if c in whole else c for c in description.feature_columns]
-    rows: pd.DataFrame = example.select(*columns).limit(5).toPandas()
-    # Without pip_requirements MLflow starts a second Spark to find out what the model imports.
-    signature = infer_signature(rows, example.select("score").limit(5).toPandas())
-    with _shared_folder(example.sparkSession, root), _without_python_workers(example.sparkSession):
-        info = mlflow.spark.log_model(
-            model,
-            ARTIFACT,
-            signature=signature,
-            input_example=rows,
-            pip_requirements=[f"{name}=={metadata.version(name)}" for name in _REQUIREMENTS],
-            # As text: MLmodel sorts the keys of mappings, and the order of columns means something.
-            metadata={
-                "description": json.dumps(description.to_mapping()),
-                "training": json.dumps(training),
-            },
-        )
-    return str(info.model_uri)
-
-
-def load(version: ModelVersion, spark: SparkSession, root: str) -> Registered:
-    """Load a registered model natively: the pyfunc flavour returns labels, not scores.
-
-    Args:
-        version: As the registry gave it.
-        spark: The session that is to score with it.
-        root: A folder that workers see, too: a cluster hands the model over through it.
+        example: A scored frame; five of its rows become the input example and the signature.
+        training: What the model was trained on, as JSON values; travels with the model too.
+        root: A folder that workers can access; on a cluster the model passes through it.
 
     Raises:
-        RetrainingError: If the version carries no description.
+        RetrainingError: If no run is active.
+    """
+    run = mlflow.active_run()
+    if run is None:
+        raise RetrainingError("no run is active", "log the model within mlflow.start_run()")
+    about = Model(
+        artifact_path=ARTIFACT,
+        run_id=run.info.run_id,
+        # As text: MLmodel sorts the keys of mappings, but the order of columns matters.
+        metadata={
+            "description": json.dumps(description.to_mapping()),
+            "training": json.dumps(training),
+        },
+    )
+    # Integers as doubles: MLflow warns about integer columns, which cannot hold nulls in pandas.
+    whole = {name for name, kind in example.dtypes if kind in ("int", "bigint")}
+    columns = [F.col(c).cast("double") if c in whole else c for c in description.feature_columns]
+    rows: pd.DataFrame = example.select(*columns, "score").limit(5).toPandas()
+    inputs, outputs = rows.drop(columns="score"), rows[["score"]]
+    spark = example.sparkSession
+    with TemporaryDirectory() as folder, _shared_folder(spark, root) as shared:
+        with _copied_from(spark, shared):
+            mlflow.spark.save_model(
+                model,
+                f"{folder}/{ARTIFACT}",
+                mlflow_model=about,
+                dfs_tmpdir=shared,
+                signature=infer_signature(inputs, outputs),
+                input_example=inputs,
+                # Without this, MLflow starts a second Spark to find out what the model imports.
+                pip_requirements=[f"{name}=={metadata.version(name)}" for name in _REQUIREMENTS],
+            )
+        mlflow.log_artifacts(f"{folder}/{ARTIFACT}", ARTIFACT)
+    # Like mlflow.spark.log_model, which however loads the model again to test the example.
+    mlflow.set_tag(MLFLOW_LOGGED_MODELS, json.dumps([about.get_tags_dict()]))
+    return f"runs:/{run.info.run_id}/{ARTIFACT}"
+
+
+def load(version: ModelVersion, spark: SparkSession, root: str) -> LoadedModel:
+    """Load a registered model as a Spark model: the pyfunc flavour returns labels, not scores.
+
+    Args:
+        version: A version of the registry.
+        spark: The session that will score with it.
+        root: A folder that workers can access; on a cluster the model passes through it.
+
+    Raises:
+        RetrainingError: If the version has no description.
     """
     uri = registry.uri_of(version)
-    carried = get_model_info(uri).metadata or {}
-    if "description" not in carried:
-        raise RetrainingError(
-            f"{uri} carries no data set description", "register it with train or tune"
-        )
+    with TemporaryDirectory() as folder:
+        downloaded = download_artifacts(artifact_uri=uri, dst_path=folder)
+        about = Model.load(downloaded)
+        carried = about.metadata or {}
+        if "description" not in carried:
+            raise RetrainingError(
+                f"{uri} has no data set description", "register it with train or tune"
+            )
+        stages = Path(downloaded, about.flavors[mlflow.spark.FLAVOR_NAME]["model_data"])
+        with _readable_by_workers(spark, root, stages) as path:
+            # PipelineModel.load would also read every stage in Python, with one job more per stage,
+            # and in Spark 3.5 with a Python process on the workers.
+            model = JavaMLReader(cast("Any", PipelineModel)).session(spark).load(path)
     description = reading.from_mapping(json.loads(carried["description"]), where=uri)
-    training = json.loads(carried["training"])
-    with _shared_folder(spark, root) as folder, _without_python_workers(spark):
-        model = mlflow.spark.load_model(uri, dst_path=folder)
-    return Registered(version, model, description, training)
+    return LoadedModel(version, model, description, json.loads(carried["training"]))
+
+
+def _is_local(spark: SparkSession) -> bool:
+    return (spark.sparkContext.master or "").startswith("local")
 
 
 @contextmanager
-def _shared_folder(spark: SparkSession, root: str) -> Iterator[str | None]:
-    """Let MLflow hand a model over to the workers of a cluster, and back, in a passing folder.
-
-    A model is written and read by workers. MLflow takes it for granted that they find the default
-    file system of Hadoop, which without HDFS is the disk of each machine. With a local master
-    nothing is changed.
-
-    Yields:
-        Where to download a model to, so that workers can read it; None where that does not matter.
-    """
-    if (spark.sparkContext.master or "").startswith("local"):
-        yield None
+def _shared_folder(spark: SparkSession, root: str) -> Iterator[str]:
+    """The URI of a temporary folder that the driver and all workers can access."""
+    if _is_local(spark):
+        with TemporaryDirectory() as folder:
+            yield Path(folder).as_uri()
         return
-    folder = storage.make_absolute(spark, f"{root}/_model-{uuid.uuid4().hex}")
-    before, told = _HadoopFileSystem._filesystem, os.environ.get(_PLACE)
-    _HadoopFileSystem._filesystem = storage.file_system(spark, folder)
-    os.environ[_PLACE] = folder
-    local = folder.removeprefix("file:") if folder.startswith("file:") else None
+    shared = storage.make_absolute(spark, f"{root}/_model-{uuid.uuid4().hex}")
     try:
-        if local:
-            Path(local).mkdir(parents=True)
-        yield local
+        yield shared
     finally:
-        _HadoopFileSystem._filesystem = before
-        os.environ.pop(_PLACE) if told is None else os.environ.update({_PLACE: told})
-        storage.remove(spark, folder)
+        storage.remove(spark, shared)
 
 
 @contextmanager
-def _without_python_workers(spark: SparkSession) -> Iterator[None]:
-    """Read what a model says of itself as PySpark 4 does, by Spark.
+def _readable_by_workers(spark: SparkSession, root: str, local: Path) -> Iterator[str]:
+    """The URI of a local folder or, on a cluster, of a temporary copy that workers can access."""
+    if _is_local(spark):
+        yield local.as_uri()
+        return
+    with _shared_folder(spark, root) as shared:
+        storage.upload(spark, local, f"{shared}/{local.name}")
+        yield f"{shared}/{local.name}"
 
-    PySpark 3.5 starts a Python on a worker for this one line, which has to be the driver's version.
+
+@contextmanager
+def _copied_from(spark: SparkSession, folder: str) -> Iterator[None]:
+    """Make MLflow copy the model from the file system of the folder.
+
+    MLflow copies from Hadoop's default file system, which without HDFS is the local disk, and has
+    no parameter to change that.
     """
-
-    def load_metadata(path: str, _: object, expected_class: str = "") -> dict[str, Any]:
-        (line,) = spark.read.text(f"{path}/metadata").head(1)
-        read: dict[str, Any] = DefaultParamsReader._parseMetaData(line.value, expected_class)
-        return read
-
-    before = DefaultParamsReader.loadMetadata
-    if not spark.version.startswith("4."):
-        DefaultParamsReader.loadMetadata = staticmethod(load_metadata)  # type: ignore[assignment, method-assign]
+    before = _HadoopFileSystem._filesystem
+    _HadoopFileSystem._filesystem = storage.file_system(spark, folder)
     try:
         yield
     finally:
-        DefaultParamsReader.loadMetadata = staticmethod(before)  # type: ignore[method-assign]
+        _HadoopFileSystem._filesystem = before

@@ -47,22 +47,22 @@ class Fitted(Result):
 
     @property
     def quality(self) -> str:
-        """The two metrics that tell most."""
+        """The two most important metrics."""
         auroc, auprc = self.validation["auroc"], self.validation["auprc"]
         return f"auroc {auroc:.4f}, auprc {auprc:.4f} on validation"
 
     @property
     def registration(self) -> str:
-        """Which version the model is, and whether another try of the same run registered it."""
+        """The version that the model became, and its run if that is another one."""
         if self.version is None:
             return ""
         named = f"; {self.version.name} version {self.version.version}"
         other = self.version.run_id != self.run_id
-        return f"{named} (of another try, run {self.version.run_id})" if other else named
+        return f"{named} (registered by run {self.version.run_id})" if other else named
 
     @property
     def summary(self) -> str:
-        """What was fitted, how good it is, and which version it became."""
+        """The estimator, its quality and the version that it became."""
         return f"{self.estimator}, {self.quality}{self.registration}"
 
     @property
@@ -100,7 +100,7 @@ class Challenger(Result):
 
     @property
     def summary(self) -> str:
-        """What won, against how many, how good it is, and which version waits as challenger."""
+        """The candidate, how many trials there were, its quality and the version it became."""
         waits = " is challenger" if self.fitted.version else ""
         return (
             f"{self.candidate.estimator} {self.candidate.parameters}, best of {self.n_trials} "
@@ -119,7 +119,7 @@ class Challenger(Result):
         return self.fitted.tags
 
 
-class Rows(NamedTuple):
+class TrainingRows(NamedTuple):
     """Train and validation rows with label and weight, cached."""
 
     train: DataFrame
@@ -127,11 +127,13 @@ class Rows(NamedTuple):
 
 
 @contextmanager
-def open_rows(spark: SparkSession, manifest: Manifest, description: Description) -> Iterator[Rows]:
-    """Yield the rows of a data set, ready for fits; they are released at the end."""
+def open_rows(
+    spark: SparkSession, manifest: Manifest, description: Description
+) -> Iterator[TrainingRows]:
+    """Yield the rows of a data set, ready to be fitted on; they are released at the end."""
     train, validation = manifest.splits["train"], manifest.splits["validation"]
     weights = pipelines.class_weights(description, train.n_rows, train.n_positives)
-    rows = Rows(
+    rows = TrainingRows(
         *(
             pipelines.prepare(
                 read_split(spark, manifest, name), description, weights, split.n_rows
@@ -147,7 +149,7 @@ def open_rows(spark: SparkSession, manifest: Manifest, description: Description)
 
 
 def use_data(run: StepRun, manifest: Manifest, description: Description, *names: str) -> None:
-    """Record which rows a run reads: fingerprints as tags, data sets on the run's page."""
+    """Record the splits that a run reads: their fingerprints as tags, and as data sets."""
     for name in names:
         split = manifest.splits[name]
         mlflow.set_tag(tags.FINGERPRINT + name, split.fingerprint)
@@ -160,7 +162,7 @@ def use_data(run: StepRun, manifest: Manifest, description: Description, *names:
 
 def finish(
     model: PipelineModel,
-    rows: Rows,
+    rows: TrainingRows,
     description: Description,
     manifest: Manifest,
     data: PreparedData,
@@ -172,9 +174,10 @@ def finish(
     """
     scored = scoring.score(rows.validation, model, description.feature_columns).cache()
     metrics = evaluation.evaluate(scored)
-    if description.capacity and description.event_time:
-        metrics[f"precision_at_{description.capacity.per_day}"] = evaluation.unit_precision(
-            scored, description.event_time, description.capacity
+    capacity = description.capacity
+    if capacity and description.event_time:
+        metrics[f"precision_at_{capacity.per_day}"] = evaluation.unit_precision(
+            scored, capacity.per_day, day=description.event_time, unit=capacity.unit
         )
     mlflow.log_params(pipelines.fitted_parameters(model, description))
     training = {"data": data.uri, "trained_until": manifest.trained_until or ""}
@@ -189,8 +192,8 @@ def register(
 ) -> ModelVersion:
     """Register the model of a run, with the tags that later decisions read.
 
-    A search with a time limit may find another model when it is tried again. If another try has
-    registered its model already, that version is returned, and the run shows where it came from.
+    A search with a time limit may find another model when it is repeated. If an earlier attempt has
+    registered its model already, that version is returned, and the run shows which run it is from.
     """
     once = {tags.CYCLE_ID: run.cycle_id, tags.IDENTITY: run.identity}
     more = {

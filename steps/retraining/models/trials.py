@@ -1,4 +1,4 @@
-"""The trials of a search as MLflow child runs: fitted in threads, found again after a stop."""
+"""The trials of a search as MLflow child runs, which a continued search takes over."""
 
 from __future__ import annotations
 
@@ -12,75 +12,26 @@ from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from retraining.errors import RetrainingError
-from retraining.models import evaluation, pipelines, scoring
 from retraining.tracking import outage, tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from pyspark.ml import PipelineModel
-    from pyspark.sql import DataFrame
-
-    from retraining.description.document import Description
+    from retraining.models.encoding import EncodedRows
     from retraining.models.search import Candidate
-    from retraining.models.training import Rows
     from retraining.tracking.lineage import StepRun
 
 
-class EncodedRows:
-    """Train and validation rows as feature vectors, encoded once for all trials.
-
-    Linear models want one-hot categories, trees want indices; where there are no categories both
-    read the same rows.
-    """
-
-    def __init__(self, rows: Rows, description: Description, estimators: Iterable[str]) -> None:
-        self._description = description
-        self._encoders: dict[bool, PipelineModel] = {}
-        self._frames: dict[bool, tuple[DataFrame, DataFrame]] = {}
-        for linear in {self._kind(name) for name in estimators}:
-            encoder = pipelines.encoder(description, linear=linear).fit(rows.train)
-            self._encoders[linear] = encoder
-            columns = [pipelines.FEATURES, pipelines.LABEL, pipelines.WEIGHT]
-            train, validation = (encoder.transform(f).select(*columns).cache() for f in rows)
-            self._frames[linear] = (train, validation)
-
-    def fit(self, candidate: Candidate, seed: int) -> PipelineModel:
-        """Fit a candidate; the result starts from raw feature columns."""
-        kind = self._kind(candidate.estimator)
-        classifier = pipelines.estimator(candidate.estimator, candidate.parameters, seed)
-        model = classifier.fit(self._frames[kind][0])
-        return pipelines.joined(self._encoders[kind], model)
-
-    def evaluate(self, candidate: Candidate, seed: int) -> dict[str, float]:
-        """Fit a candidate on train and return its metrics on validation."""
-        kind = self._kind(candidate.estimator)
-        # A pool of its own, or the fair scheduler would serve the trials of a batch in turn.
-        context = self._frames[kind][0].sparkSession.sparkContext
-        context.setLocalProperty("spark.scheduler.pool", f"trial-{candidate.number}")
-        classifier = self.fit(candidate, seed).stages[-1]
-        validation = self._frames[kind][1]
-        return evaluation.evaluate(scoring.score(validation, classifier, [pipelines.FEATURES]))
-
-    def release(self) -> None:
-        """Drop the cached vectors."""
-        for frames in self._frames.values():
-            for frame in frames:
-                frame.unpersist()
-
-    def _kind(self, estimator: str) -> bool:
-        return bool(self._description.features.categorical) and pipelines.is_linear(estimator)
-
-
 class Trials:
-    """Child runs of a search, in the experiment of the search or in one of their own.
+    """Runs trials as child runs of the search, in its experiment or in a separate one.
 
     Args:
         run: The run of the search.
-        rows: What the trials fit on.
+        rows: Rows to fit and evaluate on.
         seed: Seed of every fit.
-        key: Stands for data, description, code and seed: only trials of equal key are taken over.
-        experiment: Name of the experiment for the child runs; None: that of the search.
+        key: Digest of data, description, code and seed; only trials with the same key are taken
+            over.
+        experiment: Name of the experiment for the child runs; None for that of the search.
     """
 
     def __init__(
@@ -95,10 +46,10 @@ class Trials:
         self._finished = self._find_finished()
 
     def __call__(self, candidate: Candidate) -> Mapping[str, float]:
-        """Metrics of a candidate: from its finished run if there is one, else from a fit.
+        """Return the metrics of a candidate, from its finished run if there is one.
 
-        Called from several threads, hence through the client: the fluent API keeps one active
-        run a thread.
+        It is called from several threads and therefore uses the client: the fluent API has one
+        active run per thread.
         """
         known = self._finished.get(_name(candidate))
         if known is not None:
@@ -136,14 +87,14 @@ class Trials:
             tags.CANDIDATE: _name(candidate),
         }
         run_id: str = self._client.create_run(self._experiment, tags=about).info.run_id
-        told = {"estimator": candidate.estimator, **candidate.parameters}
-        self._client.log_batch(run_id, params=[Param(k, str(v)) for k, v in told.items()])
+        fitted = {"estimator": candidate.estimator, **candidate.parameters}
+        self._client.log_batch(run_id, params=[Param(k, str(v)) for k, v in fitted.items()])
         return run_id
 
     def _note(self, candidate: Candidate) -> str:
         run_id = self._run.run_id
         return (
-            f"Trial {candidate.number + 1} of search {run_id}. To repeat the search:\n\n"
+            f"Trial {candidate.number + 1} of search {run_id}. Repeat the search with:\n\n"
             f"```\nmlflow run . -e reproduce -P run_id={run_id}\n```\n"
         )
 

@@ -13,6 +13,7 @@ from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pyspark.sql import SparkSession
 
@@ -116,6 +117,13 @@ def write_text(spark: SparkSession, path: str, text: str) -> None:
             stream.close()
         if draft is not where and not fs.rename(draft, where):
             raise RetrainingError(f"{path} cannot be written", "check permissions")
+
+
+def upload(spark: SparkSession, local: Path, path: str) -> None:
+    """Copy a file or folder of the driver's disk, with all in it, to a path."""
+    with _explained(path):
+        fs, where = _open(spark, path)
+        fs.copyFromLocalFile(_path(spark, local.as_uri()), where)
 
 
 def remove(spark: SparkSession, path: str) -> None:

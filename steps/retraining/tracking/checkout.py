@@ -1,4 +1,4 @@
-"""Which code runs: commit, whether the tree differs from it, and a digest of the files."""
+"""The code that runs: its commit, whether files differ from it, and a digest of the files."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-# Where MLproject is.
+# The folder of MLproject.
 ROOT = Path(__file__).resolve().parents[3]
 
-# What a step runs from. Descriptions are inputs: their content is recorded with each run.
+# The files that a step runs from. Descriptions are inputs: each run records their content.
 _FILES = ("MLproject", "conda.yaml", "constraints.txt")
 _CODE = (*_FILES, "steps", ":(exclude)steps/datasets")
 
 
 class Source(NamedTuple):
-    """Where the code of a run came from.
+    """The code of a run.
 
     Attributes:
-        commit: SHA of HEAD; None where the project is no git checkout.
-        dirty: The code differs from the commit, or nobody can tell (no checkout, no git, a
-            checkout that git refuses because somebody else owns it).
-        url: Remote `origin` without credentials, else the local folder.
+        commit: SHA of HEAD; None if the project is not a git checkout.
+        dirty: The code differs from the commit, or this is unknown (no checkout, no git, or a
+            checkout that git refuses to read because it belongs to another user).
+        url: Remote `origin` without credentials, or else the local folder.
     """
 
     commit: str | None
@@ -50,7 +50,7 @@ def source(root: Path) -> Source:
 
 
 def without_credentials(uri: str) -> str:
-    """The URI without user, password and token; the user of an ssh URI is no secret."""
+    """The URI without user, password and token; the user of an ssh URI is not a secret."""
     return re.sub(r"(?<!ssh:)//[^/]*@", "//", uri)
 
 

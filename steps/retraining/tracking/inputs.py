@@ -1,4 +1,4 @@
-"""From what a caller said to what a step reads: prepared data, raw files, folders."""
+"""What a step reads, from the parameters that name it: prepared data, raw files, folders."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class PreparedData(NamedTuple):
 
     Attributes:
         uri: Its folder.
-        run_id: The preprocess run that made it; None if a folder was named.
+        run_id: The preprocess run that wrote it; None if the caller named a folder.
     """
 
     uri: str
     run_id: str | None
 
     def read(self, spark: SparkSession) -> Manifest:
-        """The manifest of the data set; RetrainingError if the folder holds none."""
+        """The manifest of the data set; RetrainingError if the folder has none."""
         return read_manifest(spark, self.uri)
 
     @property
@@ -53,23 +53,23 @@ class PreparedData(NamedTuple):
         return self.run_id or self.uri
 
 
-def find_data(run: StepRun, told: str | None) -> PreparedData:
+def find_data(run: StepRun, named: str | None) -> PreparedData:
     """The prepared data that a run id or a folder names; by default that of the run's cycle.
 
     The choice is recorded as an input of the run and pinned for its repetition.
     """
-    if told and not _is_run_id(told):
-        found = PreparedData(told, None)
+    if named and not _is_run_id(named):
+        data = PreparedData(named, None)
     else:
-        made = (
-            runs.get_run(told, "data")
-            if told
+        source = (
+            runs.get_run(named, "data")
+            if named
             else runs.upstream("preprocess", run.cycle_id, "data")
         )
-        found = PreparedData(folder_made_by(made, "data"), made.info.run_id)
-    run.use("data", found.uri, found.run_id)
-    run.pin(data=found.name)
-    return found
+        data = PreparedData(folder_of(source, "data"), source.info.run_id)
+    run.use("data", data.uri, data.run_id)
+    run.pin(data=data.name)
+    return data
 
 
 def find_previous(
@@ -82,35 +82,36 @@ def find_previous(
         spark: The session.
         description: What the days must have been prepared with.
         root: Where data sets live.
-        named: The run that made it, or "none"; None takes the newest that fits.
+        named: The run that wrote it, or "none"; None takes the newest run that fits.
     """
     if named == "none":
-        made = None
+        previous = None
     elif named:
-        made = runs.get_run(named, "previous")
+        previous = runs.get_run(named, "previous")
     else:
         digest = description.preparation_digest
-        made = runs.find(
+        previous = runs.find(
             "preprocess", having={tags.PREPARATION_DIGEST: digest, tags.DATA_ROOT: root}
         )
-    uri = folder_made_by(made, "previous") if made else ""
-    if made is None or not (named or is_data_set(spark, uri)):
+    uri = folder_of(previous, "previous") if previous else ""
+    if previous is None or not (named or is_data_set(spark, uri)):
         run.pin(previous="none")
         return None
-    run.pin(previous=made.info.run_id)
-    run.use("previous", uri, made.info.run_id)
+    run.pin(previous=previous.info.run_id)
+    run.use("previous", uri, previous.info.run_id)
     return read_manifest(spark, uri)
 
 
-def folder_made_by(run: Run, flag: str) -> str:
-    """Folder of the data set that a preprocess run made.
+def folder_of(run: Run, flag: str) -> str:
+    """Folder of the data set that a preprocess run wrote.
 
     Raises:
-        RetrainingError: If the run made none; `flag` names the parameter that said it.
+        RetrainingError: If the run wrote none; `flag` is the parameter that named the run.
     """
     if tags.DATASET_URI not in run.data.tags:
         raise RetrainingError(
-            f"{flag}={run.info.run_id!r} made no data set", "give the id of a preprocess run"
+            f"{flag}={run.info.run_id!r} did not write a data set",
+            "give the id of a preprocess run",
         )
     return run.data.tags[tags.DATASET_URI]
 
@@ -131,18 +132,18 @@ def describe(other: Description | None, manifest: Manifest) -> Description:
     )
 
 
-def data_root(told: str | None) -> str:
-    """Where data sets live: as told, else beside the SQLite store, else in the project."""
-    if told:
-        return told.rstrip("/") if "://" in told else str(Path(told).absolute())
+def data_root(named: str | None) -> str:
+    """Where data sets live: in the named folder, or next to the SQLite store or in the project."""
+    if named:
+        return named.rstrip("/") if "://" in named else str(Path(named).absolute())
     uri = urlparse(mlflow.get_tracking_uri())
     beside = Path(uri.path[1:]).parent if uri.scheme == "sqlite" else ROOT
     return str(beside.absolute() / "data")
 
 
-def raw_folder(told: str | None, name: str) -> str:
-    """Where raw files of a data set lie unless told otherwise."""
-    return f"{data_root(told)}/raw/{name}"
+def raw_folder(root: str | None, name: str) -> str:
+    """The default folder of the raw files of a data set."""
+    return f"{data_root(root)}/raw/{name}"
 
 
 def newest_model_name() -> str:
@@ -154,40 +155,40 @@ def newest_model_name() -> str:
     registered = {tags.REGISTERED: tags.TRUE}
     run = runs.find("train", having=registered) or runs.find("tune", having=registered)
     if run is None:
-        raise RetrainingError("no model was registered yet", "name one with model_name=")
+        raise RetrainingError("no model has been registered yet", "name one with model_name=")
     return run.data.tags[tags.MODEL_NAME]
 
 
 def local_copy(source: str) -> str:
-    """A list of files that a run kept, as a local path; any other source as it is."""
+    """The local path of a list of files that a run kept; any other source as it is."""
     return download(source) if source.startswith("runs:/") else source
 
 
 def paths_in(source: str | None) -> list[str]:
-    """What a source names: the paths in a local `.json` list, else itself; nothing for None."""
+    """The paths that a source names: those in a local `.json` list, or else the source itself."""
     if source and source.endswith(".json") and Path(source).is_file():
         return re.findall(r'"([^"]+)"', Path(source).read_text())
     return [source] if source else []
 
 
 def keep_files(run: StepRun, parameter: str, source: str, files: Sequence[RawFile]) -> None:
-    """Keep on the run which files a parameter named, and pin it to that list."""
+    """Keep the list of files that a parameter named on the run, and pin the parameter to it."""
     run.use(parameter, f"{source} ({len(files)} files)")
     mlflow.log_text(json.dumps([file.path for file in files], indent=1), f"{parameter}.json")
     run.pin(**{parameter: f"runs:/{run.run_id}/{parameter}.json"})
 
 
 def digest_of(files: Iterable[RawFile]) -> str:
-    """Digest of which files these are, by path, size and time of change."""
+    """Digest of the path, the size and the modification time of files."""
     listed = "\n".join(sorted(f"{f.path} {f.size} {f.modified}" for f in files))
     return hashlib.sha256(listed.encode()).hexdigest()[:16]
 
 
 def download(uri: str) -> str:
-    """Local path of a run's artifact, which is there as long as this process.
+    """Download an artifact of a run; the local copy is removed when this process ends.
 
     Raises:
-        RetrainingError: If the run or the artifact is not there.
+        RetrainingError: If the run or the artifact does not exist.
     """
     folder = tempfile.mkdtemp()
     # MLflow would leave it there for ever: scores of ten million rows at each replay.

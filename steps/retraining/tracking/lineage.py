@@ -1,7 +1,7 @@
-"""The run of a step: what it was told, what it used, what it made, and how to repeat it.
+"""The run of a step: its parameters, its inputs, its result, and how to repeat it.
 
-Parameters are what the caller said, as `mlflow run` logs them: shell-quoted. All that is resolved
-from them goes into tags and artifacts.
+Parameters are logged as the caller gave them and as `mlflow run` logs them: quoted for the shell.
+What they resolve to is recorded in tags and artifacts.
 """
 
 from __future__ import annotations
@@ -58,21 +58,21 @@ _MLFLOW_TYPES = {
     "date": "datetime",
     "timestamp": "datetime",
 }
-# Where and under which cycle a step ran changes nothing in what it makes.
+# The cycle of a step and where it runs do not change its result.
 _NOT_IDENTIFYING = {"pipeline_id", "spark_master"}
 
 
 class StepRun:
-    """The MLflow run of one step, with what the step adds to it.
+    """The MLflow run of a step, and what the step records on it.
 
     Attributes:
         run_id: Id of the MLflow run.
         step: Entry point, as in MLproject.
         cycle_id: The cycle that the run belongs to.
-        parameters: What the caller said, as text; "not given" is an empty string.
-        summary: One line of result; empty until a result is written.
-        details: Markdown that follows the summary in the note.
-        identity: Digest of entry point, parameters, inputs and code; empty until `reuse` is asked.
+        parameters: Parameters as text; "not given" is an empty string.
+        summary: The result in one line; empty until a result is written.
+        details: Markdown after the summary in the note.
+        identity: Digest of entry point, parameters, inputs and code; empty until `reuse`.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class StepRun:
         self._pinned: dict[str, str] = {}
 
     def use(self, name: str, value: str, run_id: str | None = None) -> None:
-        """Record an input as tag `input.<name>` and, if a run made it, as a link in the note."""
+        """Record an input as tag `input.<name>` and in the note, with a link to its run."""
         mlflow.set_tag(tags.INPUT + name, value)
         shown = value
         if run_id:
@@ -98,12 +98,12 @@ class StepRun:
         self._used.append((name, shown))
 
     def pin(self, **parameters: str) -> None:
-        """State the parameters that make a repetition read exactly what this run read."""
+        """Set parameters with which a repetition reads exactly what this run read."""
         self._pinned |= parameters
         mlflow.set_tag(tags.PINNED, json.dumps(self._pinned, sort_keys=True))
 
     def keep_description(self, description: Description) -> None:
-        """Keep the description on the run and pin it: the file it came from may change."""
+        """Keep the description on the run and pin it, since its file may change."""
         text = yaml12.write(description.to_mapping())
         mlflow.log_text(text, "description.yaml")
         self.pin(dataset=f"runs:/{self.run_id}/description.yaml")
@@ -111,37 +111,37 @@ class StepRun:
     def reuse(
         self, inputs: Mapping[str, str], *, is_there: Callable[[Run], bool] = lambda _: True
     ) -> Reused | None:
-        """The result of the run of this cycle that did the same already; None if there is none.
+        """The result of an earlier run of this cycle that did the same; None if there is none.
 
-        Same means: entry point, parameters, inputs and code. `is_there` says whether what that run
-        made still exists; if not, it has to be made again.
+        The same means: with the same entry point, parameters, inputs and code.
+
+        Args:
+            inputs: What identifies the inputs, by name.
+            is_there: Whether the output of an earlier run still exists.
         """
-        told = {k: v for k, v in self.parameters.items() if k not in _NOT_IDENTIFYING}
-        same = [self.step, sorted(told.items()), sorted(inputs.items()), checkout.digest(ROOT)]
+        given = {k: v for k, v in self.parameters.items() if k not in _NOT_IDENTIFYING}
+        same = [self.step, sorted(given.items()), sorted(inputs.items()), checkout.digest(ROOT)]
         identity = hashlib.sha256(json.dumps(same).encode()).hexdigest()[:16]
         self.identity = identity
         mlflow.set_tag(tags.IDENTITY, identity)
-        original = runs.find(self.step, self.cycle_id, {tags.IDENTITY: identity})
-        if original is None:
-            _LOG.info(f"{self.step}: no finished run {identity} in {self.cycle_id}, so it runs")
+        earlier = runs.find(self.step, self.cycle_id, {tags.IDENTITY: identity})
+        if earlier is None:
             return None
-        if not is_there(original):
-            _LOG.info(
-                f"{self.step}: what run {original.info.run_id} made is gone, so it runs again"
-            )
+        if not is_there(earlier):
+            _LOG.info(f"the output of run {earlier.info.run_id} is gone, so the step runs again")
             return None
-        self._pinned = json.loads(original.data.tags.get(tags.PINNED, "{}"))
-        self._used.append(("all of", original.info.run_id))
-        return Reused(original)
+        self._pinned = json.loads(earlier.data.tags.get(tags.PINNED, "{}"))
+        self._used.append(("all of", earlier.info.run_id))
+        return Reused(earlier)
 
     def write(self, result: Result) -> None:
-        """Show the result of the step: as metrics, tags and the run's note."""
+        """Record the result of the step as metrics, tags and note of the run."""
         mlflow.log_metrics(dict(result.metrics))
         mlflow.set_tags(dict(result.tags))
         self.summary, self.details = result.summary, result.details
 
     def note(self) -> str:
-        """The run's note in Markdown: what it did, what it used, how to reproduce it."""
+        """The note of the run in Markdown: its result, its inputs and how to repeat it."""
         used = "\n".join(f"- {name}: {shown}" for name, shown in self._used) or "- nothing"
         dirty = checkout.source(ROOT).dirty
         return (
@@ -150,7 +150,11 @@ class StepRun:
             + f"Cycle `{self.cycle_id}`\n\n### Used\n{used}\n\n"
             f"### Reproduce\n```\nmlflow run . -e reproduce -P run_id={self.run_id}\n```\n"
             f"or, by hand:\n```\n{self._command()}\n```\n"
-            + ("The code was not committed: this repeats it as far as it was.\n" if dirty else "")
+            + (
+                "The code was not committed: this repeats the run only as far as it was.\n"
+                if dirty
+                else ""
+            )
         )
 
     def _command(self) -> str:
@@ -158,7 +162,7 @@ class StepRun:
         given = {**self.parameters, **self._pinned}
         flags = " ".join(f"-P {key}={shlex.quote(value)}" for key, value in given.items() if value)
         tracking_uri = outage.address()
-        # Not named by where it is now: a project that is run by its git URL is in a temporary one.
+        # Not the current folder, which is temporary if the project is run by its git URL.
         folder = f"{PurePosixPath(source.url).stem}-{(source.commit or 'uncommitted')[:7]}"
         return (
             f"git clone {shlex.quote(source.url)} {folder}\n"
@@ -171,7 +175,7 @@ class StepRun:
 def log_data(
     name: str, uri: str, fingerprint: str, description: Description, *, context: str
 ) -> None:
-    """Show a data set on the active run, with the fingerprint of its content as digest.
+    """Show a data set on the active run, with the fingerprint of its rows as digest.
 
     `mlflow.data.from_spark` would hash the query plan and count rows through Python.
     """
@@ -189,31 +193,31 @@ def open_step(
     *,
     begins_cycle: bool = False,
 ) -> Iterator[StepRun]:
-    """Enter the run that `mlflow run` made for this step or, called directly, a new one.
+    """Enter the run that `mlflow run` created for this step or, if there is none, a new run.
 
     Args:
         step: Entry point, as in MLproject.
-        parameters: The step's parameters as click gave them.
+        parameters: Parameters of the step, as parsed by click.
         cycle_id: The cycle that the caller named; None if the caller named none.
         begins_cycle: Whether the step starts a new cycle then; otherwise it joins the newest one.
     """
-    told = {key: as_text(value) for key, value in parameters.items()}
+    given = {key: as_text(value) for key, value in parameters.items()}
     resumed = os.environ.get("MLFLOW_RUN_ID")
     with mlflow.start_run(run_id=resumed, run_name=None if resumed else step) as active:
         try:
             if not resumed:
-                mlflow.log_params({key: shlex.quote(value) for key, value in told.items()})
+                mlflow.log_params({key: shlex.quote(value) for key, value in given.items()})
             chosen = cycle_id or (None if begins_cycle else runs.newest_cycle())
-            run = StepRun(active.info.run_id, step, told, chosen or runs.new_cycle_id())
+            run = StepRun(active.info.run_id, step, given, chosen or runs.new_cycle_id())
             mlflow.set_tags({MLFLOW_RUN_NAME: step, tags.STEP: step, **_circumstances(run)})
-            # A project that is run by its git URL is named so, with a token if the URL has one.
+            # The name of a project that is run by its git URL is that URL, maybe with a token.
             if name := active.data.tags.get(MLFLOW_SOURCE_NAME):
                 mlflow.set_tag(MLFLOW_SOURCE_NAME, checkout.without_credentials(name))
             mlflow.log_text(_environment(), "environment.txt")
             yield run
         except (KeyboardInterrupt, Exception) as error:
             if stop := _interruption(error):
-                outage.hurry(retries=3)  # who asks to stop waits for some seconds only
+                outage.hurry(retries=3)  # whatever asks a step to stop waits for some seconds only
                 _end(active, RunStatus.KILLED)
                 raise stop from None
             if outage.is_lost(error):
@@ -225,14 +229,14 @@ def open_step(
 
 
 def report_failure(run_id: str, step: str, error: RetrainingError) -> None:
-    """Show why a step failed on a run that `mlflow run` made for it and that it did not open."""
-    outage.hurry(retries=3)  # the user waits for the reason
+    """Record why a step failed on the run that `mlflow run` created and the step did not enter."""
+    outage.hurry(retries=3)  # the user is waiting for the error message
     client = mlflow.MlflowClient()
     try:
         for name, value in {tags.STEP: step, **_failure(error)}.items():
             client.set_tag(run_id, name, value)
     except mlflow.MlflowException:
-        _LOG.info(f"run {run_id} does not show why: the tracking server does not answer")
+        _LOG.info(f"run {run_id} does not show the reason: the tracking server does not answer")
 
 
 def _failure(error: RetrainingError) -> dict[str, str]:
@@ -240,14 +244,14 @@ def _failure(error: RetrainingError) -> dict[str, str]:
 
 
 def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
-    """The signal in whose wake an error came up: Spark gets it too, so that cleaning up fails."""
+    """The signal that led to an error: Spark receives it too, so cleaning up may fail."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error
 
 
 def _end(active: ActiveRun, status: int) -> None:
-    """End the run, if the server can still be told; the reason for the end is not covered up."""
+    """End the run if the server still answers; a failure to do so does not hide the reason."""
     try:
         mlflow.end_run(RunStatus.to_string(status))
     except mlflow.MlflowException:
@@ -255,7 +259,7 @@ def _end(active: ActiveRun, status: int) -> None:
 
 
 def as_text(value: object) -> str:
-    """A parameter as the command line says it: booleans in lower case, None as nothing."""
+    """A parameter as on the command line: booleans in lower case, None as an empty string."""
     if value is None:
         return ""
     if isinstance(value, datetime):

@@ -1,7 +1,6 @@
-"""When the tracking server, or the store of its artifacts, is to blame and not the step.
+"""Failures of the tracking server or its artifact store, reported in one line.
 
-MLflow itself repeats a request for some minutes, so that a server that comes back costs time only.
-What is left is told in one line.
+MLflow itself retries a request for some minutes, so a server that comes back only costs time.
 """
 
 from __future__ import annotations
@@ -21,24 +20,24 @@ from retraining.tracking import checkout
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_UNKNOWN = {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
-_REFUSED = "PERMISSION_DENIED"
+_UNAUTHENTICATED = {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
+_FORBIDDEN = "PERMISSION_DENIED"
 
 
 class AwayError(RetrainingError):
-    """The server does not answer, or not in a way that makes sense to ask again."""
+    """The server does not answer, and it is no use to ask again."""
 
 
 def fault(error: BaseException) -> RetrainingError | None:
-    """What to tell the user of a failure; None if neither he nor the server is to blame.
+    """The error to report to the user; None if neither the user nor the server is at fault.
 
-    A `RetrainingError` says itself what there is to tell.
+    A `RetrainingError` is reported as it is.
     """
     if isinstance(error, RetrainingError):
         return error
     if type(error).__module__.partition(".")[0] in ("boto3", "botocore"):
         return RetrainingError(
-            f"the bucket of the artifacts refuses a request ({error})",
+            f"the artifact bucket rejects a request ({error})",
             "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL",
         )
     if not isinstance(error, (mlflow.MlflowException, requests.RequestException)):
@@ -49,9 +48,9 @@ def fault(error: BaseException) -> RetrainingError | None:
                 return _refusal(cause, unknown=cause.response.status_code == 401)
         elif isinstance(cause, requests.RequestException):
             return _absence(cause)
-        elif getattr(cause, "error_code", None) in {*_UNKNOWN, _REFUSED}:
-            return _refusal(cause, unknown=cause.error_code in _UNKNOWN)  # type: ignore[attr-defined]
-    # A download of several files keeps the text of what happened alone.
+        elif getattr(cause, "error_code", None) in {*_UNAUTHENTICATED, _FORBIDDEN}:
+            return _refusal(cause, unknown=cause.error_code in _UNAUTHENTICATED)  # type: ignore[attr-defined]
+    # After a download of several files, only the text of the failure is left.
     refused = re.search(r"\b(401|403) Client Error", str(error))
     if refused:
         return _refusal(error, unknown=refused[1] == "401")
@@ -59,7 +58,7 @@ def fault(error: BaseException) -> RetrainingError | None:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the server is away for good; if so, nothing in this process waits for it again."""
+    """Whether the server is away for good; if so, this process does not wait for it again."""
     lost = isinstance(fault(error), AwayError)
     if lost:
         hurry(retries=0)
@@ -67,13 +66,13 @@ def is_lost(error: BaseException) -> bool:
 
 
 def hurry(retries: int) -> None:
-    """Let every further request of this process be repeated no more often than that."""
+    """Limit how often each further request of this process is retried."""
     fewer = min(retries, MLFLOW_HTTP_REQUEST_MAX_RETRIES.get())  # type: ignore[no-untyped-call]
     os.environ[MLFLOW_HTTP_REQUEST_MAX_RETRIES.name] = str(fewer)
 
 
 def address() -> str:
-    """The tracking URI as it may be shown."""
+    """The tracking URI without credentials."""
     return checkout.without_credentials(mlflow.get_tracking_uri())
 
 
@@ -86,12 +85,12 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _refusal(error: BaseException, *, unknown: bool) -> RetrainingError:
     if unknown:
         return RetrainingError(
-            f"the tracking server {address()} does not let this user in",
+            f"the tracking server {address()} does not accept this user",
             "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
         )
     asked = re.search(r"/mlflow(?:-artifacts)?/([\w/-]+)", str(error))
     return RetrainingError(
-        f"the tracking server {address()} does not permit {asked[1] if asked else 'this'}",
+        f"the tracking server {address()} does not permit {asked[1] if asked else 'this request'}",
         "the user needs EDIT on the experiment (MLFLOW_EXPERIMENT_NAME) and MANAGE on the model, "
         "and what was asked for must exist",
     )
@@ -103,7 +102,7 @@ def _absence(error: BaseException) -> AwayError:
     where = f"{asked.scheme}://{asked.netloc.rpartition('@')[2]}" if asked else address()
     return AwayError(
         f"the tracking server {where} does not answer ({_reason(str(error))})",
-        "see that it runs, check MLFLOW_TRACKING_URI, then run the step again",
+        "check that it runs and MLFLOW_TRACKING_URI, then run the step again",
     )
 
 

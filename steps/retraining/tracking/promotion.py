@@ -45,14 +45,14 @@ class Move(Result):
     @property
     def tags(self) -> Mapping[str, str]:
         """The outcome, and what led to it."""
-        told = {tags.OUTCOME: self.outcome, tags.MODEL_NAME: self.model_name}
-        return {**told, tags.VERDICT: self.verdict} if self.verdict else told
+        verdict = {tags.VERDICT: self.verdict} if self.verdict else {}
+        return {tags.OUTCOME: self.outcome, tags.MODEL_NAME: self.model_name, **verdict}
 
 
 def find_test(run: StepRun, verdict_run: str | None) -> Run:
-    """The ab_test run that the caller named, else that of the cycle.
+    """The ab_test run that the caller named, or that of the cycle.
 
-    If it reused another run, that one.
+    If it reuses an earlier run, that run is returned.
 
     Raises:
         RetrainingError: If there is none.
@@ -61,8 +61,8 @@ def find_test(run: StepRun, verdict_run: str | None) -> Run:
         tested = runs.get_run(verdict_run, "verdict_run")
     else:
         tested = runs.upstream("ab_test", run.cycle_id, "verdict_run", {tags.BINDING: tags.TRUE})
-    original = tested.data.tags.get(tags.REUSED_FROM)
-    return runs.get_run(original, tags.REUSED_FROM) if original else tested
+    earlier = tested.data.tags.get(tags.REUSED_FROM)
+    return runs.get_run(earlier, tags.REUSED_FROM) if earlier else tested
 
 
 def check_binding(tested: Run) -> None:
@@ -72,17 +72,17 @@ def check_binding(tested: Run) -> None:
         RetrainingError: If it compared no registered models, has not finished, or was made with
             register=false or on a slice.
     """
-    named, said = f"verdict_run={tested.info.run_id!r}", tested.data.tags
-    if f"{tags.INPUT}challenger" not in said:
+    named, carried = f"verdict_run={tested.info.run_id!r}", tested.data.tags
+    if f"{tags.INPUT}challenger" not in carried:
         raise RetrainingError(
             f"{named} did not compare registered models",
             "give the id of an ab_test run that compared versions of the registry",
         )
-    if tested.info.status != "FINISHED" or not said.get(tags.VERDICT):
+    if tested.info.status != "FINISHED" or not carried.get(tags.VERDICT):
         raise RetrainingError(
             f"{named} is {tested.info.status} and gave no verdict", "run ab_test again"
         )
-    if not tags.is_true(said, tags.BINDING):
+    if not tags.is_true(carried, tags.BINDING):
         raise RetrainingError(
             f"{named} is not binding", "run ab_test with register=true and without slice"
         )

@@ -1,8 +1,8 @@
-"""The model registry: versions, the three aliases, and moves that compare before they set.
+"""The model registry: versions, the three aliases, and moves that check before they change them.
 
-`champion` serves, `challenger` waits, `previous_champion` is where a rollback goes. Aliases are
-read one by one: search results carry none. Version numbers are compared as text: the SQL store
-gives integers, a tracking server strings.
+`champion` is the version in use, `challenger` the one to be tested, `previous_champion` the one
+that a rollback returns to. Aliases are read one by one, since search results do not include them.
+Version numbers are compared as text: an SQL store returns integers, a tracking server strings.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _ABSENT = {ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), ErrorCode.Name(INVALID_PARAM
 
 
 def uri_of(version: ModelVersion) -> str:
-    """`models:/name/3`: unlike an alias, it names the same version for ever."""
+    """`models:/name/3`: unlike an alias, it always names the same version."""
     return _numbered(version.name, version.version)
 
 
 def holder(name: str, alias: str) -> ModelVersion | None:
-    """The version that holds an alias; None if no version, or no model, has it."""
+    """The version that holds an alias; None if there is no such version or no such model."""
     try:
         return MlflowClient().get_model_version_by_alias(name, alias)
     except MlflowException as error:
@@ -101,25 +101,25 @@ def tag(version: ModelVersion, values: Mapping[str, str]) -> None:
 def register(
     name: str, model_uri: str, run_id: str, *, once: Mapping[str, str], more: Mapping[str, str]
 ) -> ModelVersion:
-    """Register a logged model, once; the first version ever also becomes champion.
+    """Register a logged model once; the first version of a model also becomes its champion.
 
-    A step may be tried again while the try that was given up still runs, or after it was killed
-    between registering and its end: the version that it made is returned, not made again.
+    A step may be repeated while an attempt that was given up is still running, or after an attempt
+    was killed when it had registered its model: then the version of that attempt is returned.
 
     Args:
         name: Registered model.
-        model_uri: Of the logged model.
-        run_id: Of the run that logged it.
-        once: Tags that no two versions have in common; the version has them too.
+        model_uri: URI of the logged model.
+        run_id: Id of the run that logged it.
+        once: Tags of the version that no other version may have.
         more: Further tags of the version.
     """
     client = MlflowClient()
     same = " and ".join(f"tags.`{key}` = '{value}'" for key, value in once.items())
-    made = client.search_model_versions(
+    existing = client.search_model_versions(
         f"name = '{name}' and {same}", order_by=["version_number ASC"]
     )
-    if made:
-        version = made[0]
+    if existing:
+        version = existing[0]
     else:
         try:
             client.create_registered_model(name)
@@ -133,42 +133,41 @@ def register(
 
 
 def tests_of(name: str) -> list[Entry]:
-    """What the ledger remembers of tests of a model, oldest first."""
-    carried = MlflowClient().get_registered_model(name).tags.items()
-    entries = [Entry.read(text) for key, text in carried if key.startswith(tags.LEDGER)]
+    """The tests of a model in its ledger, oldest first."""
+    model = MlflowClient().get_registered_model(name)
+    entries = [Entry.read(v) for key, v in model.tags.items() if key.startswith(tags.LEDGER)]
     return sorted(entries, key=lambda entry: entry.time)
 
 
 def record_test(name: str, entry: Entry) -> None:
-    """Let the ledger of a model remember a test; the same test again replaces itself.
+    """Add a test to the ledger of a model, or replace it if it is there already.
 
-    Each test has a tag of its own, so that two tests at once lose nothing.
+    Each test has a tag of its own, so two tests at the same time cannot overwrite each other.
     """
     MlflowClient().set_registered_model_tag(name, tags.LEDGER + entry.test, entry.write())
 
 
 def challenge(version: ModelVersion) -> None:
-    """Let a version wait as challenger."""
+    """Give a version the alias `challenger`."""
     _set(version.name, CHALLENGER, version.version)
 
 
 def promote(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> None:
-    """Move `champion` from the version that was seen there to another; keep the way back.
+    """Move `champion` to another version, and `previous_champion` to the one that had it.
 
-    `previous_champion` is set before `champion`, so that there is never a moment without a
-    champion, nor one without a way back.
+    `previous_champion` is set first, so there is always a champion and a version to return to.
 
     Args:
         name: Registered model.
         to: Version that becomes champion.
-        seen: Version that must still be champion.
-        record: Tags of the version that say who moves it, and why.
+        seen: Version that was champion when the decision was made, and must still be.
+        record: Tags of the version that say who moves the alias, and why.
 
     Raises:
-        RetrainingError: If `champion` stands elsewhere than it was seen.
+        RetrainingError: If another version is champion by now.
     """
-    compare(name, seen, to)
-    _ask_leave(name)
+    check_champion(name, seen, to)
+    _check_permission(name)
     _set(name, PREVIOUS, seen)
     _move(name, to, seen, record)
     waiting = holder(name, CHALLENGER)
@@ -177,44 +176,44 @@ def promote(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> None
 
 
 def roll_back(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> None:
-    """Give `champion` back to the previous one, once: `previous_champion` is gone afterwards.
+    """Move `champion` back to the previous version, and remove `previous_champion`.
 
     Raises:
-        RetrainingError: If `champion` stands elsewhere than it was seen.
+        RetrainingError: If another version is champion by now.
     """
-    compare(name, seen)
-    _ask_leave(name)
+    check_champion(name, seen)
+    _check_permission(name)
     _move(name, to, seen, record)
     MlflowClient().delete_registered_model_alias(name, PREVIOUS)
 
 
-def compare(name: str, seen: str, to: str | None = None) -> None:
-    """Refuse to go on if another version than the one seen is champion by now.
+def check_champion(name: str, seen: str, to: str | None = None) -> None:
+    """Check that a version is still champion.
 
-    With `to`, a move from `seen` to `to` that was interrupted before its record is let through.
+    With `to`, a move from `seen` to `to` that was interrupted before it was recorded passes too.
 
     Raises:
-        RetrainingError: If it is.
+        RetrainingError: If another version is champion by now.
     """
     now = holder(name, CHAMPION)
     if to is not None and _moved(name, to, seen):
         return
     if now is None or str(now.version) != str(seen):
-        stands = f"version {now.version}" if now else "no version"
+        current = f"version {now.version}" if now else "no version"
         raise RetrainingError(
-            f"champion of {name} is {stands}, not version {seen} as it was seen",
+            f"the champion of {name} is {current}, no longer version {seen}",
             "run ab_test again against the current champion",
         )
 
 
-def _ask_leave(name: str) -> None:
-    """Fail before anything has moved if this user may set aliases but not delete them."""
+def _check_permission(name: str) -> None:
+    """Fail before anything is changed if this user may set aliases but not delete them."""
     MlflowClient().delete_registered_model_alias(name, "nobody")
 
 
 def _moved(name: str, to: str, seen: str) -> bool:
-    standing = [holder(name, alias) for alias in (CHAMPION, PREVIOUS)]
-    return [str(v.version) if v else "" for v in standing] == [str(to), str(seen)]
+    holders = [holder(name, alias) for alias in (CHAMPION, PREVIOUS)]
+    return [str(v.version) if v else "" for v in holders] == [str(to), str(seen)]
 
 
 def _move(name: str, to: str, seen: str, record: Mapping[str, str]) -> None:
@@ -233,9 +232,9 @@ def _set(name: str, alias: str, version: str) -> None:
     read_back = holder(name, alias)
     if read_back is None or str(read_back.version) != str(version):
         raise RetrainingError(
-            f"alias {alias} of {name} was set to version {version} but reads "
-            f"{read_back.version if read_back else 'nothing'}",
-            "somebody else moves it too: look at the registry, then run again",
+            f"alias {alias} of {name} was set to version {version}, but is now on "
+            f"{f'version {read_back.version}' if read_back else 'no version'}",
+            "another process moves it too: look at the registry, then run again",
         )
 
 

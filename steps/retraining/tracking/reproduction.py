@@ -1,4 +1,4 @@
-"""Whether a run and its repetition are the same, and how to repeat one."""
+"""Repeats a run, and compares it with the repetition."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 # A cluster adds up partial sums in the order in which tasks finish, so the last digits of a metric
-# may differ. A different model or different rows differ by far more.
+# may differ. Another model or other rows make a far larger difference.
 RELATIVE_TOLERANCE = 1e-9
 
-_COMPARED_TAGS = (tags.OUTCOME, tags.VERDICT)  # reasons also tell what the ledger left
+_COMPARED_TAGS = (tags.OUTCOME, tags.VERDICT)  # reasons also state what the ledger left
 
 
 class Difference(NamedTuple):
@@ -64,7 +64,7 @@ class Repetition(Result):
 
     @property
     def table(self) -> str:
-        """The differences as text, one a line; empty if there are none."""
+        """The differences as text, one per line; empty if there are none."""
         return "".join(
             f"{d.step}: {d.kind} {d.name}: {d.before} -> {d.after}\n" for d in self.differences
         )
@@ -95,16 +95,17 @@ def check_finished(run: Run) -> None:
 
 
 def original_of(run: Run) -> Run:
-    """The run itself or, if it reused another one, that one.
+    """The run itself or, if it reuses an earlier run, that run.
 
     Raises:
         RetrainingError: If it cannot be repeated.
     """
     check_finished(run)
-    told = run.data.tags
-    if tags.REUSED_FROM in told:
-        return original_of(runs.get_run(told[tags.REUSED_FROM], tags.REUSED_FROM))
-    if MLFLOW_GIT_COMMIT not in told or told.get(tags.CODE_DIRTY, tags.TRUE) == tags.TRUE:
+    carried = run.data.tags
+    if tags.REUSED_FROM in carried:
+        return original_of(runs.get_run(carried[tags.REUSED_FROM], tags.REUSED_FROM))
+    dirty = tags.is_true(carried, tags.CODE_DIRTY, absent=True)
+    if dirty or MLFLOW_GIT_COMMIT not in carried:
         raise RetrainingError(
             f"run {run.info.run_id} was made from uncommitted code",
             "commit the code, run the step again, then reproduce that run",
@@ -114,37 +115,37 @@ def original_of(run: Run) -> Run:
 
 def repeat(original: Run) -> Run:
     """Run a step again from the commit of its run, as a child run in a cycle of its own."""
-    run_id, told = original.info.run_id, original.data.tags
-    step, commit = told[tags.STEP], told[MLFLOW_GIT_COMMIT]
+    run_id, carried = original.info.run_id, original.data.tags
+    step, commit = carried[tags.STEP], carried[MLFLOW_GIT_COMMIT]
     cycle_id = runs.new_cycle_id(f"{runs.REPRODUCTION}{run_id[:8]}-")
     with tempfile.TemporaryDirectory() as folder:
         _check_out(commit, folder)
-        said = parameters(original, folder) | {"pipeline_id": cycle_id}
-        manager = env_manager(folder, ROOT, told.get(MLFLOW_PROJECT_ENV))
+        given = parameters(original, folder) | {"pipeline_id": cycle_id}
+        manager = env_manager(folder, ROOT, carried.get(MLFLOW_PROJECT_ENV))
         _LOG.info(f"{step} of commit {commit[:7]}, run {run_id}")
-        again = children.run(folder, step, said, env_manager=manager)
-    mlflow.MlflowClient().set_tag(again.info.run_id, tags.REPRODUCES, run_id)
-    return again
+        repetition = children.run(folder, step, given, env_manager=manager)
+    mlflow.MlflowClient().set_tag(repetition.info.run_id, tags.REPRODUCES, run_id)
+    return repetition
 
 
 def parameters(original: Run, folder: str) -> dict[str, str]:
-    """What to tell the entry point again: what it was told, and its inputs pinned."""
+    """The parameters of a repetition: those of the run, with its inputs pinned."""
     step = original.data.tags[tags.STEP]
     project = load_project(folder)  # type: ignore[no-untyped-call]
     accepted = project.get_entry_point(step).parameters
-    told = {k: v for k, v in runs.told_parameters(original, accepted).items() if v}
+    given = {k: v for k, v in runs.logged_parameters(original, accepted).items() if v}
     pinned: dict[str, str] = json.loads(original.data.tags.get(tags.PINNED, "{}"))
-    return told | pinned
+    return given | pinned
 
 
 def env_manager(folder: str, root: Path, recorded: str | None) -> str:
-    """This Python if the commit states the same environment, else what made the original."""
+    """`local` if the commit has the same environment as this checkout, else that of the run."""
     stated = ["conda.yaml", "constraints.txt"]
     same, _, _ = filecmp.cmpfiles(folder, root, stated, shallow=False)
     return "local" if same == stated else (recorded or "uv")
 
 
-def compare(original: Run, again: Run) -> list[Difference]:
+def compare(original: Run, repetition: Run) -> list[Difference]:
     """Compare parameters that were not pinned, fingerprints, outcomes and metrics.
 
     Metrics are the same within a relative tolerance of 1e-9; durations are not compared.
@@ -153,9 +154,9 @@ def compare(original: Run, again: Run) -> list[Difference]:
     pinned = {"pipeline_id", *json.loads(original.data.tags.get(tags.PINNED, "{}"))}
     found = []
     for kind, old, new in (
-        ("parameter", original.data.params, again.data.params),
-        ("tag", _compared_tags(original), _compared_tags(again)),
-        ("metric", original.data.metrics, again.data.metrics),
+        ("parameter", original.data.params, repetition.data.params),
+        ("tag", _compared_tags(original), _compared_tags(repetition)),
+        ("metric", original.data.metrics, repetition.data.metrics),
     ):
         for name in sorted({*old, *new} - (pinned if kind == "parameter" else set())):
             before, after = old.get(name), new.get(name)

@@ -1,4 +1,4 @@
-"""What a step made, as its run shows it."""
+"""The result of a step, as its run shows it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Result(ABC):
-    """What a step made: a frozen record that says what its run shows of it."""
+    """The result of a step: a frozen record that says what its run shows."""
 
     @property
     @abstractmethod
@@ -40,29 +40,29 @@ class Result(ABC):
 
 @dataclass(frozen=True)
 class Reused(Result):
-    """The result of an earlier run of the same cycle that did the same: nothing is made again.
+    """The result of an earlier run of the same cycle that did the same, which is not repeated.
 
     Attributes:
-        original: The earlier run.
+        earlier: The earlier run.
     """
 
-    original: Run
+    earlier: Run
 
     @property
     def summary(self) -> str:
-        """Which run, and why it could be reused."""
+        """Which run is reused, and why."""
         return (
-            f"reused run {self.original.info.run_id}: same parameters, inputs and code, "
-            f"finished in {self.original.data.tags[tags.CYCLE_ID]}"
+            f"reused run {self.earlier.info.run_id}: same parameters, inputs and code, "
+            f"finished in {self.earlier.data.tags[tags.CYCLE_ID]}"
         )
 
     @property
     def metrics(self) -> Mapping[str, float]:
         """Metrics of the earlier run."""
-        return self.original.data.metrics
+        return self.earlier.data.metrics
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """Tags of the earlier run, but for MLflow's own, and where they come from."""
-        kept = {k: v for k, v in self.original.data.tags.items() if not k.startswith("mlflow.")}
-        return {**kept, tags.REUSED_FROM: self.original.info.run_id}
+        """Tags of the earlier run, except those of MLflow itself, and its id."""
+        kept = {k: v for k, v in self.earlier.data.tags.items() if not k.startswith("mlflow.")}
+        return {**kept, tags.REUSED_FROM: self.earlier.info.run_id}

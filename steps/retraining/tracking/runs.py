@@ -1,6 +1,7 @@
 """Runs of other steps, found by their cycle, their step and the status FINISHED.
 
-Never by being the latest of their kind: a retry, a backfill and a reproduction would be that too.
+They are never found as the latest of their kind, since that may be a retry, a backfill or a
+reproduction.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run
 
-# Reproductions have cycles of their own, which begin so.
+# Prefix of the cycles of reproductions.
 REPRODUCTION = "reproduce-"
 
 
 def find(
     step: str, cycle_id: str | None = None, having: Mapping[str, str] = MappingProxyType({})
 ) -> Run | None:
-    """The newest FINISHED original run of a step, in one cycle or in any but reproductions.
+    """The newest FINISHED run of a step that does not reuse another, except reproductions.
 
     Args:
         step: Entry point.
-        cycle_id: None looks in all cycles.
-        having: Further tags of the run.
+        cycle_id: Cycle to look in; None for all cycles except those of reproductions.
+        having: Further tags that the run must have.
     """
     conditions = ["attributes.status = 'FINISHED'"]
     wanted = {tags.STEP: step, **having} | ({tags.CYCLE_ID: cycle_id} if cycle_id else {})
@@ -64,10 +65,10 @@ def find(
 def upstream(
     step: str, cycle_id: str, flag: str, having: Mapping[str, str] = MappingProxyType({})
 ) -> Run:
-    """The FINISHED run of a step in this cycle, with these tags.
+    """The newest FINISHED run of a step in a cycle.
 
     Raises:
-        RetrainingError: If there is none; `flag` names the parameter that could say which.
+        RetrainingError: If there is none; `flag` is the parameter that can name one.
     """
     found = find(step, cycle_id, having)
     if found is None:
@@ -82,12 +83,12 @@ def get_run(run_id: str, flag: str) -> Run:
     """The run of that id.
 
     Raises:
-        RetrainingError: If the tracking store has none; `flag` names the parameter that said it.
+        RetrainingError: If the tracking store has no such run; `flag` is the parameter with the id.
     """
     try:
         return mlflow.get_run(run_id)
     except mlflow.MlflowException as error:
-        # Where users are kept apart, a server does not say whether there is such a run.
+        # A server with permissions does not say whether there is such a run.
         if error.error_code not in (
             "RESOURCE_DOES_NOT_EXIST",
             "INVALID_PARAMETER_VALUE",
@@ -95,13 +96,13 @@ def get_run(run_id: str, flag: str) -> Run:
         ):
             raise
         raise RetrainingError(
-            f"{flag}={run_id!r} is no run of {outage.address()} that this user may read",
+            f"{outage.address()} has no run {flag}={run_id!r} that this user may read",
             "give the id that the MLflow UI shows",
         ) from error
 
 
 def newest_cycle() -> str | None:
-    """Cycle id of the newest finished preprocess run; reproductions are no cycles."""
+    """Cycle of the newest finished preprocess run, except reproductions."""
     run = find("preprocess")
     return run.data.tags[tags.CYCLE_ID] if run else None
 
@@ -111,7 +112,7 @@ def new_cycle_id(prefix: str = "") -> str:
     return f"{prefix}{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
-def told_parameters(run: Run, names: Iterable[str]) -> dict[str, str]:
+def logged_parameters(run: Run, names: Iterable[str]) -> dict[str, str]:
     """Parameters of a run by name, without the shell quotes that `mlflow run` logs."""
     logged = run.data.params
     return {name: "".join(shlex.split(logged[name])) for name in names if name in logged}

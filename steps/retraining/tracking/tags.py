@@ -155,6 +155,6 @@ def boolean(value: bool) -> str:  # noqa: FBT001 (a conversion)
     return TRUE if value else "false"
 
 
-def is_true(tags: Mapping[str, str], name: str) -> bool:
-    """Whether a tag says yes; one that is not set says no."""
-    return tags.get(name) == TRUE
+def is_true(carried: Mapping[str, str], name: str, *, absent: bool = False) -> bool:
+    """Whether a tag says yes; `absent` is the answer if the tag is not set."""
+    return carried.get(name, boolean(absent)) == TRUE

@@ -12,7 +12,6 @@ from pyspark.sql import functions as F
 from scipy.special import expit
 from sklearn import metrics as sklearn_metrics
 
-from retraining.description.sections import Capacity
 from retraining.errors import RetrainingError
 from retraining.models import evaluation
 from retraining.statistics.metrics import METRICS
@@ -181,7 +180,7 @@ def test_unit_precision_agrees_with_counting_by_hand(
     rows = spark.createDataFrame(
         events, "tx_time timestamp, card string, score double, _label double"
     )
-    found = evaluation.unit_precision(rows, "tx_time", Capacity(per_day=k, unit="card"))
+    found = evaluation.unit_precision(rows, k, day="tx_time", unit="card")
 
     assert found == pytest.approx(precision_by_hand(events, k), rel=1e-12)
     assert 0 < found < 1
@@ -198,7 +197,7 @@ def test_unit_precision_moves_up_as_often_as_there_are_days(spark: SparkSession)
     rows = spark.createDataFrame(
         events, "tx_time timestamp, card string, score double, _label double"
     )
-    found = evaluation.unit_precision(rows, "tx_time", Capacity(per_day=1, unit="card"))
+    found = evaluation.unit_precision(rows, 1, day="tx_time", unit="card")
 
     assert found == pytest.approx(2 / 3)
 
@@ -212,5 +211,5 @@ def test_unit_precision_of_a_top_of_one_class(spark: SparkSession, label: float)
         events, "tx_time timestamp, card string, score double, _label double"
     )
 
-    found = evaluation.unit_precision(rows, "tx_time", Capacity(per_day=1, unit="card"))
+    found = evaluation.unit_precision(rows, 1, day="tx_time", unit="card")
     assert found == label

@@ -210,7 +210,7 @@ def test_weights_change_the_fit(describe: Describe, people: People) -> None:
     [
         ("GBTClassifier", "numTrees", 5, "has no parameter 'numTrees': allowed: .*maxIter"),
         ("LogisticRegression", "maxDepth", 5, "has no parameter 'maxDepth'"),
-        ("GBTClassifier", "maxDepth", "deep", "GBTClassifier: maxDepth='deep': .*: mend the value"),
+        ("GBTClassifier", "maxDepth", "deep", "GBTClassifier: maxDepth='deep': "),
         ("GBTClassifier", "maxDepth", 2.5, "GBTClassifier: maxDepth=2.5: "),
     ],
 )
@@ -224,11 +224,11 @@ def test_estimator_refuses_a_wrong_parameter(
 @pytest.mark.parametrize(
     ("parameters", "expected"),
     [
-        ({"maxDepth": -1}, "DecisionTreeClassifier: .*maxDepth given invalid value -1.*: mend"),
-        ({"maxBins": 2}, "DecisionTreeClassifier: .*maxBins.*: mend"),
+        ({"maxDepth": -1}, "DecisionTreeClassifier: .*maxDepth given invalid value -1"),
+        ({"maxBins": 2}, "DecisionTreeClassifier: .*maxBins"),
     ],
 )
-def test_fit_tells_what_spark_refuses_only_then(
+def test_fit_reports_in_one_line_what_spark_rejects(
     describe: Describe, people: People, parameters: dict[str, object], expected: str
 ) -> None:
     with pytest.raises(RetrainingError, match=expected) as caught:

@@ -75,6 +75,5 @@ def test_second_model_can_score_the_same_rows(rows: DataFrame, model: PipelineMo
 
 
 def test_features_that_the_rows_lack_are_named(rows: DataFrame, model: PipelineModel) -> None:
-    expected = "^the rows lack the features age, city of the model: prepare the data with"
-    with pytest.raises(RetrainingError, match=expected):
+    with pytest.raises(RetrainingError, match="age, city"):
         scoring.score(rows, model, ["age", "x", "city"])

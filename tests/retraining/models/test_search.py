@@ -15,7 +15,7 @@ from pyspark.errors import PySparkException
 from retraining.description.sections import Search
 from retraining.errors import RetrainingError
 from retraining.models import search
-from retraining.models.search import Candidate, Outcome
+from retraining.models.search import Candidate, TrialResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,7 +63,7 @@ def test_proposals_do_not_depend_on_which_fit_finishes_first(parallelism: int) -
     first, second = (run(settings, hesitate(seed)) for seed in (1, 2))
 
     assert first == second
-    assert [outcome.candidate.number for outcome in first] == list(range(30))
+    assert [result.candidate.number for result in first] == list(range(30))
 
 
 def test_proposals_follow_the_seed() -> None:
@@ -87,15 +87,15 @@ def test_proposals_learn_from_outcomes() -> None:
 
 
 def test_proposals_differ_within_a_batch() -> None:
-    outcomes = run(limits(trials=4, parallelism=4))
+    results = run(limits(trials=4, parallelism=4))
 
-    assert len({str(o.candidate.parameters) for o in outcomes}) == 4
+    assert len({str(o.candidate.parameters) for o in results}) == 4
 
 
 def test_proposals_lie_in_their_spaces_with_plain_types() -> None:
-    outcomes = run(limits(trials=60))
-    forests = [o.candidate.parameters for o in outcomes if o.candidate.estimator[0] == "R"]
-    linear = [o.candidate.parameters for o in outcomes if o.candidate.estimator[0] == "L"]
+    results = run(limits(trials=60))
+    forests = [o.candidate.parameters for o in results if o.candidate.estimator[0] == "R"]
+    linear = [o.candidate.parameters for o in results if o.candidate.estimator[0] == "L"]
 
     assert len(forests) > 5
     assert len(linear) > 5
@@ -117,9 +117,9 @@ def test_proposals_lie_in_their_spaces_with_plain_types() -> None:
 def test_choice_keeps_the_value_that_is_described() -> None:
     spaces = {"LogisticRegression": {"elasticNetParam": {"choice": [0.0, 0.5]}, "fitIntercept": {
         "choice": [True, False]}, "family": {"choice": ["auto"]}}}  # fmt: skip
-    outcomes = run(limits(trials=20, estimators=spaces), lambda c: {"auroc": 0.5})
+    results = run(limits(trials=20, estimators=spaces), lambda c: {"auroc": 0.5})
 
-    drawn = [o.candidate.parameters for o in outcomes]
+    drawn = [o.candidate.parameters for o in results]
     assert {p["elasticNetParam"] for p in drawn} == {0, 0.5}
     assert {p["fitIntercept"] for p in drawn} == {True, False}
     assert all(type(p["fitIntercept"]) is bool for p in drawn)
@@ -142,15 +142,15 @@ def test_failed_trial_is_survived_and_recorded(
         return value(candidate)
 
     caplog.set_level(logging.INFO, "retraining")
-    outcomes = search.run(limits(), trial, seed=7)
+    results = search.run(limits(), trial, seed=7)
 
-    failed = {o.candidate.number: o.failure for o in outcomes if o.failure}
+    failed = {o.candidate.number: o.failure for o in results if o.failure}
     assert failed.keys() == {0, 3}
     assert failed[3].startswith("maxBins 2 is too small")
     assert "\n" not in failed[3]
-    assert len(outcomes) == len(caplog.messages) == 6
+    assert len(results) == len(caplog.messages) == 6
     assert ": failed: maxBins 2 is too small" in caplog.messages[0]
-    assert search.best(outcomes, "auroc").candidate.number not in (0, 3)
+    assert search.best(results, "auroc").candidate.number not in (0, 3)
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf])
@@ -158,10 +158,10 @@ def test_trial_without_a_number_never_wins(score: float) -> None:
     def trial(candidate: Candidate) -> dict[str, float]:
         return {"auroc": score} if candidate.number == 0 else value(candidate)
 
-    outcomes = run(limits(), trial)
+    results = run(limits(), trial)
 
-    assert outcomes[0].failure == f"auroc is {score}"
-    assert search.best(outcomes, "auroc").candidate.number > 0
+    assert results[0].failure == f"auroc is {score}"
+    assert search.best(results, "auroc").candidate.number > 0
 
 
 def test_all_trials_failed() -> None:
@@ -209,9 +209,9 @@ def test_time_limit_stops_after_a_batch(caplog: pytest.LogCaptureFixture) -> Non
 
     caplog.set_level(logging.INFO, "retraining")
     settings = limits(trials=30, parallelism=2, time_limit=0.3)
-    outcomes = search.run(settings, trial, seed=7)
+    results = search.run(settings, trial, seed=7)
 
-    assert len(outcomes) == 4
+    assert len(results) == 4
     assert caplog.messages[-1] == "time limit of 0.3 s reached"
 
 
@@ -225,23 +225,23 @@ def test_time_limit_lets_one_batch_run() -> None:
 
 def test_losses_are_minimised() -> None:
     settings = limits(trials=40, metric="log_loss")
-    outcomes = run(settings)
-    losses = [o.metrics["log_loss"] for o in outcomes]
+    results = run(settings)
+    losses = [o.metrics["log_loss"] for o in results]
 
-    best = search.best(outcomes, "log_loss")
+    best = search.best(results, "log_loss")
     assert best.metrics["log_loss"] == min(losses)
     assert sum(losses[5:]) / 35 < sum(losses[:5]) / 5
-    assert search.best(outcomes, "auroc").metrics["auroc"] == max(losses)
+    assert search.best(results, "auroc").metrics["auroc"] == max(losses)
 
 
 def test_best_of_equals_is_the_first() -> None:
-    outcomes = [
-        Outcome(Candidate(0, "A", {}), {}, "failed"),
-        Outcome(Candidate(1, "A", {}), {"f1": 0.5}),
-        Outcome(Candidate(2, "A", {}), {"f1": 0.5}),
+    results = [
+        TrialResult(Candidate(0, "A", {}), {}, "failed"),
+        TrialResult(Candidate(1, "A", {}), {"f1": 0.5}),
+        TrialResult(Candidate(2, "A", {}), {"f1": 0.5}),
     ]
 
-    assert search.best(outcomes, "f1").candidate.number == 1
+    assert search.best(results, "f1").candidate.number == 1
 
 
 def test_trials_run_at_the_same_time() -> None:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
-from pyspark.sql import functions as F
 
 from retraining.description.sections import Search
 from retraining.errors import RetrainingError
-from retraining.models import pipelines, search
+from retraining.models import search
+from retraining.models.encoding import EncodedRows
 from retraining.models.search import Candidate
-from retraining.models.training import Rows
-from retraining.models.trials import EncodedRows, Trials
+from retraining.models.trials import Trials
 from retraining.tracking import lineage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mlflow.entities import Run
-    from pyspark.sql import DataFrame
 
     from retraining.description.document import Description
+    from retraining.models.training import TrainingRows
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("tracking")]
 
@@ -65,19 +64,11 @@ def run() -> Iterator[lineage.StepRun]:
         yield opened
 
 
-@pytest.fixture
-def rows(describe: Callable[..., Description], people: Callable[[int], DataFrame]) -> Rows:
-    """90 rows to fit on and 60 to evaluate, weighted."""
-    weights = pipelines.ClassWeights(1.0, 2.0)
-    prepared = pipelines.prepare(people(150), describe(), weights, 150)
-    return Rows(*(prepared.where(part) for part in (F.col("key") < 90, F.col("key") >= 90)))
-
-
-def comparable(outcomes: list[search.Outcome]) -> list[tuple[Candidate, dict[str, float]]]:
+def comparable(results: list[search.TrialResult]) -> list[tuple[Candidate, dict[str, float]]]:
     """What must be the same in every repetition: all but how long it took."""
     return [
         (o.candidate, {k: v for k, v in o.metrics.items() if k != "duration_seconds"})
-        for o in outcomes
+        for o in results
     ]
 
 
@@ -176,7 +167,7 @@ def test_stopped_search_goes_on_where_it_stopped(
         if line.startswith("trial 2/4"):
             raise KeyboardInterrupt
 
-    def go_on(key: str) -> list[search.Outcome]:
+    def go_on(key: str) -> list[search.TrialResult]:
         return search.run(ALONE, Trials(run, rows, 7, key, None), seed=7)
 
     with monkeypatch.context() as patch:
@@ -192,7 +183,7 @@ def test_stopped_search_goes_on_where_it_stopped(
 
 
 def test_trials_at_the_same_time_find_what_one_after_the_other_find(
-    run: lineage.StepRun, rows: Rows, describe: Callable[..., Description]
+    run: lineage.StepRun, rows: TrainingRows, describe: Callable[..., Description]
 ) -> None:
     encoded = EncodedRows(rows, describe(), SEARCH.estimators)
     together, alone = (
@@ -210,7 +201,7 @@ def test_trials_at_the_same_time_find_what_one_after_the_other_find(
 
 
 def test_spark_failure_of_a_trial_is_recorded(
-    run: lineage.StepRun, rows: Rows, describe: Callable[..., Description]
+    run: lineage.StepRun, rows: TrainingRows, describe: Callable[..., Description]
 ) -> None:
     spaces = {"LogisticRegression": {"regParam": {"choice": [-1.0]}}}
     settings = Search.model_validate({"trials": 1, "estimators": spaces})
@@ -224,32 +215,6 @@ def test_spark_failure_of_a_trial_is_recorded(
     (child,) = trial_runs(run)
     assert child.info.status == "FAILED"
     assert "regParam given invalid value -1" in child.data.tags["failure"]
-
-
-@pytest.mark.parametrize("name", ["LogisticRegression", "DecisionTreeClassifier"])
-def test_encoded_rows_fit_what_the_whole_pipeline_fits(
-    rows: Rows, describe: Callable[..., Description], name: str
-) -> None:
-    parameters: dict[str, Any] = {"maxIter": 2} if name == "LogisticRegression" else {"maxDepth": 2}
-    encoded = EncodedRows(rows, describe(), ["LogisticRegression", "DecisionTreeClassifier"])
-    model = encoded.fit(Candidate(0, name, parameters), 7)
-    encoded.release()
-    whole = pipelines.fit(rows.train, describe(), pipelines.estimator(name, parameters, 7))
-
-    assert [type(s).__name__ for s in model.stages] == [type(s).__name__ for s in whole.stages]
-    scores = [m.transform(rows.validation).select("probability").collect() for m in (model, whole)]
-    assert scores[0] == scores[1]
-
-
-def test_encoded_rows_are_encoded_once_without_categories(
-    rows: Rows, describe: Callable[..., Description]
-) -> None:
-    description = describe(features={"plain": ["age", "height"]})
-    encoded = EncodedRows(rows, description, ["LogisticRegression", "GBTClassifier"])
-
-    assert list(encoded._frames) == [False]
-    encoded.release()
-    assert not encoded._frames[False][0].is_cached
 
 
 def test_trials_do_not_take_the_active_run(run: lineage.StepRun) -> None:

@@ -107,7 +107,7 @@ def test_parameters_are_logged_quoted_and_read_back_as_said() -> None:
     assert run.data.params["data"] == "''"
     assert run.data.params["seed"] == "7"
     assert run.data.params["input"] == "'/data/raw files/*.txt'"
-    assert runs.told_parameters(run, [*told, "unknown"]) == {
+    assert runs.logged_parameters(run, [*told, "unknown"]) == {
         "data": "",
         "register": "true",
         "seed": "7",

@@ -66,7 +66,7 @@ def failure_of(uri: str, kept: Path | None = None) -> Exception:
 
 
 def told(error: BaseException) -> str:
-    """What the user is told, with a placeholder for the server."""
+    """The message for the user, with a placeholder for the server."""
     found = outage.fault(error)
     assert found is not None
     assert "s3cr3t" not in str(found)
@@ -78,9 +78,9 @@ def told(error: BaseException) -> str:
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (401, "the tracking server SERVER does not let this user in: check MLFLOW_TRACKING_USER"),
-        (403, "the tracking server SERVER does not permit "),
-        (503, "the tracking server SERVER does not answer (too many 503 error responses): see"),
+        (401, "MLFLOW_TRACKING_USERNAME"),
+        (403, "MLFLOW_EXPERIMENT_NAME"),
+        (503, "(too many 503 error responses)"),
     ],
 )
 def test_refused_request(tmp_path: Path, status: int, expected: str, artifact: bool) -> None:  # noqa: FBT001
@@ -89,10 +89,10 @@ def test_refused_request(tmp_path: Path, status: int, expected: str, artifact: b
     with answering(status, b"no") as uri:
         error = failure_of(uri, kept if artifact else None)
 
-    assert told(error).startswith(expected)
+    assert told(error).startswith("the tracking server SERVER ")
+    assert expected in told(error)
     if status == 403:
-        asked = "artifacts/1/kept" if artifact else "experiments/get"
-        assert f"does not permit {asked}" in told(error)
+        assert ("artifacts/1/kept" if artifact else "experiments/get") in told(error)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_refused_request(tmp_path: Path, status: int, expected: str, artifact: b
 def test_server_that_is_not_there(uri: str, expected: str) -> None:
     error = failure_of(uri)
 
-    assert told(error).startswith("the tracking server SERVER does not answer (Failed to ")
+    assert told(error).startswith("the tracking server SERVER ")
     assert expected in told(error)
 
 
@@ -119,18 +119,17 @@ def test_server_that_talks_another_protocol() -> None:
 def test_download_of_several_files_that_was_refused() -> None:
     text = "The following failures occurred: 403 Client Error: FORBIDDEN for url: http://host/a"
 
-    assert "does not permit" in told(mlflow.MlflowException(text))
+    assert "MLFLOW_EXPERIMENT_NAME" in told(mlflow.MlflowException(text))
 
 
 def test_bucket_that_refuses() -> None:
-    assert str(outage.fault(NoCredentialsError())) == (
-        "the bucket of the artifacts refuses a request (Unable to locate credentials): "
-        "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL"
-    )
+    said = str(outage.fault(NoCredentialsError()))
+    for text in ("bucket", "(Unable to locate credentials)", "AWS_ACCESS_KEY_ID"):
+        assert text in said
 
 
 @pytest.mark.parametrize("error", [mlflow.MlflowException("a bug"), KeyError("k"), OSError("disk")])
-def test_what_no_server_is_to_blame_for_stays_as_it_is(error: Exception) -> None:
+def test_other_failures_stay_as_they_are(error: Exception) -> None:
     assert outage.fault(error) is None
 
 

@@ -65,5 +65,5 @@ def test_upstream_that_is_missing() -> None:
 
 @pytest.mark.parametrize("run_id", ["0" * 32, "nonsense", "a/b"])
 def test_run_that_does_not_exist(run_id: str) -> None:
-    with pytest.raises(RetrainingError, match=f"verdict_run='{run_id}' is no run of sqlite"):
+    with pytest.raises(RetrainingError, match=f"verdict_run='{run_id}'"):
         runs.get_run(run_id, "verdict_run")

@@ -1,10 +1,10 @@
-"""Two models compared on any number of scored rows: Spark counts them in a bounded grid of cells.
+"""Two models compared on any number of scored rows, which Spark counts in a bounded grid of cells.
 
-A cell is a label, a coarse bin of the champion's score and one of the challenger's. Cells are
-weighted rows to every statistic of this library, and the standard error comes from them. They are
-too coarse for the effect itself where only the order of scores counts: there the same pass counts
-the fine bins of each model too, and says how far the unknown order within them can move the effect.
-Counts are whole numbers, so that nothing depends on how the rows are divided over a cluster.
+A cell is a label, a coarse bin of the champion's score and a coarse bin of the challenger's. All
+statistics of this library accept cells as weighted rows; the standard error is computed from them.
+For the effect of a ranking metric they are too coarse. The same pass therefore also counts the fine
+bins of each model, which bound how far the unknown order within a bin can move the effect. Counts
+are whole numbers, so results do not depend on how rows are distributed over a cluster.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ FAULTS: Final = {
 
 
 class Aggregate(NamedTuple):
-    """Two models on the same rows, as cells and as what was measured on the way.
+    """Two models on the same rows, as cells, with the metric measured more finely.
 
     Attributes:
-        rows: Cells: label, scores in the middle of the cell, summed weights and numbers of rows.
+        rows: Cells: label, scores in the middle of the bins, summed weights, numbers of rows.
         slices: The cells of every slice by "column=value".
-        metric: What was compared.
+        metric: The metric by which the models are compared.
         values: The metric of champion and challenger.
-        error_bound: By how much the difference of `values` can be off; without any assumption.
-        standard_error: Of that difference.
-        n_units: Units that the rows belong to; None where rows are independent.
+        error_bound: Largest possible error of the difference of `values`.
+        standard_error: Standard error of that difference.
+        n_units: Number of units that the rows belong to; None if rows are independent.
     """
 
     rows: Rows
@@ -66,10 +66,10 @@ class Aggregate(NamedTuple):
     n_units: int | None
 
     def compare(self, confidence_level: float = 0.95) -> PairedResult:
-        """What the rows tell, the error bound included.
+        """The paired result, which takes the error bound into account.
 
-        The interval reaches `error_bound` farther on both sides, and the p-value (of "not better")
-        is that of the smallest effect that the bound allows.
+        The interval extends `error_bound` further on both sides, and the p-value (of "not better")
+        is that of the smallest effect within the bound.
         """
         champion, challenger = self.values
         sign = 1 if self.metric.greater_is_better else -1
@@ -96,19 +96,20 @@ def aggregate(
 ) -> Aggregate:
     """Count scored rows in cells and compare the two models.
 
-    One pass over the rows, one more with units and one with slices; `frame` should be stored or
-    cached. What reaches the driver is bounded by the grid: tens of megabytes at most.
+    This takes one pass over the rows, one more for units and one more for slices, so `frame`
+    should be stored or cached. The driver receives tens of megabytes at most, bounded by the grid.
 
     Args:
-        frame: Columns label (0 or 1), champion, challenger (scores) and, as told, weight and unit.
-        metric: What to compare.
-        weight: Whether rows have weights; those of weight zero are left out.
+        frame: Columns label (0 or 1), champion, challenger (scores) and, if they are to be used,
+            weight and unit.
+        metric: The metric to compare by.
+        weight: Whether rows have weights; rows of weight zero are left out.
         unit: Whether rows of one unit may depend on each other.
         slices: Columns of at most 50 values.
 
     Raises:
-        RetrainingError: Rows are not what `retraining.statistics.rows.check_rows` asks for, or a
-            slice column has too many values.
+        RetrainingError: Rows do not pass the checks of `retraining.statistics.rows.check_rows`, or
+            a slice column has too many values.
     """
     frame = counts.standardise(frame, weight=weight, unit=unit, slices=slices)
     threshold = _threshold(metric)
@@ -140,13 +141,13 @@ def aggregate(
 
 
 def _threshold(metric: Metric) -> float:
-    """Where the cost of either mistake is even; cells are cut there, as at 0.5."""
+    """The score above which a positive is predicted, where cells have an edge, as at 0.5."""
     told = metric.function.keywords if isinstance(metric.function, partial) else {}
     return 1 / (1 + float(told.get("false_negative_cost", FALSE_NEGATIVE_COST)))
 
 
 def _check_faults(faults: Mapping[str, int], *, of_probabilities: bool) -> None:
-    """Scores outside [0, 1] are a fault of probabilities only; they come last."""
+    """Scores outside [0, 1] are a fault only if they have to be probabilities."""
     for name, count in faults.items():
         if count and (name != "outside" or of_probabilities):
             what, remedy = FAULTS[name]
@@ -179,7 +180,7 @@ def _rows(cells: pd.DataFrame, grids: Grids) -> Rows:
 def _measure(
     counted: pd.DataFrame, cells: pd.DataFrame, rows: Rows, metric: Metric
 ) -> tuple[tuple[float, float], float] | None:
-    """Both models' metric and the bound of their difference; None where cells tell them exactly."""
+    """Both metrics and the bound of their difference; None if the cells give them exactly."""
     if metric.name in counts.OF_ORDER:
         ends = [metric_ends(metric, _bins(counted, i)) for i in range(2)]
         (low, high), (least, most) = ends
@@ -206,7 +207,7 @@ def _bins(counted: pd.DataFrame, model: int) -> Bins:
 
 
 def _variance_of_units(sums: Mapping[str, float], metric: Metric) -> float:
-    """As `retraining.statistics.influence.variance_of_sum`, of sums that Spark has taken."""
+    """As `retraining.statistics.influence.variance_of_sum`, for sums computed by Spark."""
     parts = [
         (sums["ones"], sums["with_ones"]),
         (sums["zeros"], sums["with_zeros"]),

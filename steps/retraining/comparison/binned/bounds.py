@@ -1,9 +1,9 @@
-"""What a metric of ranks can be where the order of rows within a bin of scores is not known.
+"""Bounds of a ranking metric if the order of rows within a bin is unknown.
 
-Bins of scores are in order, so only pairs of rows in one bin are in doubt. The metric is smallest
-where class 1 lies below class 0 in every bin and largest where it lies above: bounds without any
-assumption, half the share of same-bin pairs on either side for AUROC. Bins that hold one score
-only are ties and leave no doubt.
+Bins are in order, so only the order of rows in the same bin is unknown. The metric is smallest if
+the positives are below the negatives in every bin, and largest if they are above. These bounds
+need no assumption; for AUROC they are half the share of same-bin pairs on either side. In a bin
+with a single score all rows are tied, and nothing is unknown.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Bins(NamedTuple):
-    """Weight and range of the scores of one model by bin, from the lowest bin up.
+    """Weight and score range of each bin of one model, from the lowest bin up.
 
     Attributes:
-        mass: Weight of class 0 and of class 1, shape (2, n_bins).
-        low: Lowest score of either class, shape (2, n_bins); infinity where a class is absent.
-        high: Highest score, shape (2, n_bins); minus infinity where a class is absent.
+        mass: Weight of the negatives and of the positives, shape (2, n_bins).
+        low: Lowest score of each class, shape (2, n_bins); infinity if the class is absent.
+        high: Highest score of each class, shape (2, n_bins); minus infinity if it is absent.
     """
 
     mass: Floats
@@ -32,11 +32,11 @@ class Bins(NamedTuple):
 
 
 def metric_ends(metric: Metric, bins: Bins) -> tuple[float, float]:
-    """The smallest and the largest value that the metric of these bins can have.
+    """The smallest and the largest possible value of a metric, given the bins.
 
     Args:
-        metric: Grows when a row of class 1 moves up: auroc, auprc or recall_at_capacity.
-        bins: Of one model.
+        metric: One that grows when a positive moves up: auroc, auprc or recall_at_capacity.
+        bins: Bins of one model.
     """
     tied = bins.low.min(axis=0) == bins.high.max(axis=0)
     first = bins.low[1] > bins.high[0]
@@ -50,7 +50,7 @@ def metric_ends(metric: Metric, bins: Bins) -> tuple[float, float]:
 
 
 def _arranged(metric: Metric, mass: Floats, side: Floats) -> float:
-    """The metric where class 1 lies above (1), at (0) or below (-1) class 0 of its bin."""
+    """The metric if the positives of a bin are above (1), tied with (0) or below (-1) the rest."""
     middle = 3.0 * np.arange(side.size)
     score = np.r_[middle, middle + side]
     label = np.repeat([False, True], side.size)
@@ -60,10 +60,11 @@ def _arranged(metric: Metric, mass: Floats, side: Floats) -> float:
 
 
 def _least_average_precision(mass: Floats, side: Floats, tied: Bools) -> float:
-    """The same for average precision, which is less where rows of class 1 have no ties.
+    """The smallest average precision, which is lower still if positives are not tied.
 
-    The precision at a row of class 1 counts that row and all above it. Over a bin the sum is at
-    least its integral, of (hits + t) / (hits + t + alarms) from 0 to the bin's weight of class 1.
+    The precision at a positive counts that row and all rows above it. Over a bin, the sum of these
+    precisions is at least the integral of (hits + t) / (hits + t + alarms) for t from 0 to the
+    weight of the positives in the bin.
     """
     zeros, ones = mass[:, ::-1]
     alarms = np.cumsum(zeros) - np.where(side[::-1] > 0, zeros, 0.0)
