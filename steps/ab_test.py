@@ -67,8 +67,8 @@ STRATEGIES = ("delong", "influence", "paired_bootstrap", "nadeau_bengio", *UNSOU
 )
 @options.option(
     "--strategy",
-    "Decision rule. Default: gate.strategy of the description, or influence if that does not "
-    f"serve the metric. {', '.join(UNSOUND)} are for comparison only: nothing is promoted on them.",
+    "Decision rule; delong is influence by auroc. Default: gate.strategy of the description. "
+    f"{', '.join(UNSOUND)} are for comparison only: nothing is promoted on them.",
     type=click.Choice(STRATEGIES),
 )
 @options.alpha
@@ -180,8 +180,8 @@ def compare(
         compared = compared._replace(facts={**compared.facts, "slice": slice})
     spending = compared.charge.spending if compared.charge else None
     rng = np.random.default_rng(seed)
-    judgement = decision.judge(judged, compared.policy, ledger=spending, rng=rng)
-    result = record.log(run.run_id, compared, judged, judgement)
+    decided = decision.judge(judged, compared.policy, ledger=spending, rng=rng)
+    result = record.log(run.run_id, compared, judged, decided)
     if register:
         record.write_registry(run.run_id, result)
     return result

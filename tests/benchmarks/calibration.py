@@ -75,7 +75,9 @@ class Contest(NamedTuple):
         policy = self.policy
         extra = {"bca": policy.interval == "bca", "stratified": policy.resample == "stratified"}
         extra[f"{100 * policy.subsample:g} %"] = policy.strategy == "subsample_ttest"
-        return " ".join([policy.strategy, *(word for word, told in extra.items() if told)])
+        return " ".join(
+            [policy.strategy_in_reports, *(word for word, told in extra.items() if told)]
+        )
 
 
 class Tally(NamedTuple):
@@ -106,7 +108,7 @@ SETTINGS: Final = (
 )
 CONTESTS: Final = (
     Contest(Policy(), 1),
-    *(Contest(Policy(strategy="influence", metric=name), 1) for name in METRICS if name != "auroc"),
+    *(Contest(Policy(metric=name), 1) for name in METRICS if name != "auroc"),
     Contest(Policy(strategy="paired_bootstrap", n_resamples=300), 10),
     *(
         Contest(Policy(strategy="paired_bootstrap", metric=name, n_resamples=300), 20)
@@ -161,11 +163,11 @@ def compete(setting: Setting, contests: tuple[Contest, ...], sets: int, seed: in
                 policy, every = tally.contest
                 if number % every:
                     continue
-                finding = STRATEGIES[policy.strategy].run(rows, policy, rng)
-                (tally.found if lift else tally.promoted).append(finding.says == "promote")
+                result = STRATEGIES[policy.strategy].run(rows, policy, policy.alpha, rng)
+                (tally.found if lift else tally.promoted).append(result.says == "promote")
                 if not lift:
-                    result = finding.result
-                    tally.covered.append(result.ci_lower <= 0 <= result.ci_upper)
+                    interval = result.result
+                    tally.covered.append(interval.ci_lower <= 0 <= interval.ci_upper)
     return tallies
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from retraining.comparison import contenders
 from retraining.comparison.scores import ROLES, Comparison, read_kept, read_scores
+from retraining.description.reading import read_policy
 from retraining.errors import RetrainingError
 from retraining.gate.policy import Policy
 from retraining.tracking import inputs, runs, tags
@@ -130,15 +131,16 @@ def of_replay(run: StepRun, spark: OpenSpark, replay: str, overrides: Mapping[st
     kept = json.loads(Path(inputs.download(f"runs:/{replay}/policy.json")).read_text())
     champion, challenger = (original.data.tags.get(tags.COMPARED + role, role) for role in ROLES)
     facts = {"replay of run": replay, "scores": uri}
-    policy = choose_policy(Policy(**kept), overrides)
+    policy = choose_policy(read_policy(kept), overrides)
     return Contest(table, policy, facts, (champion, challenger))
 
 
 def choose_policy(base: Policy, overrides: Mapping[str, Any]) -> Policy:
-    """The policy with the caller's overrides; delong, which serves only auroc, gives way."""
+    """The policy with the caller's overrides.
+
+    Raises:
+        RetrainingError: A value is out of range, or the strategy does not serve the metric.
+    """
     metric = overrides.get("metric", base.metric)
-    strategy = base.strategy
-    if strategy == "delong" and metric != "auroc":
-        strategy = "influence"
     secondary = {name: margin for name, margin in base.secondary.items() if name != metric}
-    return dataclasses.replace(base, **{"strategy": strategy, "secondary": secondary, **overrides})
+    return read_policy({**dataclasses.asdict(base), "secondary": secondary, **overrides})

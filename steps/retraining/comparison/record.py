@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from retraining.comparison.contest import Contest
     from retraining.comparison.scores import Comparison
-    from retraining.gate.decision import Evidence, Judgement
+    from retraining.gate.decision import Decision, Evidence
     from retraining.gate.verdict import Outcome
 
 
@@ -93,16 +93,16 @@ def nothing_left(contest: Contest) -> Compared:
     )
 
 
-def log(run_id: str, contest: Contest, judged: Evidence, judgement: Judgement) -> Compared:
+def log(run_id: str, contest: Contest, judged: Evidence, decision: Decision) -> Compared:
     """Log the artifacts of a comparison on the active run: verdict, policy, report and scores.
 
     Args:
         run_id: Id of that run.
         contest: What was compared.
         judged: The rows that were judged.
-        judgement: What the gate decided.
+        decision: What the gate decided.
     """
-    verdict = judgement.verdict
+    verdict = decision.verdict
     mlflow.log_dict(verdict.to_mapping(), "verdict.json")
     # With the alpha that the ledger left, so that a replay asks the same.
     policy = dataclasses.replace(contest.policy, alpha=verdict.alpha)
@@ -110,7 +110,7 @@ def log(run_id: str, contest: Contest, judged: Evidence, judgement: Judgement) -
     html = page.render(
         verdict,
         judged.rows,
-        effects=judgement.effects if judgement.effects.size else None,
+        effects=decision.effects if decision.effects.size else None,
         facts=contest.facts,
         commands={
             "Make the same comparison again, from the same code, data and models": (
@@ -123,27 +123,27 @@ def log(run_id: str, contest: Contest, judged: Evidence, judgement: Judgement) -
         names=contest.names,
     )
     mlflow.log_text(html, "report.html")
-    for name, columns in judgement.tables.items():
+    for name, columns in decision.tables.items():
         mlflow.log_text(pd.DataFrame(columns).to_csv(index=False), name)
     return Compared(
         contest,
         outcome=verdict.verdict,
         reasons=" ".join(verdict.reasons),
         line=summary.line(verdict, contest.names),
-        numbers=numbers(contest.comparison, judged, judgement),
+        numbers=numbers(contest.comparison, judged, decision),
         scores_uri=_keep_scores(run_id, contest.comparison),
         report=summary.markdown(verdict, contest.facts, contest.names),
     )
 
 
-def numbers(comparison: Comparison, judged: Evidence, judgement: Judgement) -> dict[str, float]:
+def numbers(comparison: Comparison, judged: Evidence, decision: Decision) -> dict[str, float]:
     """The metrics of a comparison: those of the verdict, of both models, and of the strategy."""
-    verdict = judgement.verdict
+    verdict = decision.verdict
     decided = {k: float(v) for k, v in verdict.to_mapping().items() if isinstance(v, int | float)}
     primary = {f"{role}_{verdict.metric}": getattr(verdict, role) for role in ROLES}
     # The verdict has the exact value of the primary metric where the rows are cells; the rules of
     # earlier systems write what they measured under the names that those used, as champion_f1.
-    taken = {*primary, *judgement.measured}
+    taken = {*primary, *decision.measured}
     other = {k: v for k, v in evidence.metric_values(judged).items() if k not in taken}
     return merge(
         {
@@ -155,7 +155,7 @@ def numbers(comparison: Comparison, judged: Evidence, judgement: Judgement) -> d
             "the primary metric": primary,
             "the other metrics": other,
             "the capacity": comparison.unit_precision,
-            "the strategy": judgement.measured,
+            "the strategy": decision.measured,
         }
     )
 

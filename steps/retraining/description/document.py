@@ -7,7 +7,7 @@ import json
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, WrapValidator
+from pydantic import BeforeValidator, Field
 
 from retraining.description.names import CLASS_WEIGHT
 from retraining.description.sections import (
@@ -22,8 +22,8 @@ from retraining.description.sections import (
     Search,
     Section,
     TimeSplit,
+    refuse_unknown_keys,
 )
-from retraining.errors import RetrainingError
 from retraining.gate.policy import Policy
 
 # Part of preparation_digest: raised when the same description comes to mean other rows, so that
@@ -40,17 +40,8 @@ _PREPARATION_KEYS = (
 )
 
 
-def _read_policy(value: object, handler: Any) -> Policy:  # noqa: ANN401 (pydantic's handler)
-    if isinstance(value, dict):
-        allowed = [field.name for field in fields(Policy)]
-        unknown = sorted(str(key) for key in value if key not in allowed)
-        if unknown:
-            raise ValueError(f"unknown key {', '.join(unknown)}, allowed: {', '.join(allowed)}")
-    try:
-        policy: Policy = handler(value)
-    except RetrainingError as error:
-        raise ValueError(str(error)) from error
-    return policy
+def _of_policy(value: object) -> object:
+    return refuse_unknown_keys(value, [field.name for field in fields(Policy)])
 
 
 class Description(Section):
@@ -75,7 +66,7 @@ class Description(Section):
     scaler: Literal["none", "standard", "minmax"] = "none"
     estimator: Estimator
     search: Search = Search()
-    gate: Annotated[Policy, WrapValidator(_read_policy)] = Field(default_factory=Policy)
+    gate: Annotated[Policy, BeforeValidator(_of_policy)] = Field(default_factory=Policy)
     capacity: Capacity | None = None
     slices: tuple[str, ...] = ()
 

@@ -12,6 +12,7 @@ from retraining.description import yaml12
 from retraining.description.consistency import Problem, find_problems
 from retraining.description.document import Description
 from retraining.errors import RetrainingError
+from retraining.gate.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -65,6 +66,18 @@ def from_mapping(
     return description
 
 
+def read_policy(values: Mapping[str, Any]) -> Policy:
+    """A policy of these values.
+
+    Raises:
+        RetrainingError: With every problem in one line: field, value, allowed values.
+    """
+    try:
+        return Policy(**values)
+    except ValidationError as error:
+        raise RetrainingError(*_join("policy", _explain(error, values), {})) from error
+
+
 def _join(where: str, problems: Sequence[Problem], lines: Mapping[str, int]) -> tuple[str, str]:
     """The place of the first problem, and all problems."""
     told = [(_line(key, lines), f"{key}: {what}" if key else what) for key, what in problems]
@@ -80,7 +93,7 @@ def _line(key: str, lines: Mapping[str, int]) -> int | None:
     return lines.get(key)
 
 
-def _explain(error: ValidationError, mapping: dict[str, Any]) -> list[Problem]:
+def _explain(error: ValidationError, mapping: Mapping[str, Any]) -> list[Problem]:
     """The problems of a mapping by key.
 
     Pydantic's own paths hold names of union members, which no file has: only keys of the mapping
@@ -95,7 +108,7 @@ def _explain(error: ValidationError, mapping: dict[str, Any]) -> list[Problem]:
     return [Problem(key, " or ".join(texts)) for key, texts in complaints.items()]
 
 
-def _keys(item: ErrorDetails, mapping: dict[str, Any]) -> Iterator[str]:
+def _keys(item: ErrorDetails, mapping: Mapping[str, Any]) -> Iterator[str]:
     value: Any = mapping
     for part in item["loc"]:
         inside = dict(enumerate(value)) if isinstance(value, list | tuple) else value

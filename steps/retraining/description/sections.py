@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -19,11 +19,26 @@ from pydantic_core import PydanticCustomError
 
 from retraining.description.durations import Duration, format_duration
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 EstimatorName = Literal[
     "RandomForestClassifier", "GBTClassifier", "LogisticRegression", "DecisionTreeClassifier"
 ]
 Number = int | float
 NUMERIC_TYPES = ("int", "bigint", "double")
+
+
+def refuse_unknown_keys(value: object, allowed: Collection[str]) -> object:
+    """The value, unless it is a mapping with a key that is not allowed."""
+    unknown = [str(key) for key in value if key not in allowed] if isinstance(value, dict) else []
+    if unknown:
+        raise PydanticCustomError(
+            "unknown_keys",
+            "unknown key, allowed: {allowed}",
+            {"keys": unknown, "allowed": ", ".join(allowed)},
+        )
+    return value
 
 
 class Section(BaseModel):
@@ -34,17 +49,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown_keys(cls, value: Any) -> Any:  # noqa: ANN401 (whatever YAML held)
-        allowed = cls.model_fields
-        unknown = (
-            [str(key) for key in value if key not in allowed] if isinstance(value, dict) else []
-        )
-        if unknown:
-            raise PydanticCustomError(
-                "unknown_keys",
-                "unknown key, allowed: {allowed}",
-                {"keys": unknown, "allowed": ", ".join(allowed)},
-            )
-        return value
+        return refuse_unknown_keys(value, cls.model_fields)
 
 
 class Files(Section):

@@ -30,7 +30,7 @@ def check(
 
     Args:
         rows: With the scores of champion and challenger.
-        slices: As `retraining.gate.slices.judge` returns them.
+        slices: As `retraining.gate.slices.compare_slices` returns them.
         effect: The comparison by the primary metric.
         policy: What must be shown.
     """
@@ -50,7 +50,7 @@ def promotable(guardrails: Iterable[Guardrail]) -> bool:
 
 
 def _minimum_positives(rows: Rows, policy: Policy) -> Guardrail:
-    missing = shortfalls(rows, policy)
+    missing = shortfalls(rows, policy.minimum_positives)
     if missing:
         sentence = " ".join(shortfall.sentence for shortfall in missing)
         return Guardrail("minimum_positives", "failed", sentence)
@@ -114,16 +114,16 @@ def _calibration(rows: Rows, policy: Policy) -> Guardrail:
     wild = _no_probabilities(rows)
     if wild:
         return Guardrail("calibration", "unknown", f"{wild}, so calibration cannot be judged.")
-    old, new = (
+    champion, challenger = (
         expected_calibration_error(reliability(rows.label, score, rows.weight))
         for score in rows.scores
     )
-    passed = new <= old + policy.calibration_margin
+    passed = challenger <= champion + policy.calibration_margin
     return Guardrail(
         "calibration",
         "passed" if passed else "failed",
-        f"The expected calibration error of the challenger is {number(new)}, that of the champion "
-        f"{number(old)}: {'within' if passed else 'beyond'} the margin of "
+        f"The expected calibration error of the challenger is {number(challenger)}, that of the "
+        f"champion {number(champion)}: {'within' if passed else 'beyond'} the margin of "
         f"{number(policy.calibration_margin)}.",
     )
 

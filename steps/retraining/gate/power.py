@@ -56,24 +56,24 @@ class Point(NamedTuple):
     effect: float
 
 
-def shortfalls(rows: Rows, policy: Policy) -> tuple[Shortfall, ...]:
+def shortfalls(rows: Rows, minimum_positives: int) -> tuple[Shortfall, ...]:
     """The minimums that rows, or a slice of them, do not meet; empty if they are enough.
 
-    Each class needs `policy.minimum_positives` rows, of unequal weights as many as are worth that
+    Each class needs `minimum_positives` rows, of unequal weights as many as are worth that
     many of equal weight, and `MINIMUM_UNITS` units where rows belong to units.
     """
     found = []
     for value, side in ((1, rows.label), (0, ~rows.label)):
         count = round(float(np.sum(rows.sizes[side])))
         worth = effective_rows(rows, side)
-        if worth < policy.minimum_positives:
+        if worth < minimum_positives:
             unequal = not math.isclose(worth, count, rel_tol=1e-6)
             sentence = (
                 f"Only {count} rows are of class {value}"
                 f"{f', worth {worth:.1f} of equal weight' if unequal else ''}, "
-                f"and the policy asks for {policy.minimum_positives}."
+                f"and the policy asks for {minimum_positives}."
             )
-            found.append(Shortfall(sentence, policy.minimum_positives / worth if worth else np.inf))
+            found.append(Shortfall(sentence, minimum_positives / worth if worth else np.inf))
         units = MINIMUM_UNITS if rows.unit is None else np.unique(rows.unit[side]).size
         if units < MINIMUM_UNITS:
             sentence = (
@@ -94,16 +94,23 @@ def effective_rows(rows: Rows, side: Bools) -> float:
 
 
 def minimum_detectable_effect(
-    standard_error: float, policy: Policy, degrees: float = math.inf
+    standard_error: float,
+    *,
+    alpha: float,
+    power: float,
+    min_effect_size: float = 0.0,
+    degrees: float = math.inf,
 ) -> float:
-    """The smallest true effect that is promoted with probability `policy.power`.
+    """The smallest true effect that is promoted with probability `power`.
 
     Args:
         standard_error: Of the effect.
-        policy: Its alpha, power and min_effect_size count.
+        alpha: Of the one-sided test.
+        power: Between 0.5 and 1.
+        min_effect_size: The gain that a promotion must exceed.
         degrees: Degrees of freedom of Student's t; infinity for the normal.
     """
-    return policy.min_effect_size + standard_error * _reach(policy.alpha, policy.power, degrees)
+    return min_effect_size + standard_error * _reach(alpha, power, degrees)
 
 
 def chance(effect: float, standard_error: float, alpha: float, degrees: float = math.inf) -> float:
@@ -125,6 +132,8 @@ def rows_still_needed(
     result: PairedResult,
     policy: Policy,
     missing: Sequence[Shortfall] = (),
+    *,
+    alpha: float,
     degrees: float = math.inf,
 ) -> Needed | None:
     """Further rows with which a true effect as large as the observed one would be decided.
@@ -137,6 +146,7 @@ def rows_still_needed(
         result: What was found on the rows at hand.
         policy: What must be shown.
         missing: Minimums to be met as well.
+        alpha: Of this test.
         degrees: Degrees of freedom of Student's t; infinity for the normal.
 
     Returns:
@@ -146,7 +156,7 @@ def rows_still_needed(
     distance = result.effect_size - policy.min_effect_size
     if distance == 0 or math.isnan(result.standard_error):
         return None
-    tail = policy.alpha if distance > 0 else (1 - policy.confidence_level) / 2
+    tail = alpha if distance > 0 else (1 - policy.confidence_level) / 2
     reach = _reach(tail, policy.power, degrees) * result.standard_error
     factor = max((reach / distance) ** 2, *(shortfall.factor for shortfall in missing), 1.0)
     if not factor <= FARTHEST:
@@ -157,21 +167,44 @@ def rows_still_needed(
     return Needed(rows, positives)
 
 
-def curve(result: PairedResult, policy: Policy, degrees: float = math.inf) -> tuple[Point, ...]:
+def curve(
+    n_rows: int,
+    standard_error: float,
+    *,
+    alpha: float,
+    power: float,
+    min_effect_size: float,
+    degrees: float = math.inf,
+) -> tuple[Point, ...]:
     """Minimum detectable effects from a tenth of the rows at hand to a hundred times as many.
 
+    Args:
+        n_rows: The rows at hand.
+        standard_error: Of the effect on them.
+        alpha: As in `minimum_detectable_effect`, like power, min_effect_size and degrees.
+        power: Between 0.5 and 1.
+        min_effect_size: The gain that a promotion must exceed.
+        degrees: Degrees of freedom of Student's t; infinity for the normal.
+
     Returns:
-        Ten points a decade, among them the rows at hand; none where the standard error is unknown.
+        Ten points per decade, among them the rows at hand; none where the standard error is
+        unknown.
     """
-    if math.isnan(result.standard_error):
+    if math.isnan(standard_error):
         return ()
     factors = (
         10 ** (step / POINTS_A_DECADE) for step in range(-POINTS_A_DECADE, 2 * POINTS_A_DECADE + 1)
     )
     return tuple(
         Point(
-            max(1, round(result.n_rows * factor)),
-            minimum_detectable_effect(result.standard_error / factor**0.5, policy, degrees),
+            max(1, round(n_rows * factor)),
+            minimum_detectable_effect(
+                standard_error / factor**0.5,
+                alpha=alpha,
+                power=power,
+                min_effect_size=min_effect_size,
+                degrees=degrees,
+            ),
         )
         for factor in factors
     )

@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from retraining.gate.verdict import Spending, Verdict
 
 
-def explain_verdict(verdict: Verdict, *, invalid: str = "") -> tuple[str, ...]:
+def explain_verdict(verdict: Verdict, *, unsound: str = "") -> tuple[str, ...]:
     """Full sentences that say what was found, what follows, and what more rows could change.
 
     Args:
         verdict: Everything but its reasons.
-        invalid: A sentence on a strategy that nothing is promoted on.
+        unsound: A sentence on a strategy that nothing is promoted on.
     """
     sentences = [_finding(verdict)]
     if verdict.ledger is not None and verdict.ledger.budget is not None:
         sentences.append(_budget(verdict, verdict.ledger))
     failed = [check for check in verdict.guardrails if check.status == "failed"]
-    against = [check.sentence for check in failed] + ([invalid] if invalid else [])
+    against = [check.sentence for check in failed] + ([unsound] if unsound else [])
     believed = not {check.name for check in failed} & {"minimum_positives", "self_test"}
     if verdict.verdict == "promote":
         sentences += [_significance(verdict), *_unknown(verdict)]

@@ -8,8 +8,7 @@ good or bad the champion is: the worse must be found worse, the better must win.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -30,21 +29,7 @@ MINIMUM_ROWS: Final = 50  # of each class; in so many, what is planted is found 
 MAXIMUM_ROWS: Final = 1_000_000  # bounds the time; the planted effect is plain in far fewer
 
 
-class Compare(Protocol):
-    """A paired comparison, such as `retraining.statistics.paired.compare_rows`."""
-
-    def __call__(self, rows: Rows, metric: Metric, *, confidence_level: float) -> PairedResult:
-        """Second model less first, with the one-sided p-value of no gain."""
-
-
-def self_test(
-    rows: Rows,
-    metric: Metric,
-    policy: Policy,
-    rng: np.random.Generator,
-    *,
-    compare: Compare = compare_rows,
-) -> Guardrail:
+def self_test(rows: Rows, policy: Policy, test_alpha: float, rng: np.random.Generator) -> Guardrail:
     """A guardrail that fails where the comparison gives a wrong answer to a known question.
 
     More than `MAXIMUM_ROWS` rows are thinned to every k-th of each class. Fewer than
@@ -52,13 +37,13 @@ def self_test(
 
     Args:
         rows: As compared; only the champion's scores are used.
-        metric: The primary metric.
-        policy: Its alpha and confidence_level count.
+        policy: Its metric and confidence_level count.
+        test_alpha: The alpha of this test.
         rng: Chooses the rows in which something is planted.
-        compare: What is tested.
     """
-    if shortfalls(rows, dataclasses.replace(policy, minimum_positives=MINIMUM_ROWS)):
+    if shortfalls(rows, MINIMUM_ROWS):
         return Guardrail("self_test", "unknown", "There are too few rows to test the gate itself.")
+    metric = policy.chosen_metric
     some, every = _thin(rows)
     champion = some.scores[0]
     planted = _plant(some, metric, rng)
@@ -68,15 +53,15 @@ def self_test(
         planted._replace(scores=planted.scores[::-1]),
     )
     same, lift, loss = (
-        compare(question, metric, confidence_level=policy.confidence_level)
+        compare_rows(question, metric, confidence_level=policy.confidence_level)
         for question in questions
     )
     wrong = []
-    if same.effect_size != 0 or same.pvalue < policy.alpha:
+    if same.effect_size != 0 or same.pvalue < test_alpha:
         wrong.append(f"the champion against itself has {_found(same)}")
     if not (lift.ci_lower > 0 and lift.pvalue < 1 - policy.confidence_level):
         wrong.append(f"a model planted to be better is not found better: {_found(lift)}")
-    if not loss.ci_upper < 0 or loss.pvalue < policy.alpha:
+    if not loss.ci_upper < 0 or loss.pvalue < test_alpha:
         wrong.append(f"a model planted to be worse is not found worse: {_found(loss)}")
     where = f"On {every}" if every else "On these rows"
     if wrong:

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from retraining.statistics.rows import Rows
 
 
-def judge(slices: Mapping[str, Rows], metric: Metric, policy: Policy) -> tuple[Slice, ...]:
+def compare_slices(slices: Mapping[str, Rows], policy: Policy) -> tuple[Slice, ...]:
     """Whether the challenger is shown to be worse in a slice by more than the policy's margin.
 
     A slice that does not meet the minimums that all rows must meet, or whose standard error
     cannot be estimated, is "too_small" and takes no part in the adjustment.
     """
+    metric = policy.chosen_metric
     found = [_compare(rows, metric, policy) for rows in slices.values()]
     judged = [pvalue for _, pvalue in found if not math.isnan(pvalue)]
     adjusted = iter(holm(judged).tolist())
@@ -40,7 +41,7 @@ def judge(slices: Mapping[str, Rows], metric: Metric, policy: Policy) -> tuple[S
 
 def _compare(rows: Rows, metric: Metric, policy: Policy) -> tuple[PairedResult | None, float]:
     """What was found and the unadjusted p-value, which is NaN where nothing can be said."""
-    if shortfalls(rows, policy):
+    if shortfalls(rows, policy.minimum_positives):
         return None, math.nan
     result = compare_rows(rows, metric, confidence_level=policy.confidence_level)
     pvalue = tail_probability(

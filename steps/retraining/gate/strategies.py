@@ -1,17 +1,19 @@
-"""The ways to decide between two models on the same rows, valid ones and those of earlier systems.
+"""The ways to decide between two models on the same rows: valid ones, and those of earlier systems.
 
 The false-promotion rates are those that `python tests/benchmarks/calibration.py` prints.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from retraining.gate import unsound
-from retraining.gate.finding import Finding, judge, refuse_cells
-from retraining.gate.verdict import FalsePromotionRate
+from retraining.gate.policy import AUROC_ALONE
+from retraining.gate.strategy_result import StrategyResult, apply_rule, refuse_cells
+from retraining.gate.verdict import FalsePromotionRate, Opinion
 from retraining.statistics import subsampling
 from retraining.statistics.inference import degrees_of_freedom
 from retraining.statistics.paired import bootstrap_rows, compare_rows
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
     from retraining.gate.policy import Policy
     from retraining.gate.policy import Strategy as Name
+    from retraining.statistics.inference import PairedResult
     from retraining.statistics.rows import Rows
+OPINION_ROWS: Final = 100_000  # all strategies together take some ten seconds on this many
 
 
 @dataclass(frozen=True)
@@ -32,27 +36,33 @@ class Strategy:
 
     Attributes:
         name: In policies and verdicts.
-        summary: One sentence.
         valid: Whether it promotes a challenger that is no better at most as often as alpha.
         false_promotion_rate: How often it does.
-        metrics: That it serves; None for all.
-        run: `run(rows, policy, rng)`; the rows passed `check_rows`, as the metric needs them.
+        run: `run(rows, policy, test_alpha, rng)`; the rows passed `check_rows`, as the metric
+            needs them, and a valid strategy promotes at a p-value below test_alpha.
     """
 
     name: Name
-    summary: str
     valid: bool
     false_promotion_rate: FalsePromotionRate
-    metrics: frozenset[str] | None
-    run: Callable[[Rows, Policy, np.random.Generator], Finding]
+    run: Callable[[Rows, Policy, float, np.random.Generator], StrategyResult]
 
 
-def _linearised(rows: Rows, policy: Policy, rng: np.random.Generator) -> Finding:  # noqa: ARG001
+def _influence(
+    rows: Rows,
+    policy: Policy,
+    test_alpha: float,
+    rng: np.random.Generator,  # noqa: ARG001
+) -> StrategyResult:
+    """The influence of every row on the difference, in closed form; for AUROC it is DeLong's."""
     result = compare_rows(rows, policy.chosen_metric, confidence_level=policy.confidence_level)
-    return judge(result, policy, degrees_of_freedom(rows.unit))
+    return _decide(result, policy, test_alpha, degrees_of_freedom(rows.unit))
 
 
-def _bootstrapped(rows: Rows, policy: Policy, rng: np.random.Generator) -> Finding:
+def _paired_bootstrap(
+    rows: Rows, policy: Policy, test_alpha: float, rng: np.random.Generator
+) -> StrategyResult:
+    """Both models on the same resamples of the rows, or of whole units."""
     result = bootstrap_rows(
         rows,
         policy.chosen_metric,
@@ -62,10 +72,13 @@ def _bootstrapped(rows: Rows, policy: Policy, rng: np.random.Generator) -> Findi
         resample=policy.resample,
         interval=policy.interval,
     )
-    return judge(result, policy, degrees_of_freedom(rows.unit))
+    return _decide(result, policy, test_alpha, degrees_of_freedom(rows.unit))
 
 
-def _subsampled(rows: Rows, policy: Policy, rng: np.random.Generator) -> Finding:
+def _nadeau_bengio(
+    rows: Rows, policy: Policy, test_alpha: float, rng: np.random.Generator
+) -> StrategyResult:
+    """Both models on the same subsamples, corrected for their overlap."""
     refuse_cells(rows, "nadeau_bengio")
     result, degrees = subsampling.nadeau_bengio(
         rows,
@@ -75,7 +88,15 @@ def _subsampled(rows: Rows, policy: Policy, rng: np.random.Generator) -> Finding
         confidence_level=policy.confidence_level,
         rng=rng,
     )
-    return judge(result, policy, degrees)
+    return _decide(result, policy, test_alpha, degrees)
+
+
+def _decide(
+    result: PairedResult, policy: Policy, test_alpha: float, degrees: float
+) -> StrategyResult:
+    return apply_rule(
+        result, test_alpha=test_alpha, min_effect_size=policy.min_effect_size, degrees=degrees
+    )
 
 
 STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType(
@@ -83,63 +104,84 @@ STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType(
         strategy.name: strategy
         for strategy in (
             Strategy(
-                name="delong",
-                summary="Paired test of DeLong on the areas under the ROC curve, in closed form.",
-                valid=True,
-                false_promotion_rate=FalsePromotionRate(0.051, 0.05),
-                metrics=frozenset({"auroc"}),
-                run=_linearised,
-            ),
-            Strategy(
                 name="influence",
-                summary="The same for any metric: every row's influence on the difference.",
                 valid=True,
-                false_promotion_rate=FalsePromotionRate(0.048, 0.05),
-                metrics=None,
-                run=_linearised,
+                false_promotion_rate=FalsePromotionRate(
+                    0.051, 0.05, "by auroc; 4.8% by other metrics"
+                ),
+                run=_influence,
             ),
             Strategy(
                 name="paired_bootstrap",
-                summary="Both models on the same resamples of the rows, or of whole units.",
                 valid=True,
                 false_promotion_rate=FalsePromotionRate(0.051, 0.05),
-                metrics=None,
-                run=_bootstrapped,
+                run=_paired_bootstrap,
             ),
             Strategy(
                 name="nadeau_bengio",
-                summary="Both models on the same subsamples, corrected for their overlap.",
                 valid=True,
                 false_promotion_rate=FalsePromotionRate(0.05, 0.05),
-                metrics=None,
-                run=_subsampled,
+                run=_nadeau_bengio,
             ),
             Strategy(
                 name="subsample_ttest",
-                summary="Student's t-test on subsamples, each model on its own.",
                 valid=False,
                 false_promotion_rate=FalsePromotionRate(
                     0.296, 0.05, "3.2% on subsamples of 1% of the rows"
                 ),
-                metrics=None,
                 run=unsound.subsample_ttest,
             ),
             Strategy(
                 name="disjoint_split",
-                summary="Each model on half of the rows; a gain above 0.02 promotes.",
                 valid=False,
                 false_promotion_rate=FalsePromotionRate(0.186, None),
-                metrics=frozenset({"auroc"}),
                 run=unsound.disjoint_split,
             ),
             Strategy(
                 name="interval_overlap",
-                summary="Separate bootstrap intervals; metrics whose intervals lie apart vote.",
                 valid=False,
                 false_promotion_rate=FalsePromotionRate(0.0, None, "it misses nearly every gain"),
-                metrics=frozenset({"auroc"}),
                 run=unsound.interval_overlap,
             ),
         )
     }
 )
+UNSOUND: Final = frozenset(name for name, strategy in STRATEGIES.items() if not strategy.valid)
+
+
+def ask_all(
+    rows: Rows, policy: Policy, test_alpha: float, rng: np.random.Generator
+) -> tuple[Opinion, ...]:
+    """What every strategy that serves the metric says; empty for cells and for too many rows."""
+    if rows.size is not None or rows.n_rows > OPINION_ROWS:
+        return ()
+    # The first stream belonged to a strategy that is now part of influence. The others keep
+    # theirs, so that a replay of an earlier test draws what that test drew.
+    _, *streams = rng.spawn(1 + len(STRATEGIES))
+    opinions = []
+    for strategy, stream in zip(STRATEGIES.values(), streams, strict=True):
+        if policy.metric == "auroc" or strategy.name not in AUROC_ALONE:
+            asked = dataclasses.replace(policy, strategy=strategy.name)
+            found = strategy.run(rows, asked, test_alpha, stream)
+            opinions.append(
+                Opinion(
+                    strategy=asked.strategy_in_reports,
+                    says=found.says,
+                    because=found.because,
+                    effect_size=found.result.effect_size,
+                    ci_lower=found.result.ci_lower,
+                    ci_upper=found.result.ci_upper,
+                    pvalue=found.result.pvalue,
+                    valid=strategy.valid,
+                    false_promotion_rate=strategy.false_promotion_rate,
+                )
+            )
+    return tuple(opinions)
+
+
+def explain_unsound(name: Name, found: StrategyResult) -> str:
+    """Why nothing is promoted on this strategy; empty for a valid one."""
+    if name not in UNSOUND:
+        return ""
+    rate = STRATEGIES[name].false_promotion_rate.describe()
+    return f"By {name}: {found.because} That rule promotes {rate}, so nothing is promoted on it."

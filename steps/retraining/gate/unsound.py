@@ -1,7 +1,8 @@
 """What earlier systems would have decided: rules whose error is not what they say it is.
 
-Kept as they were, so that their answer can be seen beside that of a valid test. They take rows as
-independent, and none of them compares the two models on the same rows.
+They are kept so that their answer can be seen beside that of a valid test. They take rows as
+independent, and none of them compares the two models on the same rows. Files and numbers have the
+names that those systems gave them.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import warnings
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 
-from retraining.gate.finding import Finding, refuse_cells
+from retraining.gate.strategy_result import StrategyResult, refuse_cells
 from retraining.gate.wording import number
-from retraining.statistics.inference import PairedResult, half_width
+from retraining.statistics.inference import PairedResult, conclude, half_width
 from retraining.statistics.losses import THRESHOLD, prepare_mean
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.subsampling import subsamples
@@ -28,42 +29,45 @@ if TYPE_CHECKING:
     from retraining.statistics.rows import Bools, Floats, Rows
 
 REQUIRED_GAIN: Final = 0.02  # of the area under the ROC curve, by disjoint_split
+EARLIER_NAMES: Final = ("init", "tuned")  # of champion and challenger, by subsample_ttest
 
 
-def subsample_ttest(rows: Rows, policy: Policy, rng: np.random.Generator) -> Finding:
+def subsample_ttest(
+    rows: Rows, policy: Policy, test_alpha: float, rng: np.random.Generator
+) -> StrategyResult:
     """Student's t-test between the metrics of two models on subsamples, as if these were new rows.
 
     Each model is measured on draws of its own, without replacement. The subsamples overlap, so
-    that the p-value shrinks with their number and says nothing of rows not seen. The normality of
-    both lists is tested by Shapiro and Wilk, and not used.
+    the p-value shrinks as their number grows and says nothing about unseen rows. The normality of
+    both samples is tested by Shapiro and Wilk, but the result is not used.
     """
     refuse_cells(rows, "subsample_ttest")
     metric = policy.chosen_metric
     rows = rows._replace(unit=None)
-    lists = []
-    for score in rows.scores:
-        model = metric.prepare(rows.label, score)
-        draws = subsamples(rows, policy.subsample, policy.n_subsamples, rng)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values = np.array([float(model(weight)) for weight in draws])
-        lists.append(values[~np.isnan(values)])
-    init, tuned = lists
-    result = _student(rows, init, tuned, policy, 1 if metric.greater_is_better else -1)
-    promotes = result.pvalue < policy.alpha and result.effect_size > 0
+    champion, challenger = (_subsampled(rows, score, policy, rng) for score in rows.scores)
+    samples = dict(zip(EARLIER_NAMES, (champion, challenger), strict=True))
+    sign = 1 if metric.greater_is_better else -1
+    result = _compare_means(rows, champion, challenger, policy.confidence_level, sign)
+    promotes = result.pvalue < test_alpha and result.effect_size > 0
     measured = {"pvalue_ttest": result.pvalue}
-    for name, values in (("init", init), ("tuned", tuned)):
+    for name, values in samples.items():
         measured[f"stat_shapiro_{name}"], measured[f"p_shapiro_{name}"] = _shapiro(values)
-    return Finding(
+    return StrategyResult(
         result,
         "promote" if promotes else "keep_champion",
         f"Its t-test has the p-value {number(result.pvalue)} and a mean gain of "
-        f"{number(result.effect_size)}, at alpha {number(policy.alpha)}.",
-        {"scores_init.csv": {metric.name: init}, "scores_tuned.csv": {metric.name: tuned}},
+        f"{number(result.effect_size)}, at alpha {number(test_alpha)}.",
+        {f"scores_{name}.csv": {metric.name: values} for name, values in samples.items()},
         measured,
     )
 
 
-def disjoint_split(rows: Rows, policy: Policy, rng: np.random.Generator) -> Finding:  # noqa: ARG001
+def disjoint_split(
+    rows: Rows,
+    policy: Policy,  # noqa: ARG001
+    test_alpha: float,  # noqa: ARG001
+    rng: np.random.Generator,
+) -> StrategyResult:
     """Each model is measured on a half of its own, and a gain above `REQUIRED_GAIN` promotes."""
     refuse_cells(rows, "disjoint_split")
     half = np.zeros(rows.label.size)
@@ -81,7 +85,7 @@ def disjoint_split(rows: Rows, policy: Policy, rng: np.random.Generator) -> Find
             change = measured[f"challenger_{name}"] - measured[f"champion_{name}"]
             measured[f"{name}_improvement"] = change
     gain = measured["auc_improvement"]
-    return Finding(
+    return StrategyResult(
         _without_error(rows, measured["champion_auc"], measured["challenger_auc"]),
         "promote" if gain > REQUIRED_GAIN else "keep_champion",
         f"The gain between its halves is {number(gain)}, and it asks for more than "
@@ -90,28 +94,32 @@ def disjoint_split(rows: Rows, policy: Policy, rng: np.random.Generator) -> Find
     )
 
 
-def interval_overlap(rows: Rows, policy: Policy, rng: np.random.Generator) -> Finding:
+def interval_overlap(
+    rows: Rows,
+    policy: Policy,
+    test_alpha: float,  # noqa: ARG001
+    rng: np.random.Generator,
+) -> StrategyResult:
     """Each model has a bootstrap of its own; intervals that do not overlap win a vote.
 
     Votes are of AUROC and, where all scores are probabilities, of accuracy and F1 at `THRESHOLD`.
     """
     refuse_cells(rows, "interval_overlap")
     shares = ((1 - policy.confidence_level) / 2, (1 + policy.confidence_level) / 2)
-    old, new = (
+    champion, challenger = (
         {
             name: np.nanquantile(values, shares)
             for name, values in _bootstrap(rows, score, policy.n_resamples, rng).items()
         }
         for score in rows.scores
     )
-    names = old.keys() & new.keys()
-    wins = sum(bool(new[name][0] > old[name][1]) for name in names)
-    losses = sum(bool(new[name][1] < old[name][0]) for name in names)
-    first, second = (
-        float(METRICS["auroc"].prepare(rows.label, score)(rows.weight)) for score in rows.scores
-    )
-    return Finding(
-        _without_error(rows, first, second),
+    names = champion.keys() & challenger.keys()
+    wins = sum(bool(challenger[name][0] > champion[name][1]) for name in names)
+    losses = sum(bool(challenger[name][1] < champion[name][0]) for name in names)
+    area = METRICS["auroc"].prepare
+    values = [float(area(rows.label, score)(rows.weight)) for score in rows.scores]
+    return StrategyResult(
+        _without_error(rows, values[0], values[1]),
         "promote" if wins > losses else "keep_champion",
         f"Of its {len(names)} pairs of intervals {wins} lie apart in favour of the challenger "
         f"and {losses} in favour of the champion.",
@@ -123,25 +131,43 @@ def interval_overlap(rows: Rows, policy: Policy, rng: np.random.Generator) -> Fi
     )
 
 
-def _student(rows: Rows, init: Floats, tuned: Floats, policy: Policy, sign: int) -> PairedResult:
-    """Of two lists as independent samples of equal variance, two-sided."""
-    old, new = (float(np.mean(values)) if values.size else math.nan for values in (init, tuned))
-    degrees = float(init.size + tuned.size - 2)
-    if min(init.size, tuned.size) < 2:
-        return _without_error(rows, old, new, sign)
-    squares = np.var(init) * init.size + np.var(tuned) * tuned.size
-    error = math.sqrt(squares / degrees * (1 / init.size + 1 / tuned.size))
-    effect = sign * (new - old)
-    ratio = abs(effect) / error if error > 0 else math.copysign(math.inf, abs(effect))
-    reach = half_width(error, policy.confidence_level, degrees)
-    pvalue = 2 * float(special.stdtr(degrees, -ratio)) if effect else 1.0
-    return _without_error(rows, old, new, sign)._replace(
-        standard_error=error, ci_lower=effect - reach, ci_upper=effect + reach, pvalue=pvalue
+def _subsampled(rows: Rows, score: Floats, policy: Policy, rng: np.random.Generator) -> Floats:
+    """The metric in every subsample that holds both classes."""
+    evaluate = policy.chosen_metric.prepare(rows.label, score)
+    draws = subsamples(rows, policy.subsample, policy.n_subsamples, rng)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = np.array([float(evaluate(weight)) for weight in draws])
+    defined: Floats = values[~np.isnan(values)]
+    return defined
+
+
+def _compare_means(
+    rows: Rows, champion: Floats, challenger: Floats, confidence_level: float, sign: int
+) -> PairedResult:
+    """Student's t-test on two independent samples of equal variance, two-sided."""
+    of_champion, of_challenger = (
+        float(np.mean(v)) if v.size else math.nan for v in (champion, challenger)
+    )
+    if min(champion.size, challenger.size) < 2:
+        return _without_error(rows, of_champion, of_challenger, sign)
+    degrees = float(champion.size + challenger.size - 2)
+    squares = np.var(champion) * champion.size + np.var(challenger) * challenger.size
+    error = math.sqrt(squares / degrees * (1 / champion.size + 1 / challenger.size))
+    effect = sign * (of_challenger - of_champion)
+    reach = half_width(error, confidence_level, degrees)
+    return conclude(
+        rows,
+        (of_champion, of_challenger),
+        effect,
+        error,
+        (effect - reach, effect + reach),
+        alternative="two-sided",
+        degrees=degrees,
     )
 
 
 def _shapiro(values: Floats) -> tuple[float, float]:
-    """Statistic and p-value; of fewer than three values there is none."""
+    """Statistic and p-value; NaN for fewer than three values."""
     if values.size < 3:
         return math.nan, math.nan
     with warnings.catch_warnings():
@@ -163,16 +189,18 @@ def _bootstrap(
     rows: Rows, score: Floats, n_resamples: int, rng: np.random.Generator
 ) -> Mapping[str, Floats]:
     votes = _votes(rows.label, score)
-    found: dict[str, list[float]] = {name: [] for name in votes}
+    values: dict[str, list[float]] = {name: [] for name in votes}
     n = rows.label.size
     with np.errstate(invalid="ignore", divide="ignore"):
         for _ in range(n_resamples):
             weight = rows.weight * np.bincount(rng.integers(0, n, n), minlength=n)
             for name, evaluate in votes.items():
-                found[name].append(float(evaluate(weight)))
-    return {name: np.array(values) for name, values in found.items()}
+                values[name].append(float(evaluate(weight)))
+    return {name: np.array(replicates) for name, replicates in values.items()}
 
 
-def _without_error(rows: Rows, old: float, new: float, sign: int = 1) -> PairedResult:
-    effect, nan = sign * (new - old), math.nan
-    return PairedResult(effect, old, new, nan, nan, nan, nan, rows.n_rows, rows.n_positives)
+def _without_error(rows: Rows, champion: float, challenger: float, sign: int = 1) -> PairedResult:
+    effect, nan = sign * (challenger - champion), math.nan
+    return PairedResult(
+        effect, champion, challenger, nan, nan, nan, nan, rows.n_rows, rows.n_positives
+    )

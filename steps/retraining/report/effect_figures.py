@@ -10,11 +10,9 @@ import numpy as np
 from markupsafe import Markup
 
 from retraining.gate import power
-from retraining.gate.policy import Policy
 from retraining.gate.wording import number, percent
 from retraining.report import svg
 from retraining.report.svg import CHALLENGER, CHAMPION, GRID, INK, QUIET
-from retraining.statistics.inference import PairedResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from retraining.gate.verdict import Spending, Verdict
+    from retraining.statistics.inference import PairedResult
     from retraining.statistics.rows import Floats
 
 BINS: Final = 40
@@ -144,12 +143,14 @@ def draw_distribution(verdict: Verdict, effects: Floats) -> Markup | None:
 @mpl.rc_context(svg.STYLE)
 def draw_power(verdict: Verdict) -> Markup | None:
     """The smallest effect that would be seen, against the rows; None where it is unknown."""
-    result = PairedResult(**{name: getattr(verdict, name) for name in PairedResult._fields})
-    policy = Policy(
-        alpha=verdict.alpha, power=verdict.power, min_effect_size=verdict.min_effect_size
+    points = power.curve(
+        verdict.n_rows,
+        verdict.standard_error,
+        alpha=verdict.alpha,
+        power=verdict.power,
+        min_effect_size=verdict.min_effect_size,
+        degrees=verdict.n_units - 1 if verdict.n_units else math.inf,
     )
-    degrees = verdict.n_units - 1 if verdict.n_units else math.inf
-    points = power.curve(result, policy, degrees)
     if not points or verdict.standard_error == 0:
         return None
     figure, axes = svg.new_figure()

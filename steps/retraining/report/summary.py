@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from retraining.gate.strategies import STRATEGIES
+from retraining.gate.strategies import UNSOUND
 from retraining.gate.wording import align, number, percent
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def headline(verdict: Verdict, names: tuple[str, str]) -> str:
     if verdict.verdict == "inconclusive":
         if "minimum_positives" in failed or "self_test" in failed:
             kind = "minimum_positives" if "minimum_positives" in failed else "self_test"
-        elif not STRATEGIES[verdict.strategy].valid:
+        elif verdict.strategy in UNSOUND:
             kind = "unreliable"
         elif failed:
             kind = "doubted" if verdict.pvalue < verdict.alpha else "besides"
@@ -75,12 +75,12 @@ def shorten_name(name: str) -> str:
 
 def line(verdict: Verdict, names: tuple[str, str] = ("champion", "challenger")) -> str:
     """One line of plain text, under 200 characters: what was decided, and on what."""
-    old, new = map(shorten_name, names)
+    champion, challenger = map(shorten_name, names)
     effect, lower, upper = align(verdict.effect_size, verdict.ci_lower, verdict.ci_upper)
     text = (
-        f"{verdict.verdict}: {new} against {old}, {verdict.metric} {verdict.champion:.4f} -> "
-        f"{verdict.challenger:.4f}, effect {effect} [{lower}, {upper}], p {verdict.pvalue:.2g}, "
-        f"{verdict.n_rows:,} rows"
+        f"{verdict.verdict}: {challenger} against {champion}, {verdict.metric} "
+        f"{verdict.champion:.4f} -> {verdict.challenger:.4f}, effect {effect} [{lower}, {upper}], "
+        f"p {verdict.pvalue:.2g}, {verdict.n_rows:,} rows"
     )
     failed = failed_guardrails(verdict)
     return _shorten(f"{text}, failed: {', '.join(failed)}" if failed else text, LONGEST_LINE)

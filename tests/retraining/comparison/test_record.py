@@ -42,27 +42,27 @@ def test_metric_that_two_sources_write_is_refused() -> None:
 def test_sources_of_a_comparison_write_no_metric_twice(strategy: Strategy) -> None:
     policy = dataclasses.replace(Policy(), strategy=strategy, n_resamples=200)
     judged = evidence()
-    judgement = judge(judged, policy, rng=np.random.default_rng(0))
+    decision = judge(judged, policy, rng=np.random.default_rng(0))
 
-    numbers = record.numbers(comparison(), judged, judgement)
+    numbers = record.numbers(comparison(), judged, decision)
 
-    assert {name: numbers[name] for name in judgement.measured} == judgement.measured
+    assert {name: numbers[name] for name in decision.measured} == decision.measured
     assert {f"champion_{name}" for name in METRICS} <= set(numbers)
     assert (numbers["n_holdout"], numbers["n_excluded"]) == (610, 10)
     assert numbers["challenger_precision_at_100"] == 0.6
-    assert numbers["effect_size"] == judgement.verdict.effect_size
+    assert numbers["effect_size"] == decision.verdict.effect_size
 
 
 def test_primary_metric_has_the_value_of_the_verdict() -> None:
     """The capacity of the policy is not that of the other metrics' default."""
     policy = Policy(metric="recall_at_capacity", strategy="influence", capacity=0.2)
     judged = evidence()
-    judgement = judge(judged, policy, rng=np.random.default_rng(0))
+    decision = judge(judged, policy, rng=np.random.default_rng(0))
 
-    numbers = record.numbers(comparison(), judged, judgement)
+    numbers = record.numbers(comparison(), judged, decision)
 
-    assert numbers["champion_recall_at_capacity"] == judgement.verdict.champion
-    assert numbers["challenger_recall_at_capacity"] == judgement.verdict.challenger
+    assert numbers["champion_recall_at_capacity"] == decision.verdict.champion
+    assert numbers["challenger_recall_at_capacity"] == decision.verdict.challenger
 
 
 def test_holdout_that_was_used_for_training_is_inconclusive() -> None:

@@ -211,8 +211,10 @@ REFUSED: list[tuple[str, Any, str, tuple[str, ...]]] = [
     (f"{GBT}.a", {"uniform": [2, 1]}, f"{GBT}.a", ("low 2.0", "high 1.0")),
     (f"{GBT}.a", {"quniform": [1, 2, 0]}, f"{GBT}.a", ("step 0",)),
     (f"{GBT}.a", {"loguniform": [0, 1]}, f"{GBT}.a", ("low 0.0",)),
-    ("gate.typo", 1, "gate", ("typo", "metric, strategy, alpha")),
-    ("gate.alpha", 3, "gate", ("alpha", "3")),
+    ("gate.typo", 1, "gate.typo", ("allowed: metric, strategy, alpha",)),
+    ("gate.alpha", 3, "gate.alpha", ("3", "less than 0.5")),
+    ("gate.metric", "accuracy", "gate.metric", ("'accuracy'", "'auroc'")),
+    ("gate.secondary", {"brier": 0}, "gate.secondary.brier", ("0", "greater than 0")),
     ("capacity.unit", "card", "capacity.unit", ("card",)),
     ("slices", ["foo"], "slices", ("foo",)),
 ]

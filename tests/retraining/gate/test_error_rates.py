@@ -21,7 +21,7 @@ from retraining.gate.strategies import STRATEGIES
 from retraining.statistics.metrics import METRICS
 
 if TYPE_CHECKING:
-    from retraining.gate.finding import Finding
+    from retraining.gate.strategy_result import StrategyResult
     from tests.benchmarks import calibration
 else:
     PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "calibration.py"
@@ -44,22 +44,22 @@ def findings(
     lift: float = 0.0,
     by_unit: bool = True,
     **options: Any,  # noqa: ANN401 (fields of a policy)
-) -> list[Finding]:
+) -> list[StrategyResult]:
     policy = Policy(**{"confidence_level": 0.9, **options})
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(times):
         rows = calibration.simulate(setting, rng, lift)
         rows = rows if by_unit else rows._replace(unit=None)
-        found.append(STRATEGIES[policy.strategy].run(rows, policy, rng))
+        found.append(STRATEGIES[policy.strategy].run(rows, policy, policy.alpha, rng))
     return found
 
 
-def promotions(found: list[Finding]) -> list[bool]:
-    return [finding.says == "promote" for finding in found]
+def promotions(found: list[StrategyResult]) -> list[bool]:
+    return [one.says == "promote" for one in found]
 
 
-def covers(found: list[Finding], truth: float = 0.0) -> list[bool]:
+def covers(found: list[StrategyResult], truth: float = 0.0) -> list[bool]:
     return [one.result.ci_lower <= truth <= one.result.ci_upper for one in found]
 
 

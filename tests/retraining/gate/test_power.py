@@ -50,16 +50,16 @@ def labelled(
 
 
 def test_detectable_effect_is_two_quantiles_of_the_standard_error() -> None:
-    assert minimum_detectable_effect(0.01, Policy()) == pytest.approx(0.01 * Z)
-    policy = Policy(min_effect_size=0.02, alpha=0.01, power=0.9)
+    assert minimum_detectable_effect(0.01, alpha=0.05, power=0.8) == pytest.approx(0.01 * Z)
     expected = 0.02 + 0.01 * (stats.norm.ppf(0.99) + stats.norm.ppf(0.9))
-    assert minimum_detectable_effect(0.01, policy) == pytest.approx(expected)
-    assert math.isnan(minimum_detectable_effect(math.nan, policy))
+    detectable = minimum_detectable_effect(0.01, alpha=0.01, power=0.9, min_effect_size=0.02)
+    assert detectable == pytest.approx(expected)
+    assert math.isnan(minimum_detectable_effect(math.nan, alpha=0.01, power=0.9))
 
 
 @pytest.mark.parametrize("degrees", [29, 100, 1000])
 def test_detectable_effect_of_units_has_the_power_of_the_noncentral_t(degrees: int) -> None:
-    distance = minimum_detectable_effect(1.0, Policy(), degrees)
+    distance = minimum_detectable_effect(1.0, alpha=0.05, power=0.8, degrees=degrees)
     power = stats.nct.sf(stats.t.ppf(0.95, degrees), degrees, distance)
     assert power == pytest.approx(0.8, abs=0.005)
     assert distance > Z
@@ -69,8 +69,7 @@ def test_detectable_effect_of_units_has_the_power_of_the_noncentral_t(degrees: i
 def test_chance_of_the_detectable_effect_is_the_power(
     error: float, alpha: float, power: float
 ) -> None:
-    policy = Policy(alpha=alpha, power=power)
-    effect = minimum_detectable_effect(error, policy)
+    effect = minimum_detectable_effect(error, alpha=alpha, power=power)
     assert chance(effect, error, alpha) == pytest.approx(power, rel=1e-6)
     assert chance(0.0, error, alpha) == pytest.approx(alpha, rel=1e-6)
 
@@ -93,7 +92,8 @@ def test_detectable_effect_is_found_with_the_stated_power() -> None:
         return compare_rows(rows, METRICS["auroc"])
 
     error = float(np.mean([compare(0.0).standard_error for _ in range(100)]))
-    target = stats.norm.cdf(SEPARATION / spread) + minimum_detectable_effect(error, Policy())
+    detectable = minimum_detectable_effect(error, alpha=0.05, power=0.8)
+    target = stats.norm.cdf(SEPARATION / spread) + detectable
     lift = float(stats.norm.ppf(target)) * spread - SEPARATION
     results = [compare(lift) for _ in range(600)]
     promoted = [
@@ -105,7 +105,7 @@ def test_detectable_effect_is_found_with_the_stated_power() -> None:
 
 
 def test_rows_needed_bring_the_detectable_effect_down_to_the_observed_one() -> None:
-    needed = rows_still_needed(found(0.01, 0.01), Policy())
+    needed = rows_still_needed(found(0.01, 0.01), Policy(), alpha=0.05)
     assert needed is not None
     detectable = Z * 0.01 / math.sqrt((1000 + needed.rows) / 1000)
     assert detectable == pytest.approx(0.01, rel=1e-3)
@@ -113,7 +113,7 @@ def test_rows_needed_bring_the_detectable_effect_down_to_the_observed_one() -> N
 
 
 def test_rows_needed_for_a_loss_bring_the_interval_below_zero() -> None:
-    needed = rows_still_needed(found(-0.01, 0.01), Policy())
+    needed = rows_still_needed(found(-0.01, 0.01), Policy(), alpha=0.05)
     assert needed is not None
     factor = (1000 + needed.rows) / 1000
     reach = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
@@ -122,37 +122,40 @@ def test_rows_needed_for_a_loss_bring_the_interval_below_zero() -> None:
 
 def test_rows_needed_meet_every_minimum() -> None:
     missing = [Shortfall("few positives", 1.25), Shortfall("few units", 3.0)]
-    assert rows_still_needed(found(0.1, 0.001), Policy(), missing) == (2000, 200)
-    assert rows_still_needed(found(0.1, 0.001), Policy()) == (1, 1)
+    assert rows_still_needed(found(0.1, 0.001), Policy(), missing, alpha=0.05) == (2000, 200)
+    assert rows_still_needed(found(0.1, 0.001), Policy(), alpha=0.05) == (1, 1)
 
 
 def test_rows_needed_are_unknown_where_no_forecast_reaches() -> None:
     far = Z / math.sqrt(FARTHEST)
-    assert rows_still_needed(found(0.99 * far, 1.0), Policy()) is None
-    assert rows_still_needed(found(1.01 * far, 1.0), Policy()) is not None
-    assert rows_still_needed(found(0.0, 0.1), Policy()) is None
-    assert rows_still_needed(found(0.1, math.nan), Policy()) is None
-    assert rows_still_needed(found(0.1, 0.1), Policy(), [Shortfall("no row", math.inf)]) is None
+    assert rows_still_needed(found(0.99 * far, 1.0), Policy(), alpha=0.05) is None
+    assert rows_still_needed(found(1.01 * far, 1.0), Policy(), alpha=0.05) is not None
+    assert rows_still_needed(found(0.0, 0.1), Policy(), alpha=0.05) is None
+    assert rows_still_needed(found(0.1, math.nan), Policy(), alpha=0.05) is None
+    assert (
+        rows_still_needed(found(0.1, 0.1), Policy(), [Shortfall("no row", math.inf)], alpha=0.05)
+        is None
+    )
 
 
 def test_curve_reaches_from_a_tenth_to_a_hundred_times_the_rows() -> None:
-    policy = Policy(min_effect_size=0.002)
-    points = curve(found(0.01, 0.01), policy)
+    asked = {"alpha": 0.05, "power": 0.8, "min_effect_size": 0.002}
+    points = curve(1000, 0.01, **asked)
     assert [points[i].rows for i in (0, 10, 20, 30)] == [100, 1000, 10_000, 100_000]
-    assert points[10].effect == pytest.approx(minimum_detectable_effect(0.01, policy))
+    assert points[10].effect == pytest.approx(minimum_detectable_effect(0.01, **asked))
     assert points[30].effect - 0.002 == pytest.approx((points[10].effect - 0.002) / 10)
     assert len(points) == 31
-    assert curve(found(0.01, math.nan), policy) == ()
+    assert curve(1000, math.nan, **asked) == ()
 
 
 def test_enough_rows_have_no_shortfall() -> None:
-    assert shortfalls(labelled(100, 100), Policy()) == ()
-    assert shortfalls(labelled(100, 100, weight=0.1), Policy()) == ()
+    assert shortfalls(labelled(100, 100), 100) == ()
+    assert shortfalls(labelled(100, 100, weight=0.1), 100) == ()
 
 
 @pytest.mark.parametrize(("counts", "value"), [((80, 200), 1), ((200, 80), 0)])
 def test_too_few_rows_of_a_class_fall_short(counts: tuple[int, int], value: int) -> None:
-    (shortfall,) = shortfalls(labelled(*counts), Policy())
+    (shortfall,) = shortfalls(labelled(*counts), 100)
     assert shortfall.factor == 1.25
     assert shortfall.sentence == (
         f"Only 80 rows are of class {value}, and the policy asks for 100."
@@ -161,7 +164,7 @@ def test_too_few_rows_of_a_class_fall_short(counts: tuple[int, int], value: int)
 
 def test_unequal_weights_count_for_what_they_are_worth() -> None:
     weight = np.r_[np.full(10, 100.0), np.full(190, 0.01), np.ones(200)]
-    (shortfall,) = shortfalls(labelled(200, 200, weight), Policy())
+    (shortfall,) = shortfalls(labelled(200, 200, weight), 100)
     assert shortfall.sentence.startswith("Only 200 rows are of class 1, worth 10.0 of equal weight")
     assert shortfall.factor == pytest.approx(10, rel=0.01)
 
@@ -176,18 +179,18 @@ def test_cells_count_for_the_rows_that_they_stand_for() -> None:
         square=np.array([30.0, 180.0, 500.0]),
         size=np.array([30.0, 20.0, 500.0]),
     )
-    (shortfall,) = shortfalls(cells, Policy())
+    (shortfall,) = shortfalls(cells, 100)
     expected = "Only 50 rows are of class 1, worth 38.6 of equal weight, and the policy asks"
     assert shortfall.sentence.startswith(expected)
 
 
 def test_too_few_units_fall_short() -> None:
     unit = np.r_[np.arange(200) % 6, np.arange(200) % MINIMUM_UNITS]
-    (shortfall,) = shortfalls(labelled(200, 200, unit=unit), Policy())
+    (shortfall,) = shortfalls(labelled(200, 200, unit=unit), 100)
     expected = "The rows of class 1 belong to only 6 units, and 30 are needed."
     assert shortfall == (expected, 5.0)
 
 
 def test_a_slice_without_a_class_falls_short_beyond_measure() -> None:
     rows = check_rows([0] * 200, {"champion": np.zeros(200)}, unit=range(200), both_classes=False)
-    assert [shortfall.factor for shortfall in shortfalls(rows, Policy())] == [math.inf] * 2
+    assert [shortfall.factor for shortfall in shortfalls(rows, 100)] == [math.inf] * 2

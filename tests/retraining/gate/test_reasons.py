@@ -70,7 +70,7 @@ def test_explain_verdict_names_what_failed_instead_of_the_doubt() -> None:
 def test_explain_verdict_tells_what_stops_a_significant_effect() -> None:
     checks = (Guardrail("slices", "failed", "Worse in Oslo."),)
     verdict = replace(VERDICT, pvalue=0.001, guardrails=checks)
-    assert explain_verdict(verdict, invalid="A bad rule.") == (
+    assert explain_verdict(verdict, unsound="A bad rule.") == (
         FINDING,
         "If the true effect were at most 0.001, an effect this large would come up with "
         "probability 0.001, below alpha 0.01.",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from retraining.gate.verdict import Guardrail
     from retraining.statistics.inference import PairedResult
 
+    Compare = Callable[..., PairedResult]
+
 
 def scored(n_rows: int = 1000, every: int = 10, seed: int = 0, unit: object = None) -> Rows:
     """Every n-th row of class 1; probabilities of an ordinary champion, and nonsense beside it."""
@@ -31,19 +33,14 @@ def scored(n_rows: int = 1000, every: int = 10, seed: int = 0, unit: object = No
     return check_rows(label, scores, unit=unit)  # type: ignore[arg-type]
 
 
-def asked(rows: Rows, metric: str = "auroc", **options: object) -> Guardrail:
-    policy = Policy(metric=metric, strategy="influence")
-    rng = np.random.default_rng(1)
-    return self_test(rows, METRICS[metric], policy, rng, **options)  # type: ignore[arg-type]
+def asked(rows: Rows, metric: str = "auroc") -> Guardrail:
+    return self_test(rows, Policy(metric=metric), 0.05, np.random.default_rng(1))
 
 
-def changed(change: Callable[[PairedResult], PairedResult]) -> Callable[..., PairedResult]:
-    """A comparison whose result is wrong."""
-
-    def compare(rows: Rows, metric: Metric, *, confidence_level: float) -> PairedResult:
-        return change(compare_rows(rows, metric, confidence_level=confidence_level))
-
-    return compare
+@pytest.fixture
+def compare_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Compare], None]:
+    """Replaces the comparison that is tested."""
+    return lambda compare: monkeypatch.setattr(selftest, "compare_rows", compare)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -81,13 +78,14 @@ def test_scores_of_any_scale_have_something_below_and_above_them() -> None:
     assert asked(wide).status == "passed"
 
 
-def test_a_bootstrap_passes_too() -> None:
+def test_a_bootstrap_passes_too(compare_by: Callable[[Compare], None]) -> None:
     def compare(rows: Rows, metric: Metric, *, confidence_level: float) -> PairedResult:
         rng = np.random.default_rng(2)
         options = {"n_resamples": 200, "rng": rng, "confidence_level": confidence_level}
         return bootstrap_rows(rows, metric, **options)  # type: ignore[arg-type]
 
-    assert asked(scored(), compare=compare).status == "passed"
+    compare_by(compare)
+    assert asked(scored()).status == "passed"
 
 
 @pytest.mark.parametrize(
@@ -107,20 +105,29 @@ def test_a_bootstrap_passes_too() -> None:
     ],
 )
 def test_a_wrong_comparison_fails(
-    change: Callable[[PairedResult], PairedResult], found: str
+    change: Callable[[PairedResult], PairedResult],
+    found: str,
+    compare_by: Callable[[Compare], None],
 ) -> None:
-    guardrail = asked(scored(), compare=changed(change))
+    def compare(rows: Rows, metric: Metric, *, confidence_level: float) -> PairedResult:
+        return change(compare_rows(rows, metric, confidence_level=confidence_level))
+
+    compare_by(compare)
+    guardrail = asked(scored())
     assert guardrail.status == "failed"
     assert guardrail.sentence.startswith("On these rows the gate errs where the truth is known: ")
     assert found in guardrail.sentence
 
 
-def test_a_comparison_that_takes_the_models_for_each_other_fails() -> None:
+def test_a_comparison_that_takes_the_models_for_each_other_fails(
+    compare_by: Callable[[Compare], None],
+) -> None:
     def compare(rows: Rows, metric: Metric, *, confidence_level: float) -> PairedResult:
         turned = rows._replace(scores=rows.scores[::-1])
         return compare_rows(turned, metric, confidence_level=confidence_level)
 
-    sentence = asked(scored(), compare=compare).sentence
+    compare_by(compare)
+    sentence = asked(scored()).sentence
     assert "planted to be better is not found better" in sentence
     assert "planted to be worse is not found worse" in sentence
 
@@ -133,7 +140,7 @@ def test_too_few_rows_cannot_answer() -> None:
 
 
 def test_many_rows_are_thinned_in_each_class_and_the_sentence_says_so(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, compare_by: Callable[[Compare], None]
 ) -> None:
     seen = []
 
@@ -142,7 +149,8 @@ def test_many_rows_are_thinned_in_each_class_and_the_sentence_says_so(
         return compare_rows(rows, metric, confidence_level=confidence_level)
 
     monkeypatch.setattr(selftest, "MAXIMUM_ROWS", 1000)
-    found = asked(scored(n_rows=2400), compare=compare)
+    compare_by(compare)
+    found = asked(scored(n_rows=2400))
     assert seen == [(800, 80)] * 3
     assert found.sentence.startswith("On 800 of 2,400 rows the champion against itself")
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from retraining.gate import slices
 from retraining.gate.policy import Policy
-from retraining.gate.slices import judge
+from retraining.gate.slices import compare_slices
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import compare_rows
 from retraining.statistics.rows import Rows, check_rows
@@ -48,7 +48,7 @@ def join(parts: list[Rows]) -> tuple[Rows, Codes]:
 def test_a_slice_in_which_the_challenger_is_worse_is_found() -> None:
     rng = np.random.default_rng(1)
     rows, codes = join([scored(900, rng, lift) for lift in (0.3, -0.6, 0.0)])
-    found = judge(take(rows, {"city": codes}), AUROC, Policy())
+    found = compare_slices(take(rows, {"city": codes}), Policy())
     assert [one.status for one in found] == ["not_worse", "worse", "not_worse"]
     assert [(one.name, one.n_rows, one.n_positives) for one in found] == [
         (f"city={i}", 900, 300) for i in range(3)
@@ -58,7 +58,7 @@ def test_a_slice_in_which_the_challenger_is_worse_is_found() -> None:
     assert found[1].effect_size == alone.effect_size
     assert (found[1].ci_lower, found[1].ci_upper) == (alone.ci_lower, alone.ci_upper)
     assert (found[1].champion, found[1].challenger) == (alone.champion, alone.challenger)
-    tolerant = judge(take(rows, {"city": codes}), AUROC, Policy(slice_margin=0.2))
+    tolerant = compare_slices(take(rows, {"city": codes}), Policy(slice_margin=0.2))
     assert {one.status for one in tolerant} == {"not_worse"}
 
 
@@ -68,7 +68,7 @@ def test_a_slice_of_losses_is_worse_where_the_loss_is_greater() -> None:
     good, poor = (1 / (1 + np.exp(-1.2 * (score - 1.2))) for score in rows.scores)
     policy = Policy(metric="brier", strategy="influence")
     cut = {"all": rows._replace(scores=(good, poor)), "turned": rows._replace(scores=(poor, good))}
-    found = judge(cut, METRICS["brier"], policy)
+    found = compare_slices(cut, policy)
     assert [one.status for one in found] == ["worse", "not_worse"]
 
 
@@ -77,7 +77,7 @@ def test_slices_with_too_few_rows_or_units_are_not_judged_nor_adjusted_for() -> 
     large, small = scored(900, rng, -0.3), scored(297, rng, -3.0)
     few = scored(900, rng, -3.0, unit=np.arange(900) % 29)
     none = small._replace(label=np.zeros(297, dtype=np.bool_))
-    found = judge({"a": small, "b": large, "c": few, "d": none}, AUROC, Policy())
+    found = compare_slices({"a": small, "b": large, "c": few, "d": none}, Policy())
     assert [one.status == "too_small" for one in found] == [True, False, True, True]
     assert all(math.isnan(value) for i in (0, 2, 3) for value in found[i][3:9])
     assert (found[0].n_rows, found[0].n_positives, found[3].n_positives) == (297, 99, 0)
@@ -88,14 +88,14 @@ def test_a_slice_that_both_score_alike_is_not_worse() -> None:
     rows = scored(600, np.random.default_rng(3))
     alike = rows._replace(scores=(rows.scores[0], rows.scores[0]))
     for margin in (0.0, 0.01):
-        (one,) = judge({"a": alike}, AUROC, Policy(slice_margin=margin))
+        (one,) = compare_slices({"a": alike}, Policy(slice_margin=margin))
         assert (one.effect_size, one.pvalue, one.status) == (0.0, 1.0, "not_worse")
 
 
 def test_a_slice_that_errs_in_every_row_is_worse_without_an_error() -> None:
     label = np.arange(400) % 2 == 0
     score = label.astype(np.float64)
-    (one,) = judge({"a": Rows(label, (score, 1 - score), np.ones(400), None)}, AUROC, Policy())
+    (one,) = compare_slices({"a": Rows(label, (score, 1 - score), np.ones(400), None)}, Policy())
     assert (one.effect_size, one.pvalue, one.status) == (-1.0, 0.0, "worse")
 
 
@@ -105,12 +105,12 @@ def test_a_slice_of_unknown_error_is_not_judged(monkeypatch: pytest.MonkeyPatch)
 
     rows = scored(600, np.random.default_rng(3))
     monkeypatch.setattr(slices, "compare_rows", unknown)
-    (one,) = judge({"a": rows}, AUROC, Policy())
+    (one,) = compare_slices({"a": rows}, Policy())
     assert one.status == "too_small"
 
 
 def test_no_slices_are_no_verdicts() -> None:
-    assert judge({}, AUROC, Policy()) == ()
+    assert compare_slices({}, Policy()) == ()
 
 
 def test_equal_models_raise_an_alarm_in_any_of_twenty_slices_as_seldom_as_alpha() -> None:
@@ -120,7 +120,7 @@ def test_equal_models_raise_an_alarm_in_any_of_twenty_slices_as_seldom_as_alpha(
     alarms, raw = [], []
     for _ in range(250):
         cut = take(scored(6000, rng), {"slice": codes})
-        alarms.append(any(one.status == "worse" for one in judge(cut, AUROC, Policy())))
+        alarms.append(any(one.status == "worse" for one in compare_slices(cut, Policy())))
         single = [compare_rows(rows, AUROC, alternative="less").pvalue for rows in cut.values()]
         raw.append(min(single) < Policy().alpha)
     alarmed = stats.binomtest(sum(alarms), len(alarms), Policy().alpha, alternative="greater")

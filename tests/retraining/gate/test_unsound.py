@@ -16,7 +16,7 @@ from retraining.statistics.paired import delong
 from retraining.statistics.rows import Rows, check_rows
 
 if TYPE_CHECKING:
-    from retraining.gate.finding import Finding
+    from retraining.gate.strategy_result import StrategyResult
 
 
 def compared(n: int = 2000, lift: float = 0.0, seed: int = 1) -> Rows:
@@ -30,8 +30,8 @@ def compared(n: int = 2000, lift: float = 0.0, seed: int = 1) -> Rows:
 
 
 def test_subsample_ttest_is_that_of_scipy_on_the_lists_it_keeps() -> None:
-    policy = Policy(strategy="subsample_ttest", subsample=0.2, alpha=0.01)
-    found = subsample_ttest(compared(lift=0.1), policy, np.random.default_rng(0))
+    policy = Policy(strategy="subsample_ttest", subsample=0.2)
+    found = subsample_ttest(compared(lift=0.1), policy, 0.01, np.random.default_rng(0))
     assert list(found.tables) == ["scores_init.csv", "scores_tuned.csv"]
     init, tuned = (table["auroc"] for table in found.tables.values())
     assert init.shape == tuned.shape == (100,)
@@ -58,21 +58,21 @@ def test_subsample_ttest_is_that_of_scipy_on_the_lists_it_keeps() -> None:
 def test_subsample_ttest_scores_each_model_on_draws_of_its_own() -> None:
     rows = compared()
     same = rows._replace(scores=(rows.scores[0],) * 2)
-    found = subsample_ttest(same, Policy(), np.random.default_rng(0))
+    found = subsample_ttest(same, Policy(), 0.05, np.random.default_rng(0))
     assert found.result.effect_size != 0
 
 
 def test_subsample_ttest_does_not_promote_a_significantly_worse_challenger() -> None:
     rows = compared(lift=0.3)
     swapped = rows._replace(scores=rows.scores[::-1])
-    found = subsample_ttest(swapped, Policy(), np.random.default_rng(0))
+    found = subsample_ttest(swapped, Policy(), 0.05, np.random.default_rng(0))
     assert found.result.pvalue < 1e-6
     assert found.says == "keep_champion"
 
 
 def test_subsample_ttest_orients_losses() -> None:
     policy = Policy(strategy="subsample_ttest", metric="log_loss")
-    found = subsample_ttest(compared(lift=0.5), policy, np.random.default_rng(0))
+    found = subsample_ttest(compared(lift=0.5), policy, 0.05, np.random.default_rng(0))
     assert found.result.effect_size > 0
     assert found.result.challenger < found.result.champion
     assert found.says == "promote"
@@ -83,7 +83,7 @@ def test_subsample_ttest_of_constant_lists_is_defined(lift: float) -> None:
     """Constant scores have the area one half in every subsample, perfect ones the area one."""
     label = np.arange(40) % 2 == 0
     rows = check_rows(label, {"a": np.zeros(40), "b": lift * label})
-    found = subsample_ttest(rows, Policy(n_subsamples=5), np.random.default_rng(0))
+    found = subsample_ttest(rows, Policy(n_subsamples=5), 0.05, np.random.default_rng(0))
     assert found.result.pvalue == (0.0 if lift else 1.0)
     assert found.says == ("promote" if lift else "keep_champion")
 
@@ -91,7 +91,9 @@ def test_subsample_ttest_of_constant_lists_is_defined(lift: float) -> None:
 def test_subsample_ttest_leaves_out_subsamples_of_one_class() -> None:
     label = np.arange(200) == 0
     rows = check_rows(label, {"a": np.arange(200), "b": np.arange(200)[::-1]})
-    found = subsample_ttest(rows, Policy(n_subsamples=3, subsample=0.001), np.random.default_rng(0))
+    found = subsample_ttest(
+        rows, Policy(n_subsamples=3, subsample=0.001), 0.05, np.random.default_rng(0)
+    )
     assert found.tables["scores_init.csv"]["auroc"].size == 0
     assert math.isnan(found.result.pvalue)
     assert found.says == "keep_champion"
@@ -110,14 +112,14 @@ def test_more_subsamples_make_an_equal_challenger_significant() -> None:
 
     def pvalue(times: int) -> float:
         policy = Policy(n_subsamples=times)
-        return subsample_ttest(rows, policy, np.random.default_rng(0)).result.pvalue
+        return subsample_ttest(rows, policy, 0.05, np.random.default_rng(0)).result.pvalue
 
     assert pvalue(2000) < 1e-6 < 1e-3 < pvalue(10)
 
 
 def test_disjoint_split_measures_each_model_on_a_half_of_its_own() -> None:
     rows = compared(lift=0.5)
-    found = disjoint_split(rows, Policy(), np.random.default_rng(3))
+    found = disjoint_split(rows, Policy(), 0.05, np.random.default_rng(3))
     half = np.zeros(2000, np.bool_)
     half[np.random.default_rng(3).permutation(2000)[:1000]] = True
     first = auroc(rows.label[half], rows.scores[0][half])
@@ -133,7 +135,7 @@ def test_disjoint_split_measures_each_model_on_a_half_of_its_own() -> None:
 def test_disjoint_split_of_other_scores_measures_the_area_alone() -> None:
     rows = compared()
     logits = rows._replace(scores=tuple(np.log(s / (1 - s)) for s in rows.scores))
-    found = disjoint_split(logits, Policy(), np.random.default_rng(3))
+    found = disjoint_split(logits, Policy(), 0.05, np.random.default_rng(3))
     assert "auc_improvement" in found.measured
     assert "f1_improvement" not in found.measured
 
@@ -141,13 +143,13 @@ def test_disjoint_split_of_other_scores_measures_the_area_alone() -> None:
 def test_disjoint_split_without_class_1_in_a_half_keeps_the_champion() -> None:
     label = np.arange(20) == 0
     rows = check_rows(label, {"a": np.arange(20), "b": np.arange(20)})
-    found = disjoint_split(rows, Policy(), np.random.default_rng(3))
+    found = disjoint_split(rows, Policy(), 0.05, np.random.default_rng(3))
     assert math.isnan(found.measured["auc_improvement"])
     assert found.says == "keep_champion"
 
 
-def vote(rows: Rows) -> Finding:
-    return interval_overlap(rows, Policy(n_resamples=200), np.random.default_rng(0))
+def vote(rows: Rows) -> StrategyResult:
+    return interval_overlap(rows, Policy(n_resamples=200), 0.05, np.random.default_rng(0))
 
 
 def test_interval_overlap_counts_intervals_that_lie_apart() -> None:
