@@ -44,7 +44,16 @@ def description_schema() -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
+def verdict_schema() -> str:
+    """What verdict.json holds."""
+    sys.path.insert(0, str(ROOT / "steps"))
+    from retraining.gate.schema import verdict_schema
+
+    return json.dumps(verdict_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "docs" / "reference"
     (folder / "tags.md").write_text(tags())
     (folder / "description.schema.json").write_text(description_schema())
+    (folder / "verdict.schema.json").write_text(verdict_schema())

@@ -14,7 +14,7 @@ from retraining.gate.reasons import explain_verdict
 from retraining.gate.slices import compare_slices
 from retraining.gate.strategies import STRATEGIES, UNSOUND, ask_all, explain_unsound
 from retraining.gate.strategy_result import StrategyResult, apply_rule
-from retraining.gate.verdict import Guardrail, Maturity, Outcome, Spending, Verdict
+from retraining.gate.verdict import CrossCheck, Guardrail, Maturity, Outcome, Spending, Verdict
 from retraining.statistics import bootstrap, metrics, paired
 from retraining.statistics.rows import Floats, Rows, check_rows
 
@@ -211,7 +211,7 @@ def _figures(
 
 def _cross_check(
     evidence: Evidence, policy: Policy, rng: np.random.Generator
-) -> tuple[PairedResult | None, Floats]:
+) -> tuple[CrossCheck | None, Floats]:
     """The bootstrap of the same effect, with fewer resamples, or none, where rows are many."""
     rows, metric = evidence.rows, policy.chosen_metric
     n_resamples = bootstrap.affordable(rows, metric, policy.n_resamples)
@@ -223,7 +223,7 @@ def _cross_check(
     result = paired.of_effects(
         rows, metric, effects, confidence_level=policy.confidence_level, interval=policy.interval
     )
-    return result, effects
+    return CrossCheck(*result), effects
 
 
 def _compare_maturities(maturities: Mapping[int, Rows], policy: Policy) -> tuple[Maturity, ...]:

@@ -1,78 +1,111 @@
-"""What the gate decided, with every number that the decision rests on."""
+"""What the gate decided, with every number that the decision rests on.
+
+The text below each field is its description in the JSON schema and in the glossary of the report.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
 
+from pydantic import ConfigDict, Field, WithJsonSchema
+
+from retraining.gate.policy import Memory, MetricName, Strategy  # noqa: TC001 (for the schema)
 from retraining.gate.wording import number, percent
 
-if TYPE_CHECKING:
-    from retraining.gate.policy import Memory, Strategy
-    from retraining.statistics.inference import PairedResult
-
 Outcome = Literal["promote", "keep_champion", "inconclusive"]
+Number = Annotated[float, WithJsonSchema({"type": ["number", "null"]})]  # NaN where unknown
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Guardrail(NamedTuple):
-    """A condition beside the primary metric.
+class _Record:
+    """A part of verdict.json."""
 
-    Attributes:
-        name: "minimum_positives", "slices", "secondary", "calibration", "leak", "scores" or
-            "self_test".
-        status: "failed" stops a promotion; "unknown" could not be judged and is only told.
-        sentence: What was found, in full.
-    """
+    __pydantic_config__ = ConfigDict(
+        extra="forbid",
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
-    name: str
+
+@dataclass(frozen=True)
+class CrossCheck(_Record):
+    """The comparison by bootstrap."""
+
+    effect_size: Number
+    """The effect on the rows themselves, which is the same."""
+    champion: Number
+    """The metric of the champion on the rows themselves."""
+    challenger: Number
+    """The metric of the challenger on the rows themselves."""
+    standard_error: Number
+    """The standard deviation of the effect over the resamples."""
+    ci_lower: Number
+    """The lower end of the interval that the resamples give."""
+    ci_upper: Number
+    """The upper end of the interval that the resamples give."""
+    pvalue: Number
+    """How often an effect at least this large would occur if the two models were equal."""
+    n_rows: Count
+    """The number of rows that were resampled."""
+    n_positives: Count
+    """The number of positives among them."""
+
+
+@dataclass(frozen=True)
+class Guardrail(_Record):
+    """A condition beside the primary metric."""
+
+    name: Literal[
+        "minimum_positives", "slices", "secondary", "calibration", "leak", "scores", "self_test"
+    ]
+    """Which condition."""
     status: Literal["passed", "failed", "unknown"]
+    """passed, failed (which stops a promotion) or unknown (which could not be judged)."""
     sentence: str
+    """The result, in full sentences."""
 
 
-class Slice(NamedTuple):
-    """One slice of the rows, judged by the primary metric.
-
-    Attributes:
-        name: For example "is_weekend=1".
-        n_rows: Rows in it.
-        n_positives: Those of class 1.
-        champion: The metric of the champion there; NaN for too few rows.
-        challenger: That of the challenger.
-        effect_size: As in the verdict.
-        ci_lower: Lower end of the interval of effect_size at the verdict's confidence level.
-        ci_upper: Upper end.
-        pvalue: Holm-adjusted over all judged slices, of the hypothesis that the challenger is not
-            worse by more than the margin.
-        status: "worse" stops a promotion; "too_small" has fewer rows of a class than the policy's
-            minimum and is not judged; "not_worse" is not shown to be worse.
-    """
+@dataclass(frozen=True)
+class Slice(_Record):
+    """One slice of the rows, judged by the primary metric."""
 
     name: str
-    n_rows: int
-    n_positives: int
-    champion: float
-    challenger: float
-    effect_size: float
-    ci_lower: float
-    ci_upper: float
-    pvalue: float
+    """The part of the rows, for example is_weekend=1."""
+    n_rows: Count
+    """The number of rows in the slice."""
+    n_positives: Count
+    """The number of positives in the slice."""
+    champion: Number
+    """The metric of the champion in the slice; unknown if the slice is too small."""
+    challenger: Number
+    """The metric of the challenger in the slice; unknown if the slice is too small."""
+    effect_size: Number
+    """The effect in the slice."""
+    ci_lower: Number
+    """The lower end of the interval of the effect in the slice."""
+    ci_upper: Number
+    """The upper end of the interval of the effect in the slice."""
+    pvalue: Number
+    """How often a fall at least this large would occur if the challenger were not worse in the
+    slice by more than the margin; adjusted (Holm) for the number of slices."""
     status: Literal["not_worse", "worse", "too_small"]
+    """not_worse (not shown to be worse), worse (which stops a promotion) or too_small (to be
+    judged)."""
 
 
-class FalsePromotionRate(NamedTuple):
-    """How often a strategy promotes one of two equal models, as measured by simulation.
+@dataclass(frozen=True)
+class FalsePromotionRate(_Record):
+    """How often a strategy promotes one of two equal models, as measured by simulation."""
 
-    Attributes:
-        rate: Share of the comparisons.
-        alpha: At which it was measured; None for a rule that does not use alpha.
-        note: What changes the rate; "" for nothing.
-    """
-
-    rate: float
-    alpha: float | None
+    rate: Share
+    """The share of simulated comparisons of equal models that ended in a promotion."""
+    alpha: Share | None
+    """The alpha of these comparisons; null for a rule that does not use alpha."""
     note: str = ""
+    """What changes the rate."""
 
     def describe(self) -> str:
         """For example "18.6% of equal models, whatever alpha"."""
@@ -81,156 +114,155 @@ class FalsePromotionRate(NamedTuple):
         return f"{percent(self.rate)} of equal models{alpha}{note}"
 
 
-class Opinion(NamedTuple):
-    """What one strategy says of the same rows, guardrails apart.
+@dataclass(frozen=True)
+class Opinion(_Record):
+    """What one strategy says about the same rows, before any guardrail."""
 
-    Attributes:
-        strategy: Its name.
-        says: What it would decide.
-        because: One sentence.
-        effect_size: As it sees it, like the ends of its interval and its p-value; NaN for none.
-        ci_lower: Lower end.
-        ci_upper: Upper end.
-        pvalue: One-sided.
-        valid: Whether it keeps its false-promotion rate at alpha.
-        false_promotion_rate: How often it does.
-    """
-
-    strategy: str
+    strategy: Strategy
+    """The name of the strategy."""
     says: Outcome
+    """What this strategy alone would decide, without guardrails."""
     because: str
-    effect_size: float
-    ci_lower: float
-    ci_upper: float
-    pvalue: float
+    """Why, in one sentence."""
+    effect_size: Number
+    """The effect as this strategy computes it."""
+    ci_lower: Number
+    """The lower end of the interval of this strategy; unknown if it has none."""
+    ci_upper: Number
+    """The upper end of the interval of this strategy; unknown if it has none."""
+    pvalue: Number
+    """The p-value as this strategy computes it."""
     valid: bool
+    """Whether this strategy promotes equal models no more often than alpha says."""
     false_promotion_rate: FalsePromotionRate
+    """How often this strategy promotes one of two equal models."""
 
 
-class Maturity(NamedTuple):
-    """The same comparison on rows whose labels have had more time.
+@dataclass(frozen=True)
+class Maturity(_Record):
+    """The same comparison on rows whose labels have had more time."""
 
-    Attributes:
-        extra_days: Days beyond the label delay that every row has had at least.
-        n_rows: Rows that old.
-        n_positives: Those of class 1.
-        effect_size: On those rows, like the ends of the interval; NaN where one class is missing.
-        ci_lower: Lower end.
-        ci_upper: Upper end.
-    """
-
-    extra_days: int
-    n_rows: int
-    n_positives: int
-    effect_size: float
-    ci_lower: float
-    ci_upper: float
+    extra_days: Count
+    """The number of days beyond the label delay that every row has had at least."""
+    n_rows: Count
+    """The number of rows that are old enough."""
+    n_positives: Count
+    """The number of positives that are old enough."""
+    effect_size: Number
+    """The effect on these rows."""
+    ci_lower: Number
+    """The lower end of the interval of the effect on these rows."""
+    ci_upper: Number
+    """The upper end of the interval of the effect on these rows."""
 
 
-class Spending(NamedTuple):
-    """What repeated tests of one model have used of alpha.
-
-    Attributes:
-        memory: The policy.
-        alpha: What this test may use.
-        n_tests: Earlier tests of the model in the last 365 days.
-        n_holdout_tests: Those that looked at rows of the same holdout.
-        spent: Sum of alpha over the earlier tests.
-        budget: What may be spent in 365 days; None without a budget.
-        left: Of the budget, after this test; None without a budget.
-        past: Time (ISO 8601) and alpha of the earlier tests, oldest first.
-    """
+@dataclass(frozen=True)
+class Spending(_Record):
+    """What repeated tests of one model have used of alpha."""
 
     memory: Memory
-    alpha: float
-    n_tests: int
-    n_holdout_tests: int
-    spent: float
-    budget: float | None
-    left: float | None
+    """How earlier tests count: per_test (not at all), spending (they share the budget of a year)
+    or fresh_holdout_only (no holdout may be tested twice)."""
+    alpha: Share
+    """The alpha that this test may use."""
+    n_tests: Count
+    """The number of earlier tests of the model in the last 365 days."""
+    n_holdout_tests: Count
+    """The number of earlier tests that used rows of the same holdout."""
+    spent: Annotated[float, Field(ge=0)]
+    """The sum of alpha over the earlier tests."""
+    budget: Share | None
+    """The sum of alpha that any 365 days may use; null without a budget."""
+    left: Annotated[float, Field(ge=0)] | None
+    """What remains of the budget after this test; null without a budget."""
     past: tuple[tuple[str, float], ...]
+    """Time (ISO 8601) and alpha of the earlier tests, oldest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """A decision and every number that it rests on.
+class Verdict(_Record):
+    """What the gate decided, with every number that the decision rests on.
 
-    Attributes:
-        verdict: "promote", "keep_champion" or "inconclusive".
-        reasons: Full sentences.
-        strategy: As in the policy, like metric, min_effect_size, confidence_level, power and
-            minimum_positives.
-        metric: What was compared.
-        effect_size: Challenger less champion, oriented so that positive favours the challenger.
-        ci_lower: Lower end of the two-sided interval of effect_size.
-        ci_upper: Upper end.
-        pvalue: One-sided, of the hypothesis that the true effect is at most min_effect_size.
-        alpha: The pvalue must be below it: the policy's, or what the ledger leaves of it.
-        n_rows: Rows with a weight above zero.
-        n_positives: Those of class 1.
-        minimum_detectable_effect: The smallest true effect that such a test promotes with
-            probability `power`.
-        champion: The metric of the champion.
-        challenger: The metric of the challenger.
-        standard_error: Of effect_size.
-        min_effect_size: The gain that a promotion must exceed.
-        n_units: Units that the rows belong to; None where rows are taken as independent.
-        rows_still_needed: Further rows of the same kind with which a true effect as large as the
-            observed one would be decided with probability `power`, and every minimum met; 0
-            once decided, None where the observed effect is too small to tell.
-        positives_still_needed: Those of class 1 among them.
-        confidence_level: Of the interval.
-        power: Of the minimum detectable effect.
-        minimum_positives: Of each class.
-        error_bound: By how much effect_size may be off because rows were put into cells; 0 where
-            every row was compared by itself. It is inside the interval and the p-value.
-        cross_check: The bootstrap of the same effect.
-        guardrails: In the order in which they are told.
-        slices: Empty where none are described.
-        opinions: What every strategy says; empty where there are too many rows to ask them all.
-        maturities: From the youngest rows on; empty where rows have no day.
-        ledger: None where the models are in no registry.
+    A number that is unknown is null.
     """
 
     verdict: Outcome
-    reasons: tuple[str, ...]
+    """The decision: promote, keep_champion or inconclusive."""
+    reasons: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Why, in full sentences."""
     strategy: Strategy
-    metric: str
-    effect_size: float
-    ci_lower: float
-    ci_upper: float
-    pvalue: float
-    alpha: float
-    n_rows: int
-    n_positives: int
-    minimum_detectable_effect: float
-    champion: float
-    challenger: float
-    standard_error: float
-    min_effect_size: float
-    n_units: int | None
-    rows_still_needed: int | None
-    positives_still_needed: int | None
-    confidence_level: float
-    power: float
-    minimum_positives: int
-    error_bound: float = 0.0
-    cross_check: PairedResult | None = None
-    guardrails: tuple[Guardrail, ...] = ()
-    slices: tuple[Slice, ...] = ()
-    opinions: tuple[Opinion, ...] = ()
-    maturities: tuple[Maturity, ...] = ()
-    ledger: Spending | None = None
+    """The statistical method that compared the two models."""
+    metric: MetricName
+    """The metric by which the models are compared."""
+    effect_size: Number
+    """The difference between the two models in the metric; a positive number favours the
+    challenger."""
+    ci_lower: Number
+    """The lower end of the confidence interval of the effect."""
+    ci_upper: Number
+    """The upper end of the confidence interval of the effect."""
+    pvalue: Number
+    """How often an effect at least this large would occur if the true effect were no more than
+    the required one."""
+    alpha: Share
+    """The p-value must be below this: the accepted probability of a false promotion in this test.
+    It is the alpha of the policy, or what the ledger leaves of it."""
+    n_rows: Count
+    """The number of rows that were compared."""
+    n_positives: Count
+    """The number of positives among the rows that were compared."""
+    minimum_detectable_effect: Number
+    """The smallest true effect that such a test would promote with the probability given by
+    power."""
+    champion: Number
+    """The metric of the champion, the model that serves now."""
+    challenger: Number
+    """The metric of the challenger, the model that may replace it."""
+    standard_error: Number
+    """How far the effect would typically move if other rows of the same kind had been drawn."""
+    min_effect_size: Annotated[float, Field(ge=0)]
+    """The required effect: a promotion must exceed it."""
+    n_units: Count | None
+    """The number of units that the rows belong to, for example customers. Rows of one unit may
+    depend on each other, and the test allows for it; without units every row counts as
+    independent."""
+    rows_still_needed: Count | None
+    """How many more rows would settle an effect as large as the observed one; 0 if it is settled,
+    unknown if it is too close to the required effect."""
+    positives_still_needed: Count | None
+    """How many of the rows that are still needed must be positives."""
+    confidence_level: Share
+    """How often an interval that is computed like this one contains the true effect."""
+    power: Share
+    """The probability with which the minimum detectable effect would be promoted."""
+    minimum_positives: Count
+    """With fewer positives, or fewer negatives, nothing is decided."""
+    error_bound: Annotated[float, Field(ge=0)]
+    """By how much the effect may be off because similar rows were counted together; 0 if every
+    row was compared individually. The interval and the p-value allow for it."""
+    cross_check: CrossCheck | None
+    """The same comparison by bootstrap, which needs no formula for the error; the two intervals
+    should nearly agree."""
+    guardrails: tuple[Guardrail, ...]
+    """Conditions beside the metric that can stop a promotion."""
+    slices: tuple[Slice, ...]
+    """The same comparison in parts of the rows, for example at night: a model that is better
+    overall can be worse for some."""
+    opinions: tuple[Opinion, ...]
+    """What every known strategy says about the same rows."""
+    maturities: tuple[Maturity, ...]
+    """The same comparison on rows whose labels have had more time to become final."""
+    ledger: Spending | None
+    """How much of the accepted probability of a false promotion repeated tests have used."""
 
     def to_mapping(self) -> dict[str, Any]:
-        """Values that JSON can hold, in the order of the attributes; null for no finite number."""
-        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        """Values that JSON can hold, in the order of the fields; null for no finite number."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, tuple):
-        names: tuple[str, ...] | None = getattr(value, "_fields", None)
-        if names is not None:
-            return {name: _plain(item) for name, item in zip(names, value, strict=True)}
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from retraining.gate.verdict import Spending, Verdict
-    from retraining.statistics.inference import PairedResult
+    from retraining.gate.verdict import CrossCheck, Spending, Verdict
     from retraining.statistics.rows import Floats
 
 BINS: Final = 40
@@ -74,7 +73,7 @@ def draw_strip(effect: float, lower: float, upper: float, scale: Scale) -> Marku
 @mpl.rc_context(svg.STYLE)
 def draw_effect(verdict: Verdict) -> Markup:
     """The effect with its interval, and that of the bootstrap, against zero and the required."""
-    found: list[tuple[str, Verdict | PairedResult, str]] = [(verdict.strategy, verdict, INK)]
+    found: list[tuple[str, Verdict | CrossCheck, str]] = [(verdict.strategy, verdict, INK)]
     if verdict.cross_check:
         found.append(("cross-check", verdict.cross_check, QUIET))
     figure, axes = svg.new_figure(height=1.05 + 0.4 * len(found))

@@ -1,13 +1,17 @@
-"""What every term of a verdict and its report means, for people who are no statisticians.
+"""What every term of a verdict and its report means, for people who are not statisticians.
 
-A name that a part of the verdict uses in a sense of its own is listed with the part before it,
-for example "slices.champion"; `meaning` falls back to the plain name.
+Fields of the verdict are described where they are defined, in `retraining.gate.verdict`; a field
+of one of its parts is listed with the part before it, for example "slices.champion".
 """
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+
+from retraining.gate.schema import descriptions
+from retraining.gate.selftest import PLANTED
+from retraining.gate.wording import percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,97 +35,22 @@ METRICS_IN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
-_VERDICT: Final = {
-    "verdict": "The decision: promote, keep_champion or inconclusive.",
+_OUTCOMES: Final = {
     "promote": "The challenger takes over: it is better by more than is required, and chance is an "
     "unlikely explanation.",
     "keep_champion": "The champion stays: the challenger is not better by as much as is required.",
     "inconclusive": "Nothing is decided, so the champion stays: the rows cannot tell, or a "
     "guardrail asks for a person.",
-    "reasons": "Why, in full sentences.",
-    "strategy": "The statistical method that compared the two models.",
-    "metric": "What the models are compared by.",
-    "effect_size": "The difference of the two models in the metric, turned so that a positive "
-    "number favours the challenger.",
-    "ci_lower": "The lower end of the interval that holds the true effect in most such tests; "
-    "confidence_level says in how many.",
-    "ci_upper": "The upper end of that interval.",
-    "pvalue": "How often an effect at least this large would come up if the true effect were no "
-    "more than the required one.",
-    "alpha": "The p-value must be below this; it is the chance of a false promotion that is "
-    "accepted.",
-    "n_rows": "The rows that were compared.",
-    "n_positives": "The rows of class 1 among them.",
-    "minimum_detectable_effect": "The smallest true effect that rows like these would promote with "
-    "the probability that power gives.",
-    "champion": "The metric of the champion, the model that serves now.",
-    "challenger": "The metric of the challenger, the model that asks to replace it.",
-    "standard_error": "How far the effect would typically move if other rows of the same kind had "
-    "been drawn.",
-    "min_effect_size": "The required effect: a promotion must exceed it.",
-    "n_units": "The units that the rows belong to, for example customers: rows of one unit may "
-    "depend on each other, and the test allows for it. Without units every row is taken as "
-    "independent of the others.",
-    "rows_still_needed": "Further rows that would decide an effect as large as the observed one; "
-    "unknown where it is too close to the required effect to tell.",
-    "positives_still_needed": "Rows of class 1 among the rows that are still needed.",
-    "confidence_level": "The share of such tests in which the interval holds the true effect.",
-    "power": "The probability with which the minimum detectable effect would be found.",
-    "minimum_positives": "With fewer rows of class 1, or of class 0, nothing is decided.",
-    "error_bound": "By how much the effect may be off because similar rows were counted together; "
-    "0 where every row was compared by itself. The interval and the p-value allow for it.",
-    "cross_check": "The same comparison by a bootstrap, which needs no formula for the error; the "
-    "two intervals should nearly agree.",
-    "guardrails": "Conditions beside the metric that stop a promotion.",
-    "slices": "The same comparison in parts of the rows, for example at night: a model that is "
-    "better over all can be worse for some.",
-    "opinions": "What every known strategy says of the same rows.",
-    "maturities": "The same comparison on rows whose labels have had more time to become final.",
-    "ledger": "What repeated tests of one model have used of the accepted chance of a false "
-    "promotion.",
 }
-_PARTS: Final = {
-    "cross_check.pvalue": "How often the bootstrap would see an effect at least this large if the "
-    "two models were equal.",
-    "guardrails.name": "Which condition.",
-    "guardrails.status": "One of passed, failed (which stops a promotion) and unknown (which could "
-    "not be judged).",
-    "guardrails.sentence": "What was found.",
-    "slices.name": "Which part of the rows.",
-    "slices.n_rows": "The rows in the slice.",
-    "slices.champion": "The metric of the champion in the slice.",
-    "slices.challenger": "The metric of the challenger in the slice.",
-    "slices.pvalue": "How often a fall at least this large would come up in a slice where the "
-    "challenger is not worse, corrected for looking at many slices.",
-    "slices.status": "One of not_worse (not shown to be worse), worse (which stops a promotion) "
-    "and too_small (to be judged).",
-    "opinions.strategy": "The name of the strategy.",
-    "opinions.says": "What this strategy would decide by itself, without guardrails.",
-    "opinions.because": "Why, in one sentence.",
-    "opinions.pvalue": "The p-value as this strategy computes it.",
-    "opinions.valid": "Whether this strategy promotes equal models no more often than alpha says.",
-    "opinions.false_promotion_rate": "How often this strategy promoted one of two equal models, as "
-    "measured: the rate, the alpha at which it was measured (null for a rule without one), and a "
-    "note on what changes it.",
-    "maturities.extra_days": "Days beyond the usual label delay that every row has had at least.",
-    "maturities.n_rows": "The rows that are that old.",
-    "ledger.memory": "How earlier tests count: per_test (not at all), spending (they share the "
-    "budget of a year) or fresh_holdout_only (no holdout may be tested twice).",
-    "ledger.alpha": "What this test may use.",
-    "ledger.n_tests": "Earlier tests of the model in the last 365 days.",
-    "ledger.n_holdout_tests": "Earlier tests that looked at rows of the same holdout.",
-    "ledger.spent": "The sum of alpha over the earlier tests.",
-    "ledger.budget": "What may be spent in any 365 days.",
-    "ledger.left": "What is left of the budget after this test.",
-    "ledger.past": "Time and alpha of the earlier tests, oldest first.",
+_GUARDRAILS: Final = {
     "secondary": "Whether the challenger is at most a little worse by another metric.",
     "calibration": "Whether a predicted probability means what it says: of rows scored 0.2, one in "
-    "five should be of class 1.",
+    "five should be positive.",
     "leak": "Whether the gain is too good to be true, as it is when a model has seen the answers.",
     "scores": "Whether the scores themselves look sound.",
     "self_test": "Whether the gate is right where the truth is known: the champion against itself "
-    "has no effect, and of two models made from it that know the label or its opposite in 30% of "
-    "the rows, the better wins and the worse loses.",
+    "has no effect, and of two models made from it that know the label or its opposite in "
+    f"{percent(PLANTED)} of the rows, the better wins and the worse loses.",
 }
 _WORDS: Final = {
     "class 1": "The rows that the models look for, for example fraud; all others are class 0.",
@@ -143,10 +72,10 @@ _WORDS: Final = {
 }
 
 TERMS: Final[Mapping[str, str]] = MappingProxyType(
-    {**_VERDICT, **METRICS_IN_WORDS, **_PARTS, **_WORDS}
+    {**descriptions(), **_OUTCOMES, **METRICS_IN_WORDS, **_GUARDRAILS, **_WORDS}
 )
 
 
 def meaning(name: str, part: str = "") -> str:
     """The sentence on a field of the verdict, or of one of its parts ("slices", ...)."""
-    return TERMS.get(f"{part}.{name}") or TERMS[name]
+    return TERMS[f"{part}.{name}" if part else name]

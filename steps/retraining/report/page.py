@@ -140,7 +140,7 @@ def _numbers(verdict: Verdict) -> list[tuple[str, str, str]]:
     if verdict.cross_check:
         told += [
             (f"cross_check.{name}", _show(value, name), meaning(name, "cross_check"))
-            for name, value in verdict.cross_check._asdict().items()
+            for name, value in vars(verdict.cross_check).items()
             if name not in ("champion", "challenger", "n_rows", "n_positives")
         ]
     return told
@@ -149,9 +149,11 @@ def _numbers(verdict: Verdict) -> list[tuple[str, str, str]]:
 def _ledger_numbers(verdict: Verdict) -> list[tuple[str, str, str]]:
     if verdict.ledger is None:
         return []
-    values = verdict.ledger._asdict()
-    del values["past"]
-    return [(name, _show(value, name), meaning(name, "ledger")) for name, value in values.items()]
+    return [
+        (name, _show(value, name), meaning(name, "ledger"))
+        for name, value in vars(verdict.ledger).items()
+        if name != "past"
+    ]
 
 
 def _show(value: object, name: str = "") -> str:

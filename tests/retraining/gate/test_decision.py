@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,37 +27,7 @@ from retraining.statistics.slicing import take
 if TYPE_CHECKING:
     from retraining.statistics.rows import Codes, Floats, Rows
 
-KEYS = [
-    "verdict",
-    "reasons",
-    "strategy",
-    "metric",
-    "effect_size",
-    "ci_lower",
-    "ci_upper",
-    "pvalue",
-    "alpha",
-    "n_rows",
-    "n_positives",
-    "minimum_detectable_effect",
-    "champion",
-    "challenger",
-    "standard_error",
-    "min_effect_size",
-    "n_units",
-    "rows_still_needed",
-    "positives_still_needed",
-    "confidence_level",
-    "power",
-    "minimum_positives",
-    "error_bound",
-    "cross_check",
-    "guardrails",
-    "slices",
-    "opinions",
-    "maturities",
-    "ledger",
-]
+KEYS = [field.name for field in fields(Verdict)]
 LENIENT = Policy(calibration_margin=1.0, suspicious_gain=1.0)
 Z = float(stats.norm.ppf(0.95) + stats.norm.ppf(0.8))
 

@@ -156,7 +156,8 @@ def test_equal_scores_are_never_worse() -> None:
 def test_metrics_of_probabilities_are_unknown_for_other_scores() -> None:
     found = checked(with_challenger(special.logit), Policy(secondary={"brier": 0.1, "f1": 0.1}))
     beginning = "The scores of the challenger are no probabilities, so "
-    assert found["secondary"] == ("secondary", "unknown", beginning + "f1 cannot be judged.")
+    f1 = Guardrail("secondary", "unknown", beginning + "f1 cannot be judged.")
+    assert found["secondary"] == f1
     assert found["calibration"].status == "unknown"
     assert found["calibration"].sentence == beginning + "calibration cannot be judged."
     rows = with_challenger(special.logit)

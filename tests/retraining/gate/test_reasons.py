@@ -34,6 +34,13 @@ VERDICT = Verdict(
     confidence_level=0.95,
     power=0.8,
     minimum_positives=100,
+    error_bound=0.0,
+    cross_check=None,
+    guardrails=(),
+    slices=(),
+    opinions=(),
+    maturities=(),
+    ledger=None,
 )
 FINDING = (
     "The auroc of the challenger is 0.8123, that of the champion 0.8022: an effect of 0.0101, in "
@@ -93,7 +100,7 @@ def test_explain_verdict_says_what_the_ledger_leaves() -> None:
         "4 tests of this model in the last 365 days used 0.12 of the 0.2 that false promotions may "
         "take in a year; this one may use 0.01."
     )
-    first = ledger._replace(n_tests=0, spent=0.0)
+    first = replace(ledger, n_tests=0, spent=0.0)
     assert explain_verdict(replace(VERDICT, ledger=first))[1] == (
         "This is the first test of the model in 365 days; of the 0.2 that false promotions may "
         "take in a year it may use 0.01."

@@ -133,10 +133,9 @@ def test_a_comparison_that_takes_the_models_for_each_other_fails(
 
 
 def test_too_few_rows_cannot_answer() -> None:
-    expected = ("self_test", "unknown", "There are too few rows to test the gate itself.")
-    assert asked(scored(n_rows=490)) == expected
+    assert asked(scored(n_rows=490)).status == "unknown"
     assert asked(scored(n_rows=500)).status == "passed"
-    assert asked(scored(unit=np.arange(1000) % 20)) == expected
+    assert asked(scored(unit=np.arange(1000) % 20)).status == "unknown"
 
 
 def test_many_rows_are_thinned_in_each_class_and_the_sentence_says_so(

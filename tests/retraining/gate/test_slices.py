@@ -79,7 +79,9 @@ def test_slices_with_too_few_rows_or_units_are_not_judged_nor_adjusted_for() -> 
     none = small._replace(label=np.zeros(297, dtype=np.bool_))
     found = compare_slices({"a": small, "b": large, "c": few, "d": none}, Policy())
     assert [one.status == "too_small" for one in found] == [True, False, True, True]
-    assert all(math.isnan(value) for i in (0, 2, 3) for value in found[i][3:9])
+    for i in (0, 2, 3):
+        assert all(math.isnan(value) for value in (found[i].champion, found[i].ci_upper))
+        assert all(math.isnan(value) for value in (found[i].effect_size, found[i].pvalue))
     assert (found[0].n_rows, found[0].n_positives, found[3].n_positives) == (297, 99, 0)
     assert found[1].pvalue == compare_rows(large, AUROC, alternative="less").pvalue
 

@@ -98,6 +98,6 @@ def test_ledger_adds_up_alpha_against_the_budget() -> None:
 
 
 def test_ledger_of_the_first_test_without_a_budget() -> None:
-    picture = draw_ledger(LEDGER._replace(past=(), budget=None, left=None))
+    picture = draw_ledger(replace(LEDGER, past=(), budget=None, left=None))
     assert "0 earlier tests" in picture
     assert "budget" not in picture

@@ -203,9 +203,9 @@ def test_report_escapes_what_callers_say() -> None:
     verdict = replace(
         sample.verdict,
         reasons=(evil,),
-        slices=(sample.verdict.slices[0]._replace(name=evil, status="worse"),),
-        guardrails=(sample.verdict.guardrails[0]._replace(sentence=evil),),
-        opinions=(sample.verdict.opinions[0]._replace(because=evil),),
+        slices=(replace(sample.verdict.slices[0], name=evil, status="worse"),),
+        guardrails=(replace(sample.verdict.guardrails[0], sentence=evil),),
+        opinions=(replace(sample.verdict.opinions[0], because=evil),),
     )
     page = Page(
         render(
@@ -266,13 +266,13 @@ def test_report_stays_small_for_many_rows_slices_and_tests() -> None:
     rows = rows._replace(scores=tuple(np.clip(score + noise, 0, 1) for score in rows.scores))
     nothing = (math.nan,) * 6
     slices = tuple(
-        sample.verdict.slices[0]._replace(name=f"shop={shop}", effect_size=float(shop))
+        replace(sample.verdict.slices[0], name=f"shop={shop}", effect_size=float(shop))
         for shop in range(2_000)
     )
     slices += tuple(Slice(f"street={n}", 5, 0, *nothing, "too_small") for n in range(2_000))
     ledger = sample.verdict.ledger
     assert ledger is not None
-    ledger = ledger._replace(past=tuple(("2018-06-11T04:10:00+00:00", 1e-4) for _ in range(400)))
+    ledger = replace(ledger, past=tuple(("2018-06-11T04:10:00+00:00", 1e-4) for _ in range(400)))
     html = html_of(Sample(replace(sample.verdict, slices=slices, ledger=ledger), rows, np.empty(0)))
     assert len(html.encode()) < 500_000
     text = Page(html).text

@@ -24,7 +24,7 @@ def verdict_of(outcome: Outcome, **values: object) -> Verdict:
 
 
 def failing(*names: str) -> tuple[Guardrail, ...]:
-    return tuple(Guardrail(name, "failed", "Found.") for name in names)
+    return tuple(Guardrail(name, "failed", "Found.") for name in names)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_markdown_holds_verdict_reasons_guardrails_slices_and_facts() -> None:
 def test_markdown_shows_the_worst_of_many_slices() -> None:
     verdict = make_sample("promote").verdict
     many = tuple(
-        verdict.slices[0]._replace(name=f"hour={hour}", effect_size=hour / 100, status="not_worse")
+        replace(verdict.slices[0], name=f"hour={hour}", effect_size=hour / 100, status="not_worse")
         for hour in range(24)
     )
     text = markdown(replace(verdict, slices=many), {})
