@@ -58,12 +58,11 @@ def metric_values(evidence: Evidence) -> dict[str, float]:
     Of scores outside [0, 1], which are no probabilities, only those that need none.
     """
     rows = evidence.rows
-    fit = all(score.min() >= 0 and score.max() <= 1 for score in rows.scores)
     return {
-        f"{role}_{name}": float(metric.prepare(rows.label, score)(rows.weight))
+        f"{role}_{name}": float(metric.evaluator(rows.label, score)(rows.weight))
         for name, metric in METRICS.items()
         for role, score in zip(ROLES, rows.scores, strict=True)
-        if fit or not metric.of_probabilities
+        if all(rows.are_probabilities) or not metric.of_probabilities
     }
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from retraining.gate.policy import Policy
-    from retraining.statistics.rows import Floats, Rows
+    from retraining.statistics.rows import Rows
 
 COMMON: Final = 0.99  # share of rows with one score above which a model hardly tells rows apart
 NAMED: Final = 5  # slices that a sentence names; the report's table has them all
@@ -168,7 +168,7 @@ def _scores(rows: Rows) -> Guardrail:
             f"{percent(share)} of the rows have the challenger's score "
             f"{number(float(distinct[commonest]))}: it hardly tells rows apart.",
         )
-    if _are_probabilities(rows.scores[0]) != _are_probabilities(rows.scores[1]):
+    if len(set(rows.are_probabilities)) > 1:
         return Guardrail(
             "scores",
             "unknown",
@@ -187,14 +187,10 @@ def _no_probabilities(rows: Rows) -> str:
     """The beginning of a sentence, empty where both models' scores lie in [0, 1]."""
     wild = [
         name
-        for name, score in zip(("champion", "challenger"), rows.scores, strict=True)
-        if not _are_probabilities(score)
+        for name, probable in zip(("champion", "challenger"), rows.are_probabilities, strict=True)
+        if not probable
     ]
     return f"The scores of the {' and the '.join(wild)} are no probabilities" if wild else ""
-
-
-def _are_probabilities(score: Floats) -> bool:
-    return bool(np.min(score) >= 0 and np.max(score) <= 1)
 
 
 def _list(names: Sequence[str]) -> str:

@@ -98,10 +98,10 @@ def _plant(rows: Rows, metric: Metric, rng: np.random.Generator) -> Rows:
         distinct, codes = np.unique(champion, return_inverse=True)
         champion, ends = codes.astype(np.float64), (-1.0, float(distinct.size))
     rows = rows._replace(scores=(champion,))
-    if rows.square is None or rows.size is None:
-        known = rng.random(rows.label.size) < PLANTED
-    else:
+    if rows.are_cells:
         rows, known = _split(rows)
+    else:
+        known = rng.random(rows.label.size) < PLANTED
     return rows._replace(
         scores=tuple(
             np.where(known, np.where(rows.label == right, ends[1], ends[0]), rows.scores[0])

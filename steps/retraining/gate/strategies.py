@@ -153,7 +153,7 @@ def ask_all(
     rows: Rows, policy: Policy, test_alpha: float, rng: np.random.Generator
 ) -> tuple[Opinion, ...]:
     """What every strategy that serves the metric says; empty for cells and for too many rows."""
-    if rows.size is not None or rows.n_rows > OPINION_ROWS:
+    if rows.are_cells or rows.n_rows > OPINION_ROWS:
         return ()
     # The first stream belonged to a strategy that is now part of influence. The others keep
     # theirs, so that a replay of an earlier test draws what that test drew.

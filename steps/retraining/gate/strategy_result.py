@@ -66,7 +66,7 @@ def refuse_cells(rows: Rows, strategy: str) -> None:
     Raises:
         RetrainingError: They were.
     """
-    if rows.size is not None:
+    if rows.are_cells:
         raise RetrainingError(
             f"strategy {strategy} draws single rows, and these were put into cells",
             "choose influence or paired_bootstrap",

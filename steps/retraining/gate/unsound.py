@@ -17,16 +17,16 @@ from scipy import stats
 from retraining.gate.strategy_result import StrategyResult, refuse_cells
 from retraining.gate.wording import number
 from retraining.statistics.inference import PairedResult, conclude, half_width
-from retraining.statistics.losses import THRESHOLD, prepare_mean
+from retraining.statistics.losses import THRESHOLD, mean_evaluator
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.subsampling import subsamples
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from retraining.gate.policy import Policy
     from retraining.statistics.losses import Evaluate
-    from retraining.statistics.rows import Bools, Floats, Rows
+    from retraining.statistics.rows import Floats, Rows
 
 REQUIRED_GAIN: Final = 0.02  # of the area under the ROC curve, by disjoint_split
 EARLIER_NAMES: Final = ("init", "tuned")  # of champion and challenger, by subsample_ttest
@@ -73,11 +73,11 @@ def disjoint_split(
     half = np.zeros(rows.label.size)
     half[rng.permutation(half.size)[: half.size // 2]] = 1
     measured: dict[str, float] = {"ab_traffic_split": 0.5}
-    for model, score, inside in zip(
-        ("champion", "challenger"), rows.scores, (half, 1 - half), strict=True
+    for model, votes, inside in zip(
+        ("champion", "challenger"), _votes(rows), (half, 1 - half), strict=True
     ):
         with np.errstate(invalid="ignore", divide="ignore"):
-            for name, evaluate in _votes(rows.label, score).items():
+            for name, evaluate in votes.items():
                 measured[f"{model}_{name}"] = float(evaluate(rows.weight * inside))
         measured[f"{model}_sample_size"] = float(np.sum(inside))
     for name in ("auc", "accuracy", "f1"):
@@ -109,14 +109,14 @@ def interval_overlap(
     champion, challenger = (
         {
             name: np.nanquantile(values, shares)
-            for name, values in _bootstrap(rows, score, policy.n_resamples, rng).items()
+            for name, values in _bootstrap(rows, votes, policy.n_resamples, rng).items()
         }
-        for score in rows.scores
+        for votes in _votes(rows)
     )
     names = champion.keys() & challenger.keys()
     wins = sum(bool(challenger[name][0] > champion[name][1]) for name in names)
     losses = sum(bool(challenger[name][1] < champion[name][0]) for name in names)
-    area = METRICS["auroc"].prepare
+    area = METRICS["auroc"].evaluator
     values = [float(area(rows.label, score)(rows.weight)) for score in rows.scores]
     return StrategyResult(
         _without_error(rows, values[0], values[1]),
@@ -133,7 +133,7 @@ def interval_overlap(
 
 def _subsampled(rows: Rows, score: Floats, policy: Policy, rng: np.random.Generator) -> Floats:
     """The metric in every subsample that holds both classes."""
-    evaluate = policy.chosen_metric.prepare(rows.label, score)
+    evaluate = policy.chosen_metric.evaluator(rows.label, score)
     draws = subsamples(rows, policy.subsample, policy.n_subsamples, rng)
     with np.errstate(invalid="ignore", divide="ignore"):
         values = np.array([float(evaluate(weight)) for weight in draws])
@@ -176,19 +176,20 @@ def _shapiro(values: Floats) -> tuple[float, float]:
     return float(statistic), float(pvalue)
 
 
-def _votes(label: Bools, score: Floats) -> Mapping[str, Evaluate]:
-    """What is voted on, by the names that were logged."""
-    votes = {"auc": METRICS["auroc"].prepare(label, score)}
-    if np.min(score) >= 0 and np.max(score) <= 1:
-        right = ((score > THRESHOLD) == label).astype(np.float64)
-        votes |= {"accuracy": prepare_mean(right), "f1": METRICS["f1"].prepare(label, score)}
-    return votes
+def _votes(rows: Rows) -> Iterator[Mapping[str, Evaluate]]:
+    """Model by model, what is voted on, by the names that were logged."""
+    label = rows.label
+    for score, probable in zip(rows.scores, rows.are_probabilities, strict=True):
+        votes = {"auc": METRICS["auroc"].evaluator(label, score)}
+        if probable:
+            votes["accuracy"] = mean_evaluator(((score > THRESHOLD) == label).astype(np.float64))
+            votes["f1"] = METRICS["f1"].evaluator(label, score)
+        yield votes
 
 
 def _bootstrap(
-    rows: Rows, score: Floats, n_resamples: int, rng: np.random.Generator
+    rows: Rows, votes: Mapping[str, Evaluate], n_resamples: int, rng: np.random.Generator
 ) -> Mapping[str, Floats]:
-    votes = _votes(rows.label, score)
     values: dict[str, list[float]] = {name: [] for name in votes}
     n = rows.label.size
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -59,7 +59,7 @@ def draw_ranking(rows: Rows, names: tuple[str, str]) -> tuple[Markup, Markup]:
 @mpl.rc_context(svg.STYLE)
 def draw_reliability(rows: Rows, names: tuple[str, str]) -> Markup | None:
     """What came true against what was predicted; None for scores that are no probabilities."""
-    if not _are_probabilities(rows):
+    if not all(rows.are_probabilities):
         return None
     figure, axes = svg.new_figure()
     highest, told = 0.0, []
@@ -90,7 +90,7 @@ def draw_reliability(rows: Rows, names: tuple[str, str]) -> Markup | None:
 @mpl.rc_context(svg.STYLE)
 def draw_scores(rows: Rows, names: tuple[str, str]) -> Markup:
     """How the scores of each class are spread, the models one above the other on one axis."""
-    probable = _are_probabilities(rows)
+    probable = all(rows.are_probabilities)
     places = [_log_odds(score) if probable else score for score in rows.scores]
     span = float(min(map(np.min, places))), float(max(map(np.max, places)))
     figure = Figure(figsize=(svg.WIDTH, svg.HEIGHT), layout="constrained")
@@ -109,11 +109,6 @@ def draw_scores(rows: Rows, names: tuple[str, str]) -> Markup:
         f"Histograms of the scores of class 0 and class 1 by {names[0]} and by {names[1]}: the "
         "further apart, the better a model separates the classes.",
     )
-
-
-def _are_probabilities(rows: Rows) -> bool:
-    """Whether every score lies between 0 and 1."""
-    return all(np.min(score) >= 0 and np.max(score) <= 1 for score in rows.scores)
 
 
 def _log_odds(score: npt.ArrayLike) -> Floats:

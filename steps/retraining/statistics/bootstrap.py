@@ -160,7 +160,7 @@ def _weighted_effects(
     rows: Rows, metric: Metric, n_resamples: int, rng: np.random.Generator, resample: Resample
 ) -> Floats:
     """Challenger less champion in every resample; NaN where it lacks a class."""
-    champion, challenger = (metric.prepare(rows.label, score) for score in rows.scores)
+    champion, challenger = (metric.evaluator(rows.label, score) for score in rows.scores)
     draw = _sampler(rows, rng)
     sides = (rows.label.astype(np.float64), (~rows.label).astype(np.float64))
     totals = [float(rows.weight @ side) for side in sides]
@@ -190,12 +190,12 @@ def _is_compiled(rows: Rows, metric: Metric) -> bool:
     """
     sides = (rows.weight[rows.label], rows.weight[~rows.label])
     alike = all(np.all(side == side[0]) for side in sides)
-    return metric.name == "auroc" and rows.size is None and alike
+    return metric.name == "auroc" and not rows.are_cells and alike
 
 
 def _sampler(rows: Rows, rng: np.random.Generator) -> Callable[[], Floats]:
     """Draws the weights of one resample, shape (n,)."""
-    if rows.size is not None:
+    if rows.are_cells:
         step = rows.squares / rows.weight  # the cell's rows taken as equal weights of this size
         rate = rows.weight / step
         return lambda: rng.poisson(rate) * step

@@ -1,6 +1,6 @@
 """Metrics that are sums over rows: their values under weights, and how a row moves them.
 
-The two functions of a metric are those of `ranking`: `prepare_*` returns it as a
+The two functions of a metric are those of `ranking`: `*_evaluator` returns it as a
 function of row weights, `*_influence` its derivative by the weight of a row.
 """
 
@@ -40,7 +40,7 @@ def costs(label: Bools, score: Floats, false_negative_cost: float) -> Floats:
     return np.where(label, np.where(predicted, 0.0, false_negative_cost), predicted)
 
 
-def prepare_mean(loss: Floats) -> Evaluate:
+def mean_evaluator(loss: Floats) -> Evaluate:
     """Weighted mean of a loss of shape (n,)."""
     return lambda weight: weight @ loss / np.sum(weight, axis=-1)
 
@@ -52,7 +52,7 @@ def mean_influence(loss: Floats, mass: Floats) -> tuple[float, Floats]:
     return mean, (loss - mean) / total
 
 
-def prepare_f1(label: Bools, score: Floats) -> Evaluate:
+def f1_evaluator(label: Bools, score: Floats) -> Evaluate:
     """F1 of class 1, predicted above `THRESHOLD`."""
     hit, involved = _f1_parts(label, score)
     return lambda weight: 2 * (weight @ hit) / (weight @ involved)

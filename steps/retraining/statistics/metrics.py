@@ -7,8 +7,9 @@ derivative by the weight of a row gives the row's influence.
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -37,22 +38,23 @@ class Metric:
         function: `function(label, score, weight=None) -> float`.
         greater_is_better: False for losses.
         of_probabilities: Whether scores outside [0, 1] are refused.
-        prepare: `prepare(label, score)` sorts once and returns the metric as a function of weights.
-        perfect: Its value for a model that is never wrong.
+        evaluator: `evaluator(label, score)` sorts once and returns the metric as a function of
+            weights.
         influence: `influence(label, score, mass)` returns the metric and, of shape (n,), how much
             a unit of further weight in a row moves it; weighted by mass these sum to zero.
         by_class: Whether they sum to zero in each class, as they do where only the order of rows
             of different classes counts.
+        parameters: Numbers that the metric was chosen with, such as capacity.
     """
 
     name: str
     function: Callable[..., float]
     greater_is_better: bool
     of_probabilities: bool
-    prepare: Callable[[Bools, Floats], Evaluate]
-    perfect: float
+    evaluator: Callable[[Bools, Floats], Evaluate]
     influence: Callable[[Bools, Floats, Floats], tuple[float, Floats]]
     by_class: bool = False
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
 
 def auroc(label: npt.ArrayLike, score: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
@@ -169,9 +171,9 @@ def _recall_at(capacity: float) -> Metric:
         function=partial(recall_at_capacity, capacity=capacity),
         greater_is_better=True,
         of_probabilities=False,
-        prepare=partial(ranking.prepare_recall, capacity=capacity),
-        perfect=1.0,
+        evaluator=partial(ranking.recall_evaluator, capacity=capacity),
         influence=partial(ranking.recall_influence, capacity=capacity),
+        parameters={"capacity": capacity},
     )
 
 
@@ -181,7 +183,10 @@ def _cost_of(false_negative_cost: float) -> Metric:
         raise RetrainingError(f"false_negative_cost is {false_negative_cost!r}", remedy)
     function = partial(expected_cost, false_negative_cost=false_negative_cost)
     losses_of = partial(losses.costs, false_negative_cost=false_negative_cost)
-    return _mean_of("expected_cost", function, losses_of)
+    parameters = {"false_negative_cost": false_negative_cost}
+    return dataclasses.replace(
+        _mean_of("expected_cost", function, losses_of), parameters=parameters
+    )
 
 
 def _mean_of(
@@ -192,8 +197,7 @@ def _mean_of(
         function=function,
         greater_is_better=False,
         of_probabilities=True,
-        prepare=lambda label, score: losses.prepare_mean(losses_of(label, score)),
-        perfect=0.0,
+        evaluator=lambda label, score: losses.mean_evaluator(losses_of(label, score)),
         influence=lambda label, score, mass: losses.mean_influence(losses_of(label, score), mass),
     )
 
@@ -207,8 +211,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
                 function=auroc,
                 greater_is_better=True,
                 of_probabilities=False,
-                prepare=ranking.prepare_auroc,
-                perfect=1.0,
+                evaluator=ranking.auroc_evaluator,
                 influence=ranking.auroc_influence,
                 by_class=True,
             ),
@@ -217,8 +220,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
                 function=auprc,
                 greater_is_better=True,
                 of_probabilities=False,
-                prepare=ranking.prepare_auprc,
-                perfect=1.0,
+                evaluator=ranking.auprc_evaluator,
                 influence=ranking.auprc_influence,
             ),
             _mean_of("log_loss", log_loss, losses.log_losses),
@@ -228,8 +230,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
                 function=f1,
                 greater_is_better=True,
                 of_probabilities=True,
-                prepare=losses.prepare_f1,
-                perfect=1.0,
+                evaluator=losses.f1_evaluator,
                 influence=losses.f1_influence,
             ),
             _recall_at(CAPACITY),
@@ -245,4 +246,4 @@ def _value(
     rows = check_rows(
         label, {"score": score}, weight=weight, of_probabilities=metric.of_probabilities
     )
-    return float(metric.prepare(rows.label, rows.scores[0])(rows.weight))
+    return float(metric.evaluator(rows.label, rows.scores[0])(rows.weight))

@@ -1,8 +1,8 @@
 """Metrics of the order of scores: their values under weights, and how a row moves them.
 
-A metric comes as two functions. `prepare_*` sorts once and returns the metric as a function of row
-weights; `*_influence` differentiates it: how much a unit of further weight in a row moves it. Both
-treat rows of equal scores as one.
+A metric consists of two functions. `*_evaluator` sorts once and returns the metric as a function of
+row weights; `*_influence` is its derivative: how much a unit of further weight in a row moves it.
+Both treat rows of equal scores as one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Ties(NamedTuple):
     group: Codes  # of every row, in the rows' own order
 
 
-def prepare_auroc(label: Bools, score: Floats) -> Evaluate:
+def auroc_evaluator(label: Bools, score: Floats) -> Evaluate:
     """Area under the ROC curve, ties half."""
     ranking = _rank(label, score)
 
@@ -81,7 +81,7 @@ def placements(label: Bools, score: Floats, weight: Floats) -> Floats:
     return result
 
 
-def prepare_auprc(label: Bools, score: Floats) -> Evaluate:
+def auprc_evaluator(label: Bools, score: Floats) -> Evaluate:
     """Average precision, the sum of (R_n - R_{n-1}) P_n over distinct scores."""
     ranking = _rank(label, score)
 
@@ -119,7 +119,7 @@ def auprc_influence(label: Bools, score: Floats, mass: Floats) -> tuple[float, F
     return area, (np.where(label, own, 0.0) - to_alarms[ties.group]) / total
 
 
-def prepare_recall(label: Bools, score: Floats, capacity: float) -> Evaluate:
+def recall_evaluator(label: Bools, score: Floats, capacity: float) -> Evaluate:
     """Share of class 1 among the highest-scored `capacity` of all weight, ties by fraction."""
     ties = _tie(score)
 

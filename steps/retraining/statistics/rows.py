@@ -16,6 +16,14 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.intp]
 
+# What is wrong with rows that are refused, by what it is wrong with, and the remedy.
+FAULTS: Final = {
+    "label": ("neither 0 nor 1", "code class 1 as 1"),
+    "score": ("not finite", "give every row a finite score"),
+    "outside": ("outside [0, 1]", "give the probability of class 1"),
+    "weight": ("negative or not finite", "give weights of 0 or more"),
+    "unit": ("missing", "give every row a unit"),
+}
 DENSE: Final = 8  # integers that span at most this many times the rows are coded without a sort
 
 
@@ -41,16 +49,19 @@ class Rows(NamedTuple):
     size: Floats | None = None
 
     @property
+    def are_cells(self) -> bool:
+        """Whether an element stands for many rows."""
+        return self.size is not None
+
+    @property
     def n_rows(self) -> int:
-        """Rows that these are or stand for."""
-        return self.label.size if self.size is None else round(float(np.sum(self.size)))
+        """The number of rows, or of rows that the cells stand for."""
+        return round(float(np.sum(self.sizes)))
 
     @property
     def n_positives(self) -> int:
-        """Those of class 1."""
-        if self.size is None:
-            return int(np.count_nonzero(self.label))
-        return round(float(np.sum(self.size[self.label])))
+        """The number of positives among them."""
+        return round(float(np.sum(self.sizes[self.label])))
 
     @property
     def n_units(self) -> int | None:
@@ -63,9 +74,21 @@ class Rows(NamedTuple):
         return self.weight**2 if self.square is None else self.square
 
     @property
+    def spreads(self) -> Floats:
+        """Sum of squared weights by squared sum of weights, shape (n,): 1 for a single row."""
+        if self.square is None:
+            return np.ones(self.label.size)
+        return self.square / self.weight**2
+
+    @property
     def sizes(self) -> Floats:
-        """Rows of every element, shape (n,)."""
+        """The number of rows of every element, shape (n,)."""
         return np.ones(self.label.size) if self.size is None else self.size
+
+    @property
+    def are_probabilities(self) -> tuple[bool, ...]:
+        """Whether all scores of a model lie in [0, 1], model by model."""
+        return tuple(bool(np.min(score) >= 0 and np.max(score) <= 1) for score in self.scores)
 
 
 def check_rows(
@@ -95,25 +118,35 @@ def check_rows(
     if labels.size < least:
         raise RetrainingError(f"label has {labels.size} rows", f"give at least {least} rows")
     positive = labels == 1
-    _refuse("label", labels, positive | (labels == 0), "neither 0 nor 1", "code class 1 as 1")
+    _refuse("label", labels, positive | (labels == 0), "label")
     arrays = [_numbers(name, score, labels.size) for name, score in scores.items()]
     for name, array in zip(scores, arrays, strict=True):
-        _refuse(name, array, np.isfinite(array), "not finite", "give every row a finite score")
+        _refuse(name, array, np.isfinite(array), "score")
         if of_probabilities:
             inside = (array >= 0) & (array <= 1)
-            _refuse(name, array, inside, "outside [0, 1]", "give the probability of class 1")
+            _refuse(name, array, inside, "outside")
     weights = np.ones(labels.size) if weight is None else _numbers("weight", weight, labels.size)
     good = (weights >= 0) & (weights < np.inf)
-    _refuse("weight", weights, good, "negative or not finite", "give weights of 0 or more")
+    _refuse("weight", weights, good, "weight")
     units = None if unit is None else encode("unit", unit, labels.size)
     rows = _without_weight_zero(Rows(positive, tuple(arrays), weights, units))
-    for value, absent in ((0, np.all(rows.label)), (1, not np.any(rows.label))):
-        if both_classes and absent:
+    if both_classes:
+        check_classes(rows)
+    return rows
+
+
+def check_classes(rows: Rows) -> None:
+    """Refuse rows of one class only.
+
+    Raises:
+        RetrainingError: Naming the class that is missing.
+    """
+    for value in (0, 1):
+        if not np.any(rows.label == value):
             raise RetrainingError(
                 f"label holds no row of class {value} with a weight above 0",
                 "give rows of both classes, for example of a longer period",
             )
-    return rows
 
 
 def _without_weight_zero(rows: Rows) -> Rows:
@@ -187,8 +220,9 @@ def _check_shape(name: str, array: npt.NDArray[np.generic], size: int | None) ->
         )
 
 
-def _refuse(name: str, array: Floats, good: Bools, fault: str, remedy: str) -> None:
+def _refuse(name: str, array: Floats, good: Bools, kind: str) -> None:
     if not np.all(good):
+        fault, remedy = FAULTS[kind]
         first = int(np.argmin(good))
         count = good.size - int(np.count_nonzero(good))
         raise RetrainingError(

@@ -52,7 +52,7 @@ def nadeau_bengio(
         The result, with the one-sided p-value of an effect of zero, and the degrees of freedom.
     """
     sign = 1 if metric.greater_is_better else -1
-    models = [metric.prepare(rows.label, score) for score in rows.scores]
+    models = [metric.evaluator(rows.label, score) for score in rows.scores]
     draws = subsamples(rows, share, n_subsamples, rng)
     with np.errstate(invalid="ignore", divide="ignore"):
         pairs = np.array([[float(model(weight)) for model in models] for weight in draws])

@@ -85,7 +85,7 @@ def test_area_is_that_of_the_metric_under_the_same_weights(
     whole = (weights[:, label].sum(axis=1) > 0) & (weights[:, ~label].sum(axis=1) > 0)
     assert np.array_equal(np.isnan(found), ~whole)
     if label.any() and not label.all():
-        expected = METRICS["auroc"].prepare(label, score)(weights[whole].astype(np.float64))
+        expected = METRICS["auroc"].evaluator(label, score)(weights[whole].astype(np.float64))
         np.testing.assert_allclose(found[whole], expected, rtol=0, atol=1e-14)
 
 
@@ -94,7 +94,7 @@ def test_area_is_that_of_the_metric_under_the_same_weights(
 def test_area_of_many_rows_is_that_of_the_metric(digits: int, prevalence: float) -> None:
     label, score, _ = simulate(5000, digits=digits, prevalence=prevalence)
     packed = drawn_weights(5000 + (-5000 % compiled.ROWS_A_DRAW), 1)[:5000]
-    expected = METRICS["auroc"].prepare(label, score)(unpack(packed))
+    expected = METRICS["auroc"].evaluator(label, score)(unpack(packed))
     np.testing.assert_allclose(kernel_auroc(label, score, packed), expected, rtol=0, atol=1e-12)
 
 
@@ -109,7 +109,7 @@ def test_rows_of_a_unit_share_its_weight() -> None:
     label, score, _ = simulate(900, digits=1)
     unit = np.random.default_rng(5).integers(0, 50, 900)
     packed = drawn_weights(56, 2)
-    expected = METRICS["auroc"].prepare(label, score)(unpack(packed)[:, unit])
+    expected = METRICS["auroc"].evaluator(label, score)(unpack(packed)[:, unit])
     found = kernel_auroc(label, score, packed, unit)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 

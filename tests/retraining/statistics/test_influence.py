@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 
 from retraining.statistics.influence import (
     acceleration,
-    auroc_influence,
     paired_influence,
     variance_of_difference,
-    variance_of_sum,
 )
-from retraining.statistics.metrics import METRICS, choose
+from retraining.statistics.metrics import METRICS, Metric, choose
 from retraining.statistics.rows import Rows, check_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from retraining.statistics.rows import Codes, Floats
+    from retraining.statistics.rows import Bools, Codes, Floats
+
+AUROC = METRICS["auroc"]
 
 
 @st.composite
@@ -41,6 +41,12 @@ def compared_rows(draw: st.DrawFn) -> Rows:
     return check_rows(
         label, {"champion": draw(scores), "challenger": draw(scores)}, weight=weight, unit=unit
     )
+
+
+def variance(influence: Floats, label: Bools, unit: Codes | None, metric: Metric = AUROC) -> float:
+    """Of the difference that has these influence values."""
+    rows = Rows(label, (), np.ones(label.size), unit)
+    return variance_of_difference(rows, metric, influence)
 
 
 def components(rows: Rows, score: Floats) -> tuple[float, Floats]:
@@ -59,7 +65,7 @@ def components(rows: Rows, score: Floats) -> tuple[float, Floats]:
 @given(rows=compared_rows())
 def test_influence_equals_the_definition(rows: Rows) -> None:
     (area_old, old), (area_new, new) = (components(rows, score) for score in rows.scores)
-    first, second, influence = auroc_influence(rows)
+    first, second, influence = paired_influence(rows, AUROC)
     assert first == pytest.approx(area_old, abs=1e-12)
     assert second == pytest.approx(area_new, abs=1e-12)
     for side in (rows.label, ~rows.label):
@@ -77,8 +83,8 @@ def test_variance_of_single_rows_is_the_sum_of_delongs_two(rows: Rows) -> None:
     expected = sum(
         np.var(change[side], ddof=1) / np.sum(side) for side in (rows.label, ~rows.label)
     )
-    influence = auroc_influence(equal)[2]
-    assert variance_of_sum(influence, equal.label, None) == pytest.approx(expected, abs=1e-12)
+    influence = paired_influence(equal, AUROC)[2]
+    assert variance(influence, equal.label, None) == pytest.approx(expected, abs=1e-12)
 
 
 def obuchowski(influence: Floats, rows: Rows, unit: Codes) -> float:
@@ -98,24 +104,24 @@ def obuchowski(influence: Floats, rows: Rows, unit: Codes) -> float:
 @given(rows=compared_rows())
 def test_variance_of_units_is_that_of_obuchowski_and_never_negative(rows: Rows) -> None:
     assert rows.unit is not None
-    influence = auroc_influence(rows)[2]
-    variance = variance_of_sum(influence, rows.label, rows.unit)
-    assert variance == pytest.approx(obuchowski(influence, rows, rows.unit), abs=1e-12)
-    assert variance >= 0
+    influence = paired_influence(rows, AUROC)[2]
+    found = variance(influence, rows.label, rows.unit)
+    assert found == pytest.approx(obuchowski(influence, rows, rows.unit), abs=1e-12)
+    assert found >= 0
 
 
 @given(rows=compared_rows())
 def test_variance_of_units_of_one_row_is_that_of_rows(rows: Rows) -> None:
-    influence = auroc_influence(rows)[2]
-    single = variance_of_sum(influence, rows.label, np.arange(rows.label.size))
-    assert single == pytest.approx(variance_of_sum(influence, rows.label, None), abs=1e-12)
+    influence = paired_influence(rows, AUROC)[2]
+    single = variance(influence, rows.label, np.arange(rows.label.size))
+    assert single == pytest.approx(variance(influence, rows.label, None), abs=1e-12)
 
 
 def test_variance_of_a_class_in_one_row_or_one_unit_is_unknown() -> None:
     label = np.array([True, False, False, False])
-    assert math.isnan(variance_of_sum(np.array([0.1, 0.1, 0.0, -0.1]), label, None))
+    assert math.isnan(variance(np.array([0.1, 0.1, 0.0, -0.1]), label, None))
     label, unit = np.array([True, True, False, False]), np.array([0, 0, 0, 1])
-    assert math.isnan(variance_of_sum(np.array([0.1, -0.1, 0.1, -0.1]), label, unit))
+    assert math.isnan(variance(np.array([0.1, -0.1, 0.1, -0.1]), label, unit))
 
 
 def as_probabilities(rows: Rows) -> Rows:
@@ -131,12 +137,12 @@ NAMES = sorted(METRICS)
 def test_influence_is_the_derivative_by_the_weight_of_a_row(
     rows: Rows, name: str, row: int
 ) -> None:
-    """Of the metric as `prepare` evaluates it, by central differences."""
+    """Of the metric as `evaluator` evaluates it, by central differences."""
     if name == "recall_at_capacity":
         return  # a border between rows has no derivative, see below
     rows = as_probabilities(rows)
     value, influence = METRICS[name].influence(rows.label, rows.scores[0], rows.weight)
-    evaluate = METRICS[name].prepare(rows.label, rows.scores[0])
+    evaluate = METRICS[name].evaluator(rows.label, rows.scores[0])
     step = 1e-6 * (np.arange(rows.label.size) == row)
     slope = float(evaluate(rows.weight + step) - evaluate(rows.weight - step)) / 2e-6
     assert value == pytest.approx(float(evaluate(rows.weight)), abs=1e-12)
@@ -151,7 +157,7 @@ def test_influence_on_recall_is_the_derivative_where_the_border_is_a_wide_tie() 
     weight = rng.uniform(0.5, 2, 200)
     metric = choose("recall_at_capacity", capacity=0.4)
     value, influence = metric.influence(label, score, weight)
-    evaluate = metric.prepare(label, score)
+    evaluate = metric.evaluator(label, score)
     steps = 1e-6 * np.eye(200)
     slopes = (evaluate(weight + steps) - evaluate(weight - steps)) / 2e-6
     assert value == pytest.approx(float(evaluate(weight)), abs=1e-12)
@@ -235,24 +241,24 @@ def test_variances_and_covariances_equal_proc_on_asah(reference_data: Path) -> N
         score = np.array([float(row[name]) for row in table])
         area, influences[name] = METRICS["auroc"].influence(label, score, np.ones(label.size))
         assert area == pytest.approx(published["auc"][name], rel=1e-12)
-        assert variance_of_sum(influences[name], label, None) == pytest.approx(expected, rel=1e-12)
+        assert variance(influences[name], label, None) == pytest.approx(expected, rel=1e-12)
     for pair, expected in published["delong_cov"].items():
         if pair == "src":
             continue
         one, other = (influences[name] for name in pair.split(","))
-        both = variance_of_sum(one + other, label, None)
-        alone = sum(variance_of_sum(part, label, None) for part in (one, other))
+        both = variance(one + other, label, None)
+        alone = sum(variance(part, label, None) for part in (one, other))
         assert (both - alone) / 2 == pytest.approx(expected, rel=1e-9)
 
 
 def test_variance_beyond_classes_counts_all_rows_or_all_units() -> None:
     influence = np.array([0.3, -0.1, -0.2, 0.0])
     label = np.array([True, False, False, False])
-    assert variance_of_sum(influence, label, None, by_class=False) == pytest.approx(0.14 * 4 / 3)
+    assert variance(influence, label, None, metric=METRICS["brier"]) == pytest.approx(0.14 * 4 / 3)
     unit = np.array([0, 0, 1, 2])
-    found = variance_of_sum(influence, label, unit, by_class=False)
+    found = variance(influence, label, unit, metric=METRICS["brier"])
     assert found == pytest.approx((0.04 + 0.04) * 3 / 2)
-    assert math.isnan(variance_of_sum(influence, label, np.zeros(4, np.intp), by_class=False))
+    assert math.isnan(variance(influence, label, np.zeros(4, np.intp), metric=METRICS["brier"]))
 
 
 def test_acceleration_is_a_sixth_of_the_skewness_of_the_sum() -> None:

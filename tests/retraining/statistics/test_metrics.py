@@ -115,7 +115,7 @@ def test_many_weightings_equal_one_at_a_time(name: str) -> None:
     label = np.arange(40) % 3 == 0
     score = rng.integers(0, 9, 40) / 8
     weights = rng.integers(0, 4, (5, 40)).astype(np.float64)
-    evaluate = METRICS[name].prepare(label, score)
+    evaluate = METRICS[name].evaluator(label, score)
     single = [METRICS[name].function(label, score, weight) for weight in weights]
     assert evaluate(weights) == pytest.approx(single, abs=1e-12)
 
@@ -163,6 +163,8 @@ def test_choose_takes_parameters() -> None:
     assert choose("recall_at_capacity", capacity=0.25).function(label, score) == 0.5
     assert choose("expected_cost", false_negative_cost=3).function(label, score) == 1.25
     assert choose("auroc", capacity=0.25) is METRICS["auroc"]
+    assert choose("recall_at_capacity", capacity=0.25).parameters == {"capacity": 0.25}
+    assert choose("expected_cost", false_negative_cost=3).parameters == {"false_negative_cost": 3}
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,8 @@ def test_choose_refuses(name: str, parameters: dict[str, float], message: str) -
 @pytest.mark.parametrize("name", sorted(METRICS))
 def test_a_model_that_is_never_wrong_is_perfect(name: str) -> None:
     metric = choose(name, capacity=0.25)
-    assert metric.function([1, 0, 0, 0], [1.0, 0.0, 0.0, 0.0]) == pytest.approx(metric.perfect)
+    perfect = 1.0 if metric.greater_is_better else 0.0
+    assert metric.function([1, 0, 0, 0], [1.0, 0.0, 0.0, 0.0]) == pytest.approx(perfect)
 
 
 def test_auprc_is_not_the_trapezoid() -> None:

@@ -10,8 +10,7 @@ are whole numbers, so results do not depend on how rows are distributed over a c
 from __future__ import annotations
 
 import math
-from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from retraining.errors import RetrainingError
 from retraining.statistics.inference import conclude, half_width, tail_probability, without_rounding
 from retraining.statistics.influence import paired_influence, variance_of_difference
 from retraining.statistics.metrics import FALSE_NEGATIVE_COST
-from retraining.statistics.rows import Rows
+from retraining.statistics.rows import FAULTS, Rows, check_classes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,15 +32,6 @@ if TYPE_CHECKING:
     from retraining.comparison.binned.counts import Grids
     from retraining.statistics.inference import PairedResult
     from retraining.statistics.metrics import Metric
-
-FAULTS: Final = {
-    "label": ("label is neither 0 nor 1", "code class 1 as 1"),
-    "champion": ("champion is not finite", "give every row a finite score"),
-    "challenger": ("challenger is not finite", "give every row a finite score"),
-    "weight": ("weight is negative or not finite", "give weights of 0 or more"),
-    "unit": ("unit is missing", "give every row a unit"),
-    "outside": ("a score is outside [0, 1]", "give the probability of class 1"),
-}
 
 
 class Aggregate(NamedTuple):
@@ -121,7 +111,7 @@ def aggregate(
         counted = counts.count_cells(frame, grids, metric, weighted=weight)
     cells = counted[counted["key"].between(0, counts.KIND - 1)].reset_index(drop=True)
     rows = _rows(cells, grids)
-    _check_classes(rows)
+    check_classes(rows)
     first, second, influence = paired_influence(rows, metric)
     values, bound = _measure(counted, cells, rows, metric) or ((first, second), 0.0)
     variance, n_units = variance_of_difference(rows, metric, influence), None
@@ -142,25 +132,16 @@ def aggregate(
 
 def _threshold(metric: Metric) -> float:
     """The score above which a positive is predicted, where cells have an edge, as at 0.5."""
-    told = metric.function.keywords if isinstance(metric.function, partial) else {}
-    return 1 / (1 + float(told.get("false_negative_cost", FALSE_NEGATIVE_COST)))
+    return 1 / (1 + metric.parameters.get("false_negative_cost", FALSE_NEGATIVE_COST))
 
 
 def _check_faults(faults: Mapping[str, int], *, of_probabilities: bool) -> None:
     """Scores outside [0, 1] are a fault only if they have to be probabilities."""
     for name, count in faults.items():
         if count and (name != "outside" or of_probabilities):
-            what, remedy = FAULTS[name]
-            raise RetrainingError(f"{what} in {count} rows", remedy)
-
-
-def _check_classes(rows: Rows) -> None:
-    for value in (0, 1):
-        if not np.any(rows.label == value):
-            raise RetrainingError(
-                f"label holds no row of class {value} with a weight above 0",
-                "give rows of both classes, for example of a longer period",
-            )
+            fault, remedy = FAULTS["score" if name in counts.ROLES else name]
+            what = "a score" if name == "outside" else name
+            raise RetrainingError(f"{what} is {fault} in {count} rows", remedy)
 
 
 def _rows(cells: pd.DataFrame, grids: Grids) -> Rows:
@@ -207,7 +188,7 @@ def _bins(counted: pd.DataFrame, model: int) -> Bins:
 
 
 def _variance_of_units(sums: Mapping[str, float], metric: Metric) -> float:
-    """As `retraining.statistics.influence.variance_of_sum`, for sums computed by Spark."""
+    """As `retraining.statistics.influence.variance_of_difference`, for sums computed by Spark."""
     parts = [
         (sums["ones"], sums["with_ones"]),
         (sums["zeros"], sums["with_zeros"]),

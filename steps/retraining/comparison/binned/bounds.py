@@ -55,7 +55,7 @@ def _arranged(metric: Metric, mass: Floats, side: Floats) -> float:
     score = np.r_[middle, middle + side]
     label = np.repeat([False, True], side.size)
     present = mass.ravel() > 0
-    evaluate = metric.prepare(label[present], score[present])
+    evaluate = metric.evaluator(label[present], score[present])
     return float(evaluate(mass.ravel()[present]))
 
 
