@@ -29,7 +29,6 @@ COMMANDS: Final = {
     "Make the same comparison again": "mlflow run . -e reproduce -P run_id=82cf4bbaed2a4985",
     "Judge the same scores by another policy": "mlflow run . -e ab_test -P replay=82cf4bbaed2a4985",
 }
-LINKS: Final = {"verdict.json": "verdict.json", "scores.parquet": "scores.parquet"}
 POLICY: Final = Policy(
     min_effect_size=0.002, secondary={"log_loss": 0.01}, memory="spending", n_resamples=500
 )

@@ -14,7 +14,7 @@ import pytest
 
 from retraining.gate.verdict import Outcome
 from retraining.report.page import render
-from tests.samples import COMMANDS, FACTS, LINKS, NAMES, make_sample
+from tests.samples import COMMANDS, FACTS, NAMES, make_sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,7 +134,6 @@ def write_page(outcome: Outcome) -> str:
         effects=sample.effects,
         commands=COMMANDS,
         names=NAMES,
-        links=LINKS,
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from retraining.gate.verdict import Verdict
     from retraining.statistics.rows import Floats, Rows
 
-MOST_SLICES: Final = 100  # the page stays small; verdict.json holds all
+SLICES_ON_PAGE: Final = 100  # the page stays small; verdict.json holds all
 MINUS: Final = "\N{MINUS SIGN}"
 
 
@@ -54,7 +54,6 @@ def render(
     effects: Floats | None = None,
     commands: Mapping[str, str] | None = None,
     names: tuple[str, str] = ("champion", "challenger"),
-    links: Mapping[str, str] | None = None,
 ) -> str:
     """One HTML page: verdict, pictures, every number with its meaning, and where it came from.
 
@@ -69,11 +68,9 @@ def render(
             class; None leaves their picture out.
         commands: How to repeat the comparison: command by purpose.
         names: What to call champion and challenger, for example with their versions.
-        links: Address by text; addresses that are not http, https or relative appear as text.
     """
     required = verdict.min_effect_size
-    judged = [item for item in verdict.slices if item.status != "too_small"]
-    judged.sort(key=lambda item: (item.status != "worse", item.effect_size))
+    judged, too_small = summary.sort_slices(verdict)
     return (
         _environment()
         .get_template("page.html.j2")
@@ -85,16 +82,15 @@ def render(
             numbers=_numbers(verdict),
             ledger_numbers=_ledger_numbers(verdict),
             pictures=_draw(verdict, rows, effects, names),
-            slices=_with_strips(judged[:MOST_SLICES], required),
-            n_slices_left_out=max(0, len(judged) - MOST_SLICES),
-            too_small=[item for item in verdict.slices if item.status == "too_small"],
+            slices=_with_strips(judged[:SLICES_ON_PAGE], required),
+            n_slices_left_out=max(0, len(judged) - SLICES_ON_PAGE),
+            too_small=too_small,
             maturities=_with_strips(verdict.maturities, required),
             opinions=_with_strips(verdict.opinions, required),
             facts=facts,
             commands=commands or {},
-            links=[(text, address, _is_safe(address)) for text, address in (links or {}).items()],
             terms={name: text for name, text in TERMS.items() if "." not in name},
-            most=MOST_SLICES,
+            most=SLICES_ON_PAGE,
         )
     )
 
@@ -189,8 +185,3 @@ def _environment() -> Environment:
     environment.filters.update(show=_show, align=_align, percent=percent)
     environment.globals.update(meaning=meaning)
     return environment
-
-
-def _is_safe(address: str) -> bool:
-    """Whether a link cannot run code: of the web, or without a scheme."""
-    return re.match(r"https?://", address) is not None or ":" not in address

@@ -11,11 +11,11 @@ from retraining.gate.wording import align, number, percent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from retraining.gate.verdict import Verdict
+    from retraining.gate.verdict import Slice, Verdict
 
 LONGEST_LINE: Final = 199
 LONGEST_NAME: Final = 30
-MOST_SLICES: Final = 10
+SLICES_IN_NOTE: Final = 10
 
 _HEADLINES: Final = {
     "promote": "Promote {challenger}: it is better than {champion} by more than is required, and "
@@ -64,6 +64,14 @@ def headline(verdict: Verdict, names: tuple[str, str]) -> str:
 def failed_guardrails(verdict: Verdict) -> list[str]:
     """Names of the guardrails that stop a promotion."""
     return list(dict.fromkeys(item.name for item in verdict.guardrails if item.status == "failed"))
+
+
+def sort_slices(verdict: Verdict) -> tuple[list[Slice], list[Slice]]:
+    """The judged slices, the worst first, and those that are too small to judge."""
+    too_small = [item for item in verdict.slices if item.status == "too_small"]
+    judged = [item for item in verdict.slices if item.status != "too_small"]
+    judged.sort(key=lambda item: (item.status != "worse", item.effect_size))
+    return judged, too_small
 
 
 def shorten_name(name: str) -> str:
@@ -124,13 +132,12 @@ def markdown(
 
 
 def _slices(verdict: Verdict) -> str:
-    judged = [item for item in verdict.slices if item.status != "too_small"]
-    judged.sort(key=lambda item: (item.status != "worse", item.effect_size))
+    judged, too_small = sort_slices(verdict)
     rows = [
         (item.name, item.status, align(item.effect_size, item.ci_lower, item.ci_upper)[0])
-        for item in judged[:MOST_SLICES]
+        for item in judged[:SLICES_IN_NOTE]
     ]
-    left, small = len(judged) - len(rows), len(verdict.slices) - len(judged)
+    left, small = len(judged) - len(rows), len(too_small)
     rest = [f"{left} that do better"] * bool(left) + [f"{small} too small to judge"] * bool(small)
     table = _table(("slice", "status", "effect"), rows) if rows else ""
     return "\n\n".join(
