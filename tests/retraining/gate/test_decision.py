@@ -23,6 +23,7 @@ from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import compare_rows, delong
 from retraining.statistics.rows import check_rows
 from retraining.statistics.slicing import take
+from tests.drawing import draw_scores
 
 if TYPE_CHECKING:
     from retraining.statistics.rows import Codes, Floats, Rows
@@ -36,9 +37,10 @@ def scored(n: int = 2000, lift: float = 0.0, seed: int = 0) -> tuple[Codes, Floa
     """Every fifth row of class 1; the challenger separates the classes by `lift` more."""
     rng = np.random.default_rng(seed)
     label = (np.arange(n) % 5 == 0).astype(np.intp)
-    common = rng.normal(size=n) + 1.2 * label
-    champion, challenger = (common + 0.4 * rng.normal(size=n) for _ in range(2))
-    return label, 1 / (1 + np.exp(-champion)), 1 / (1 + np.exp(-challenger - lift * label))
+    champion, challenger = (
+        1 / (1 + np.exp(-score)) for score in draw_scores(label == 1, rng, lift=lift, noise=0.4)
+    )
+    return label, champion, challenger
 
 
 def checked(label: Codes, champion: Floats, challenger: Floats) -> Rows:

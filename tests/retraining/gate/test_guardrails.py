@@ -14,9 +14,12 @@ from retraining.gate.verdict import Guardrail, Slice
 from retraining.statistics.metrics import choose
 from retraining.statistics.paired import compare_rows
 from retraining.statistics.rows import Rows, check_rows
+from tests.drawing import draw_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy.typing as npt
 
     from retraining.statistics.rows import Floats
 
@@ -24,17 +27,22 @@ SEPARATION, NOISE = 1.2, 0.45
 
 
 def scored(
-    n_rows: int = 2000, lift: float = 0.0, seed: int = 0, flat: float = 0.0, unit: object = None
+    n_rows: int = 2000,
+    lift: float = 0.0,
+    seed: int = 0,
+    flat: float = 0.0,
+    unit: npt.ArrayLike | None = None,
 ) -> Rows:
     """Every fourth row of class 1, calibrated probabilities; `flat` is added to the challenger."""
     rng = np.random.default_rng(seed)
     label = np.arange(n_rows) % 4 == 0
-    common = rng.normal(size=n_rows) + SEPARATION * label
-    old, new = (common + NOISE * rng.normal(size=n_rows) + gain * label for gain in (0.0, lift))
     slope = SEPARATION / (1 + NOISE**2)
-    old, new = (special.expit(slope * (score - SEPARATION / 2) - np.log(3)) for score in (old, new))
-    scores = {"champion": old, "challenger": np.minimum(new + flat, 1.0)}
-    return check_rows(label, scores, unit=unit)  # type: ignore[arg-type]
+    champion, challenger = (
+        special.expit(slope * (score - SEPARATION / 2) - np.log(3))
+        for score in draw_scores(label, rng, lift=lift, separation=SEPARATION, noise=NOISE)
+    )
+    scores = {"champion": champion, "challenger": np.minimum(challenger + flat, 1.0)}
+    return check_rows(label, scores, unit=unit)
 
 
 def checked(rows: Rows, policy: Policy | None = None, *slices: Slice) -> dict[str, Guardrail]:

@@ -25,6 +25,7 @@ from retraining.statistics.inference import PairedResult, tail_probability
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import compare_rows
 from retraining.statistics.rows import Rows, check_rows
+from tests.drawing import draw_scores
 
 Z = float(stats.norm.ppf(0.95) + stats.norm.ppf(0.8))
 SEPARATION, NOISE = 1.2, 0.45
@@ -86,8 +87,7 @@ def test_detectable_effect_is_found_with_the_stated_power() -> None:
 
     def compare(lift: float) -> PairedResult:
         label = np.arange(800) % 4 == 0
-        common = rng.normal(size=800) + SEPARATION * label
-        scores = [common + NOISE * rng.normal(size=800) + gain * label for gain in (0.0, lift)]
+        scores = draw_scores(label, rng, lift=lift, separation=SEPARATION, noise=NOISE)
         rows = check_rows(label, {"champion": scores[0], "challenger": scores[1]})
         return compare_rows(rows, METRICS["auroc"])
 

@@ -16,19 +16,23 @@ from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import compare_rows
 from retraining.statistics.rows import Rows, check_rows
 from retraining.statistics.slicing import take
+from tests.drawing import draw_scores
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from retraining.statistics.rows import Codes
 
 AUROC = METRICS["auroc"]
 
 
-def scored(n_rows: int, rng: np.random.Generator, lift: float = 0.0, unit: object = None) -> Rows:
+def scored(
+    n_rows: int, rng: np.random.Generator, lift: float = 0.0, unit: npt.ArrayLike | None = None
+) -> Rows:
     """Every third row of class 1; the challenger separates the classes by `lift` more."""
     label = np.arange(n_rows) % 3 == 0
-    common = rng.normal(size=n_rows) + 1.2 * label
-    old, new = (common + 0.45 * rng.normal(size=n_rows) + gain * label for gain in (0.0, lift))
-    return check_rows(label, {"champion": old, "challenger": new}, unit=unit)  # type: ignore[arg-type]
+    champion, challenger = draw_scores(label, rng, lift=lift, noise=0.45)
+    return check_rows(label, {"champion": champion, "challenger": challenger}, unit=unit)
 
 
 def join(parts: list[Rows]) -> tuple[Rows, Codes]:

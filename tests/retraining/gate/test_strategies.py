@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
@@ -19,21 +19,14 @@ from retraining.gate.strategies import STRATEGIES
 from retraining.gate.strategy_result import StrategyResult, apply_rule
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import bootstrap_rows, compare_rows, delong
-from retraining.statistics.rows import Rows, check_rows
 from retraining.statistics.subsampling import subsamples
+from tests.drawing import draw_rows
 
+if TYPE_CHECKING:
+    from retraining.statistics.rows import Rows
+
+UNIT = np.arange(2000) % 50
 VALID = [name for name, strategy in STRATEGIES.items() if strategy.valid]
-
-
-def compared(n: int = 2000, lift: float = 0.0, *, by_unit: bool = False, seed: int = 1) -> Rows:
-    """Labels (a third of class 1) and probabilities of two correlated models."""
-    rng = np.random.default_rng(seed)
-    label = rng.random(n) < 1 / 3
-    common = rng.normal(size=n) + 1.2 * label
-    first, second = (common + 0.5 * rng.normal(size=n) for _ in range(2))
-    scores = {"champion": first, "challenger": second + lift * label}
-    probabilities = {name: 1 / (1 + np.exp(1 - score)) for name, score in scores.items()}
-    return check_rows(label, probabilities, unit=np.arange(n) % 50 if by_unit else None)
 
 
 def run(name: str, rows: Rows, **options: Any) -> StrategyResult:  # noqa: ANN401 (fields of a policy)
@@ -54,7 +47,7 @@ def test_strategies_are_those_of_the_policy() -> None:
 def test_a_far_better_challenger_is_promoted_and_a_far_worse_one_is_not(
     *, name: str, by_unit: bool
 ) -> None:
-    better = compared(lift=1.0, by_unit=by_unit)
+    better = draw_rows(lift=1.0, unit=UNIT if by_unit else None)
     worse = better._replace(scores=better.scores[::-1])
     assert run(name, better).says == "promote"
     assert run(name, worse).says == "keep_champion"
@@ -63,7 +56,7 @@ def test_a_far_better_challenger_is_promoted_and_a_far_worse_one_is_not(
 @pytest.mark.parametrize("name", VALID)
 def test_a_valid_strategy_asks_for_the_minimum_effect(name: str) -> None:
     """The gain is about 0.02: above 0.005, below 0.05, and neither of what was observed."""
-    rows = compared(20_000, lift=0.1)
+    rows = draw_rows(20_000, lift=0.1)
     assert run(name, rows, min_effect_size=0.005).says == "promote"
     kept = run(name, rows, min_effect_size=0.05)
     assert kept.says == "keep_champion"
@@ -77,7 +70,7 @@ def test_a_valid_strategy_asks_for_the_minimum_effect(name: str) -> None:
 @given(seed=st.integers(0, 1000))
 def test_identical_scores_never_promote_where_rows_are_shared(name: str, seed: int) -> None:
     """Rules that draw for each model apart may well promote it: for them it is not claimed."""
-    rows = compared(60, seed=seed)
+    rows = draw_rows(60, seed=seed)
     found = run(name, rows._replace(scores=(rows.scores[0],) * 2), n_resamples=100)
     if STRATEGIES[name].valid:
         assert found.says == "keep_champion"
@@ -86,7 +79,7 @@ def test_identical_scores_never_promote_where_rows_are_shared(name: str, seed: i
 
 
 def test_linearised_strategies_are_the_public_functions() -> None:
-    rows = compared(by_unit=True)
+    rows = draw_rows(unit=UNIT)
     expected = delong(rows.label, *rows.scores, unit=rows.unit, confidence_level=0.9)
     assert run("influence", rows, confidence_level=0.9).result == expected
     costly = Policy(strategy="influence", metric="expected_cost", false_negative_cost=3.0)
@@ -96,7 +89,7 @@ def test_linearised_strategies_are_the_public_functions() -> None:
 
 
 def test_bootstrap_follows_the_policy() -> None:
-    rows = compared(lift=0.05)
+    rows = draw_rows(lift=0.05)
     options: dict[str, Any] = {"metric": "brier", "n_resamples": 200, "confidence_level": 0.9}
     found = run("paired_bootstrap", rows, resample="stratified", interval="bca", **options)
     expected = bootstrap_rows(
@@ -113,7 +106,7 @@ def test_bootstrap_follows_the_policy() -> None:
 
 def test_nadeau_bengio_by_its_formula() -> None:
     """Subsamples as drawn, mean, variance s^2 (1 / J + f / (1 - f)), Student's t with J - 1."""
-    rows = compared(lift=0.1)
+    rows = draw_rows(lift=0.1)
     found = run("nadeau_bengio", rows, n_subsamples=40, subsample=0.3).result
     function = METRICS["auroc"].function
     effects = []
@@ -130,14 +123,14 @@ def test_nadeau_bengio_by_its_formula() -> None:
 
 
 def test_nadeau_bengio_estimates_the_error_that_delong_knows() -> None:
-    rows = compared(4000, by_unit=True)
+    rows = draw_rows(4000, unit=np.arange(4000) % 50)
     found = run("nadeau_bengio", rows, n_subsamples=1000).result
     expected = run("influence", rows).result
     assert found.standard_error == pytest.approx(expected.standard_error, rel=0.1)
 
 
 def test_nadeau_bengio_without_two_subsamples_of_both_classes_knows_nothing() -> None:
-    rows = compared(60)
+    rows = draw_rows(60)
     label = np.arange(60) == 0
     found = run("nadeau_bengio", rows._replace(label=label), n_subsamples=2, subsample=0.02)
     assert math.isnan(found.result.pvalue)
@@ -145,7 +138,7 @@ def test_nadeau_bengio_without_two_subsamples_of_both_classes_knows_nothing() ->
 
 
 def test_subsamples_hold_whole_units() -> None:
-    rows = compared(by_unit=True)
+    rows = draw_rows(unit=UNIT)
     assert rows.unit is not None
     weight = next(subsamples(rows, 0.5, 1, np.random.default_rng(0)))
     inside = np.unique(rows.unit[weight > 0])
@@ -155,7 +148,7 @@ def test_subsamples_hold_whole_units() -> None:
 
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
 def test_cells_are_refused_by_strategies_that_draw_single_rows(name: str) -> None:
-    rows = compared(200)
+    rows = draw_rows(200)
     cells = rows._replace(size=np.full(200, 3.0), square=np.full(200, 3.0))
     if name in {"influence", "paired_bootstrap"}:
         assert run(name, cells).result.n_rows == 600

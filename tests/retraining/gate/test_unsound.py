@@ -14,24 +14,15 @@ from retraining.gate.unsound import disjoint_split, interval_overlap, subsample_
 from retraining.statistics.metrics import METRICS, auroc
 from retraining.statistics.paired import delong
 from retraining.statistics.rows import Rows, check_rows
+from tests.drawing import draw_rows
 
 if TYPE_CHECKING:
     from retraining.gate.strategy_result import StrategyResult
 
 
-def compared(n: int = 2000, lift: float = 0.0, seed: int = 1) -> Rows:
-    """Labels (a third of class 1) and probabilities of two correlated models."""
-    rng = np.random.default_rng(seed)
-    label = rng.random(n) < 1 / 3
-    common = rng.normal(size=n) + 1.2 * label
-    first, second = (common + 0.5 * rng.normal(size=n) for _ in range(2))
-    scores = {"champion": first, "challenger": second + lift * label}
-    return check_rows(label, {name: 1 / (1 + np.exp(1 - s)) for name, s in scores.items()})
-
-
 def test_subsample_ttest_is_that_of_scipy_on_the_lists_it_keeps() -> None:
     policy = Policy(strategy="subsample_ttest", subsample=0.2)
-    found = subsample_ttest(compared(lift=0.1), policy, 0.01, np.random.default_rng(0))
+    found = subsample_ttest(draw_rows(lift=0.1), policy, 0.01, np.random.default_rng(0))
     assert list(found.tables) == ["scores_init.csv", "scores_tuned.csv"]
     init, tuned = (table["auroc"] for table in found.tables.values())
     assert init.shape == tuned.shape == (100,)
@@ -56,14 +47,14 @@ def test_subsample_ttest_is_that_of_scipy_on_the_lists_it_keeps() -> None:
 
 
 def test_subsample_ttest_scores_each_model_on_draws_of_its_own() -> None:
-    rows = compared()
+    rows = draw_rows()
     same = rows._replace(scores=(rows.scores[0],) * 2)
     found = subsample_ttest(same, Policy(), 0.05, np.random.default_rng(0))
     assert found.result.effect_size != 0
 
 
 def test_subsample_ttest_does_not_promote_a_significantly_worse_challenger() -> None:
-    rows = compared(lift=0.3)
+    rows = draw_rows(lift=0.3)
     swapped = rows._replace(scores=rows.scores[::-1])
     found = subsample_ttest(swapped, Policy(), 0.05, np.random.default_rng(0))
     assert found.result.pvalue < 1e-6
@@ -72,7 +63,7 @@ def test_subsample_ttest_does_not_promote_a_significantly_worse_challenger() -> 
 
 def test_subsample_ttest_orients_losses() -> None:
     policy = Policy(strategy="subsample_ttest", metric="log_loss")
-    found = subsample_ttest(compared(lift=0.5), policy, 0.05, np.random.default_rng(0))
+    found = subsample_ttest(draw_rows(lift=0.5), policy, 0.05, np.random.default_rng(0))
     assert found.result.effect_size > 0
     assert found.result.challenger < found.result.champion
     assert found.says == "promote"
@@ -106,7 +97,7 @@ def test_more_subsamples_make_an_equal_challenger_significant() -> None:
     """
     rows = next(
         rows
-        for rows in (compared(seed=seed) for seed in range(100))
+        for rows in (draw_rows(seed=seed) for seed in range(100))
         if 0.2 < delong(rows.label, *rows.scores).pvalue < 0.3
     )
 
@@ -118,7 +109,7 @@ def test_more_subsamples_make_an_equal_challenger_significant() -> None:
 
 
 def test_disjoint_split_measures_each_model_on_a_half_of_its_own() -> None:
-    rows = compared(lift=0.5)
+    rows = draw_rows(lift=0.5)
     found = disjoint_split(rows, Policy(), 0.05, np.random.default_rng(3))
     half = np.zeros(2000, np.bool_)
     half[np.random.default_rng(3).permutation(2000)[:1000]] = True
@@ -133,7 +124,7 @@ def test_disjoint_split_measures_each_model_on_a_half_of_its_own() -> None:
 
 
 def test_disjoint_split_of_other_scores_measures_the_area_alone() -> None:
-    rows = compared()
+    rows = draw_rows()
     logits = rows._replace(scores=tuple(np.log(s / (1 - s)) for s in rows.scores))
     found = disjoint_split(logits, Policy(), 0.05, np.random.default_rng(3))
     assert "auc_improvement" in found.measured
@@ -153,16 +144,16 @@ def vote(rows: Rows) -> StrategyResult:
 
 
 def test_interval_overlap_counts_intervals_that_lie_apart() -> None:
-    apart = vote(compared(lift=1.0))
+    apart = vote(draw_rows(lift=1.0))
     assert apart.measured == {"improvements": 3.0, "deteriorations": 0.0, "inconclusive": 0.0}
     assert apart.says == "promote"
-    rows = compared(lift=1.0)
+    rows = draw_rows(lift=1.0)
     assert vote(rows._replace(scores=rows.scores[::-1])).measured["deteriorations"] == 3.0
-    assert vote(compared()).measured["inconclusive"] == 3.0
+    assert vote(draw_rows()).measured["inconclusive"] == 3.0
 
 
 def test_interval_overlap_of_other_scores_votes_by_the_area_alone() -> None:
-    rows = compared(lift=1.0)
+    rows = draw_rows(lift=1.0)
     logits = rows._replace(scores=tuple(np.log(s / (1 - s)) for s in rows.scores))
     found = vote(logits)
     assert sum(found.measured.values()) == 1.0
@@ -171,6 +162,6 @@ def test_interval_overlap_of_other_scores_votes_by_the_area_alone() -> None:
 
 
 def test_interval_overlap_misses_what_a_paired_test_finds() -> None:
-    rows = compared(lift=0.15)
+    rows = draw_rows(lift=0.15)
     assert delong(rows.label, *rows.scores).pvalue < 1e-3
     assert vote(rows).measured["inconclusive"] == 3.0

@@ -21,6 +21,7 @@ from retraining.statistics.paired import (
     paired_bootstrap,
 )
 from retraining.statistics.rows import Rows, check_rows
+from tests.drawing import draw_probabilities
 
 if TYPE_CHECKING:
     from retraining.statistics.inference import PairedResult
@@ -32,15 +33,6 @@ CHAMPION = [4.0, 3.0, 3.0, 1.0, 3.0, 2.0, 2.0, 1.0, 0.0, 0.0]
 CHALLENGER = [0.9, 0.8, 0.4, 0.6, 0.6, 0.3, 0.2, 0.4, 0.2, 0.1]
 
 
-def binormal(n: int, seed: int, lift: float = 0.0) -> tuple[Codes, Floats, Floats]:
-    """Labels (a third of class 1) and probabilities of two correlated models."""
-    rng = np.random.default_rng(seed)
-    label = (rng.random(n) < 1 / 3).astype(np.intp)
-    common = rng.normal(size=n) + 1.2 * label
-    first, second = (common + 0.5 * rng.normal(size=n) for _ in range(2))
-    return label, 1 / (1 + np.exp(1 - first)), 1 / (1 + np.exp(1 - second - lift * label))
-
-
 @pytest.mark.parametrize("metric", sorted(METRICS))
 @pytest.mark.parametrize("with_units", [False, True])
 def test_bootstrap_equals_scipy(metric: str, with_units: bool) -> None:  # noqa: FBT001
@@ -49,7 +41,7 @@ def test_bootstrap_equals_scipy(metric: str, with_units: bool) -> None:  # noqa:
     With 2,000 resamples the error of a standard error is 1.6 %, of an interval's end about 4 %
     of the standard error; the bounds are four times that.
     """
-    label, champion, challenger = binormal(240, seed=5, lift=0.2)
+    label, champion, challenger = draw_probabilities(240, seed=5, lift=0.2)
     unit = np.arange(240) // 4 if with_units else np.arange(240)
     members = [np.flatnonzero(unit == code) for code in range(unit.max() + 1)]
     function = METRICS[metric].function
@@ -89,7 +81,7 @@ def test_bootstrap_equals_scipy(metric: str, with_units: bool) -> None:  # noqa:
 
 @pytest.mark.parametrize("with_units", [False, True])
 def test_bootstrap_agrees_with_delong(with_units: bool) -> None:  # noqa: FBT001
-    label, champion, challenger = binormal(3000, seed=6, lift=0.05)
+    label, champion, challenger = draw_probabilities(3000, seed=6, lift=0.05)
     weight = np.random.default_rng(9).uniform(0.5, 2, label.size)
     unit = np.arange(label.size) // 5 if with_units else None
     closed = delong(label, champion, challenger, weight=weight, unit=unit)
@@ -103,7 +95,7 @@ def test_bootstrap_agrees_with_delong(with_units: bool) -> None:  # noqa: FBT001
 @pytest.mark.parametrize("metric", sorted(METRICS))
 def test_bootstrap_orients_every_metric(metric: str) -> None:
     """Noise on the champion's scores makes it worse by every metric."""
-    label, champion, challenger = binormal(1000, seed=3)
+    label, champion, challenger = draw_probabilities(1000, seed=3)
     worse = np.clip(champion + np.random.default_rng(2).normal(size=1000), 0, 1)
     result = paired_bootstrap(
         label, worse, challenger, metric=metric, rng=np.random.default_rng(4), n_resamples=200
@@ -116,7 +108,7 @@ def test_bootstrap_orients_every_metric(metric: str) -> None:
 
 
 def test_bootstrap_is_the_same_in_batches_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    label, champion, challenger = binormal(100, seed=4)
+    label, champion, challenger = draw_probabilities(100, seed=4)
     results: list[PairedResult] = []
     for cells in (1, 700, 2**18):
         monkeypatch.setattr(bootstrap, "BATCH_CELLS", cells)
@@ -136,7 +128,7 @@ def test_bootstrap_leaves_out_resamples_of_one_class() -> None:
 
 
 def test_bootstrap_without_a_generator_is_fresh() -> None:
-    label, champion, challenger = binormal(100, seed=4)
+    label, champion, challenger = draw_probabilities(100, seed=4)
     one, other = (paired_bootstrap(label, champion, challenger) for _ in range(2))
     assert one.effect_size == other.effect_size
     assert one.standard_error != other.standard_error
@@ -233,7 +225,7 @@ def test_bca_is_finite_where_all_resamples_lie_above_the_effect() -> None:
 def test_error_agrees_with_the_linearised_one_on_weighted_units(metric: str) -> None:
     """Within the Monte Carlo error of 2,000 resamples (1.6 %) and that of linearising."""
     rng = np.random.default_rng(9)
-    label, champion, challenger = binormal(4000, seed=5, lift=0.1)
+    label, champion, challenger = draw_probabilities(4000, seed=5, lift=0.1)
     options: dict[str, Any] = {
         "weight": rng.uniform(0.5, 2, 4000),
         "unit": np.arange(4000) // 4,
@@ -265,7 +257,7 @@ def cells_of(rows: Rows, steps: int) -> tuple[Rows, Rows]:
 def test_cells_are_resampled_as_their_rows(
     metric: str, interval: Literal["percentile", "bca"]
 ) -> None:
-    label, champion, challenger = binormal(3000, seed=8, lift=0.1)
+    label, champion, challenger = draw_probabilities(3000, seed=8, lift=0.1)
     weight = np.random.default_rng(1).uniform(0.5, 2, 3000)
     rows = check_rows(label, {"a": champion, "b": challenger}, weight=weight)
     single, cells = cells_of(rows, 12)
@@ -290,7 +282,7 @@ def test_cells_are_resampled_as_their_rows(
 
 def test_stratified_resamples_keep_the_weight_of_each_class() -> None:
     """Brier's error without the chance in the share of class 1: a two-sample error by hand."""
-    label, champion, challenger = binormal(2000, seed=4)
+    label, champion, challenger = draw_probabilities(2000, seed=4)
     shifted = np.where(label == 1, challenger, np.clip(challenger + 0.3, 0, 1))
     gain = (champion - label) ** 2 - (shifted - label) ** 2
     parts = [(np.mean(label == side), gain[label == side]) for side in (0, 1)]
@@ -313,7 +305,7 @@ def test_stratified_resamples_keep_the_weight_of_each_class() -> None:
 
 
 def test_replicates_are_the_resamples_of_the_interval() -> None:
-    label, champion, challenger = binormal(300, seed=4)
+    label, champion, challenger = draw_probabilities(300, seed=4)
     rows = check_rows(label, {"a": champion, "b": challenger})
     effects: Floats = replicates(
         rows, METRICS["brier"], n_resamples=200, rng=np.random.default_rng(3)

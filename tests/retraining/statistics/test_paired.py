@@ -16,6 +16,7 @@ from scipy import stats
 from retraining.errors import RetrainingError
 from retraining.statistics.metrics import METRICS, choose
 from retraining.statistics.paired import delong, influence, paired_bootstrap
+from tests.drawing import draw_probabilities
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,15 +38,6 @@ def compared_rows(draw: st.DrawFn) -> tuple[Codes, Floats, Floats]:
     label[:4] = 0, 0, 1, 1
     scores = st.lists(st.integers(-8, 8), min_size=size, max_size=size)
     return np.array(label), np.array(draw(scores)) / 4, np.array(draw(scores)) / 4
-
-
-def binormal(n: int, seed: int, lift: float = 0.0) -> tuple[Codes, Floats, Floats]:
-    """Labels (a third of class 1) and probabilities of two correlated models."""
-    rng = np.random.default_rng(seed)
-    label = (rng.random(n) < 1 / 3).astype(np.intp)
-    common = rng.normal(size=n) + 1.2 * label
-    first, second = (common + 0.5 * rng.normal(size=n) for _ in range(2))
-    return label, 1 / (1 + np.exp(1 - first)), 1 / (1 + np.exp(1 - second - lift * label))
 
 
 def columns(path: Path) -> dict[str, list[str]]:
@@ -227,7 +219,7 @@ def test_influence_on_auroc_is_delong() -> None:
 
 @pytest.mark.parametrize("metric", ["log_loss", "brier", "expected_cost"])
 def test_influence_on_a_mean_is_the_paired_t_test_with_a_normal_tail(metric: str) -> None:
-    label, champion, challenger = binormal(200, seed=1, lift=0.3)
+    label, champion, challenger = draw_probabilities(200, seed=1, lift=0.3)
     result = influence(label, champion, challenger, metric=metric)
     champion_losses, challenger_losses = (
         {
@@ -243,7 +235,7 @@ def test_influence_on_a_mean_is_the_paired_t_test_with_a_normal_tail(metric: str
 
 
 def test_influence_on_a_mean_with_equal_units_is_the_t_test_of_unit_means() -> None:
-    label, champion, challenger = binormal(200, seed=1, lift=0.3)
+    label, champion, challenger = draw_probabilities(200, seed=1, lift=0.3)
     unit = np.arange(200) % 8
     gains = (champion - label) ** 2 - (challenger - label) ** 2
     means = [np.mean(gains[unit == code]) for code in range(8)]
@@ -256,7 +248,7 @@ def test_influence_on_a_mean_with_equal_units_is_the_t_test_of_unit_means() -> N
 @pytest.mark.parametrize("metric", ["auroc", "brier"])
 def test_pvalue_is_that_of_swapping_the_models_row_by_row(metric: str) -> None:
     """Were both models equal, every row could as well have had their scores the other way round."""
-    label, champion, challenger = binormal(120, seed=12, lift=0.12)
+    label, champion, challenger = draw_probabilities(120, seed=12, lift=0.12)
     rng = np.random.default_rng(1)
     found = influence(label, champion, challenger, metric=metric)
     function = METRICS[metric].function
@@ -319,7 +311,7 @@ def test_identical_scores_have_no_effect(rows: tuple[Codes, Floats, Floats], met
 
 def test_weights_of_the_label_alone_change_other_metrics_than_auroc() -> None:
     """Areas under ROC curves and their error cannot see balancing weights; the others can."""
-    label, champion, challenger = binormal(500, seed=2, lift=0.2)
+    label, champion, challenger = draw_probabilities(500, seed=2, lift=0.2)
     weight = np.where(label == 1, 9.0, 1.0)
     for metric in METRICS:
         plain = influence(label, champion, challenger, metric=metric)
@@ -330,14 +322,14 @@ def test_weights_of_the_label_alone_change_other_metrics_than_auroc() -> None:
 
 def test_few_units_widen_the_interval_beyond_the_normal() -> None:
     """Five units: 2.776 standard errors on either side, where a normal has 1.960."""
-    label, champion, challenger = binormal(500, seed=2)
+    label, champion, challenger = draw_probabilities(500, seed=2)
     result = influence(label, champion, challenger, metric="auprc", unit=np.arange(500) % 5)
     half = (result.ci_upper - result.ci_lower) / 2
     assert half / result.standard_error == pytest.approx(2.776, abs=1e-3)
 
 
 def test_influence_takes_a_metric_with_parameters() -> None:
-    label, champion, challenger = binormal(500, seed=2)
+    label, champion, challenger = draw_probabilities(500, seed=2)
     tenth = influence(
         label, champion, challenger, metric=choose("recall_at_capacity", capacity=0.1)
     )
