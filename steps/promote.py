@@ -159,6 +159,7 @@ def _try_scoring(challenger: ModelVersion, tested: Run, master: str | None) -> N
     from pyspark.sql import functions as F
 
     from retraining.data.manifest import read_manifest, read_split
+    from retraining.description.names import SCORE
     from retraining.models import scoring, store
     from retraining.spark.session import open_session
 
@@ -168,8 +169,8 @@ def _try_scoring(challenger: ModelVersion, tested: Run, master: str | None) -> N
         registered = store.load(challenger, spark, manifest.uri.rpartition("/")[0])
         rows = read_split(spark, manifest, "holdout").limit(_TRIED_ROWS)
         scored = scoring.score(rows, registered.model, registered.description.feature_columns)
-        fine = F.col(scoring.SCORE).between(0, 1)
-        bad = scored.where(~fine | F.isnan(scoring.SCORE) | F.isnull(scoring.SCORE)).count()
+        fine = F.col(SCORE).between(0, 1)
+        bad = scored.where(~fine | F.isnan(SCORE) | F.isnull(SCORE)).count()
     if bad:
         raise RetrainingError(
             f"{registered.uri} gives no probability for {bad} of {_TRIED_ROWS} rows",

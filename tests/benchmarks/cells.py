@@ -24,6 +24,7 @@ from pyspark.sql import functions as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps"))
 
 from retraining.comparison.binned import aggregate
+from retraining.comparison.columns import ScoreColumns
 from retraining.spark.session import open_session
 from retraining.statistics.metrics import METRICS
 
@@ -83,7 +84,9 @@ def measure(frame: DataFrame, repeats: int) -> None:
         "sum of the columns": total,
         "cells, auroc": lambda: aggregate.aggregate(scores, metric=auroc),
         "cells, brier": lambda: aggregate.aggregate(scores, metric=brier),
-        "cells, auroc by unit": lambda: aggregate.aggregate(frame, metric=auroc, unit=True),
+        "cells, auroc by unit": lambda: aggregate.aggregate(
+            frame, ScoreColumns(unit="unit"), metric=auroc
+        ),
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     found: dict[str, object] = {}

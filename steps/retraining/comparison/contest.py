@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from retraining.comparison import contenders
-from retraining.comparison.scores import ROLES, Comparison, read_kept, read_scores
+from retraining.comparison.columns import ROLES
+from retraining.comparison.scores import Comparison, read_kept, read_scores
 from retraining.description.reading import read_policy
 from retraining.errors import RetrainingError
 from retraining.gate.policy import Policy

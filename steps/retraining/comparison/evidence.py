@@ -9,7 +9,7 @@ import pandas as pd
 
 from retraining.comparison.binned import counts
 from retraining.comparison.binned.aggregate import aggregate
-from retraining.comparison.scores import ROLES
+from retraining.comparison.columns import ROLES
 from retraining.errors import RetrainingError
 from retraining.gate.decision import Evidence
 from retraining.statistics import slicing
@@ -19,6 +19,7 @@ from retraining.statistics.rows import Rows, check_rows
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+    from retraining.comparison.columns import ScoreColumns
     from retraining.comparison.scores import Comparison
     from retraining.gate.policy import Policy
 
@@ -36,20 +37,21 @@ def gather(comparison: Comparison, policy: Policy, only: str | None = None) -> E
     Raises:
         RetrainingError: The rows do not pass `check_rows`, or there is no such slice.
     """
-    table = comparison.scores
+    table, columns = comparison.scores, comparison.columns
     if not isinstance(table, pd.DataFrame):
-        return _of_cells(table, comparison.slices, policy, only)
-    rows = _check(table, of_probabilities=METRICS[policy.metric].of_probabilities)
-    if "weight" in table:
-        table = table[table["weight"] > 0]  # as check_rows left them out
-    found = slicing.take(rows, {name: table[name].to_numpy() for name in comparison.slices})
+        return _of_cells(table, columns, policy, only)
+    rows = _check(table, columns, of_probabilities=METRICS[policy.metric].of_probabilities)
+    if columns.weight:
+        table = table[table[columns.weight] > 0]  # as check_rows left them out
+    values = {name: table[column].to_numpy() for name, column in columns.slices.items()}
+    slices = slicing.take(rows, values)
     if only is None:
-        return Evidence(rows, found, _mature(table))
-    if only not in found:
+        return Evidence(rows, slices, _mature(table, columns))
+    if only not in slices:
         raise RetrainingError(
-            f"slice={only!r} is none of these rows", f"choose one of {', '.join(found) or 'none'}"
+            f"slice={only!r} is none of these rows", f"choose one of {', '.join(slices) or 'none'}"
         )
-    return Evidence(found[only])
+    return Evidence(slices[only])
 
 
 def metric_values(evidence: Evidence) -> dict[str, float]:
@@ -66,52 +68,48 @@ def metric_values(evidence: Evidence) -> dict[str, float]:
     }
 
 
-def _check(table: pd.DataFrame, *, of_probabilities: bool) -> Rows:
+def _check(table: pd.DataFrame, columns: ScoreColumns, *, of_probabilities: bool) -> Rows:
     return check_rows(
-        table["label"].to_numpy(),
-        {role: table[role].to_numpy() for role in ROLES},
-        weight=table["weight"].to_numpy() if "weight" in table else None,
-        unit=table["unit"].to_numpy() if "unit" in table else None,
+        table[columns.label].to_numpy(),
+        {role: table[name].to_numpy() for role, name in zip(ROLES, columns.scores, strict=True)},
+        weight=table[columns.weight].to_numpy() if columns.weight else None,
+        unit=table[columns.unit].to_numpy() if columns.unit else None,
         of_probabilities=of_probabilities,
     )
 
 
-def _is_in(frame: DataFrame, columns: tuple[str, ...], only: str) -> Column:
-    column, _, value = only.partition("=")
-    if column not in columns:
-        told = ", ".join(columns) or "none"
+def _is_in(frame: DataFrame, columns: ScoreColumns, only: str) -> Column:
+    name, _, value = only.partition("=")
+    if name not in columns.slices:
+        allowed = ", ".join(columns.slices) or "none"
         raise RetrainingError(
-            f"slice={only!r} names no slice", f"give COLUMN=VALUE, the column one of {told}"
+            f"slice={only!r} names no slice", f"give COLUMN=VALUE, the column one of {allowed}"
         )
-    return counts.spell(frame, column) == value
+    return counts.spell(frame, columns.slices[name]) == value
 
 
-def _mature(table: pd.DataFrame) -> dict[int, Rows]:
+def _mature(table: pd.DataFrame, columns: ScoreColumns) -> dict[int, Rows]:
     """Rows whose labels had further days, in steps of a third of the days that there are."""
-    if "day" not in table:
+    if not columns.day:
         return {}
-    age = np.asarray((pd.Timestamp(table["day"].max()) - pd.to_datetime(table["day"])).dt.days)
+    day = pd.to_datetime(table[columns.day])
+    age = np.asarray((day.max() - day).dt.days)
     n_days = int(age.max()) + 1
-    found = {}
+    views = {}
     for extra in sorted({n_days * part // MATURITIES for part in range(MATURITIES)}):
         part = table[age >= extra]
-        if part["label"].nunique() > 1:
-            found[extra] = _check(part, of_probabilities=False)
-    return found
+        if part[columns.label].nunique() > 1:
+            views[extra] = _check(part, columns, of_probabilities=False)
+    return views
 
 
 def _of_cells(
-    frame: DataFrame, columns: tuple[str, ...], policy: Policy, only: str | None
+    frame: DataFrame, columns: ScoreColumns, policy: Policy, only: str | None
 ) -> Evidence:
     if only is not None:
         frame = frame.where(_is_in(frame, columns, only))
-    cells = aggregate(
-        frame,
-        metric=policy.chosen_metric,
-        weight="weight" in frame.columns,
-        unit="unit" in frame.columns,
-        slices=columns if only is None else (),
-    )
+        columns = columns._replace(slices={})
+    cells = aggregate(frame, columns, metric=policy.chosen_metric)
     return Evidence(
         rows=cells.rows,
         slices=cells.slices,

@@ -12,7 +12,7 @@ import mlflow
 import pandas as pd
 
 from retraining.comparison import evidence
-from retraining.comparison.scores import ROLES
+from retraining.comparison.columns import ROLES
 from retraining.report import page, summary
 from retraining.tracking import registry, tags
 from retraining.tracking.result import Result

@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 from pyspark.sql import functions as F
 
+from retraining.comparison.columns import ROLES, ScoreColumns
 from retraining.data import sources
+from retraining.data.columns import is_positive, quote
 from retraining.data.manifest import read_manifest, read_split
+from retraining.description.names import PREDICTION
 from retraining.errors import RetrainingError
 from retraining.models import evaluation, scoring
 from retraining.spark import storage
 from retraining.statistics.slicing import MAXIMUM_VALUES
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from retraining.data.manifest import Manifest
     from retraining.description.document import Description
     from retraining.models.store import LoadedModel
 
-ROLES: Final = ("champion", "challenger")
 # Up to so many rows are compared one by one on the driver, which then holds some 2 GB.
 EXACT_ROWS: Final = 10_000_000
-_INVESTIGATED = "_investigated"
+
+# Beside the columns of a holdout, which may have any name without an underscore first.
+_LABEL: Final = "_label"
 
 
 class Comparison(NamedTuple):
     """Scores of two models on the same rows: on the driver, or still in Spark.
 
-    Columns are label (0 or 1), champion, challenger (scores), where known key, unit, day and
-    weight, and the slice columns.
-
     Attributes:
         scores: At most `EXACT_ROWS` rows on the driver, in an order that does not depend on the
             files' order; more rows as a frame of Spark.
+        columns: Which column of the scores is which.
         uri: Where they are kept already; "" for nowhere.
-        slices: Names of the slice columns.
         n_rows: Rows in the table or frame.
         n_holdout: Rows of the holdout.
         n_excluded: Rows left out because a model was trained or selected on them.
@@ -46,8 +47,8 @@ class Comparison(NamedTuple):
     """
 
     scores: pd.DataFrame | DataFrame
+    columns: ScoreColumns
     uri: str
-    slices: tuple[str, ...]
     n_rows: int
     n_holdout: int
     n_excluded: int
@@ -84,25 +85,25 @@ def score_holdout(
     holdout = holdout.where(F.col(description.label.column).isNotNull())
     for uri in sorted({str(model.training["data"]) for model in (champion, challenger)}):
         holdout = _without_rows_of(spark, holdout, uri, description.row_key)
-    label = (F.col(description.label.column) == F.lit(description.label.positive)).cast("int")
-    both = holdout.withColumn("label", label)
+    both = holdout.withColumn(_LABEL, is_positive(description.label).cast("int"))
     for role, registered in zip(ROLES, (champion, challenger), strict=True):
         features = registered.description.feature_columns
-        scored = scoring.score(both, registered.model, features, name=role)
-        both = scored.drop(scoring.PREDICTION)
-    kept = both.select(*_kept_columns(description))
+        scored = scoring.score(both, registered.model, features, name=f"_{role}")
+        both = scored.drop(PREDICTION)
+    columns = ScoreColumns.of_holdout(description)
+    kept = _keep(both, description, columns)
     if n_holdout <= EXACT_ROWS:
         kept = kept.cache()
-        table = kept.toPandas().sort_values("key", ignore_index=True)
-        found = Comparison(table, "", description.slices, len(table), n_holdout, 0, {})
+        shown = columns._replace(capacity_unit=None)
+        table = kept.select(*map(quote, shown.names)).toPandas()
+        table = table.sort_values(str(shown.key), ignore_index=True)
+        found = Comparison(table, shown, "", len(table), n_holdout, 0, {})
     else:
         kept.write.parquet(folder)
         kept = spark.read.parquet(folder)
-        found = Comparison(kept, folder, description.slices, kept.count(), n_holdout, 0, {})
-    precision = _unit_precision(kept, description) if found.n_rows else {}
+        found = Comparison(kept, columns, folder, kept.count(), n_holdout, 0, {})
+    precision = _unit_precision(kept, columns, description) if found.n_rows else {}
     kept.unpersist()
-    if isinstance(found.scores, pd.DataFrame):
-        found = found._replace(scores=found.scores.drop(columns=_INVESTIGATED, errors="ignore"))
     return found._replace(n_excluded=n_holdout - found.n_rows, unit_precision=precision)
 
 
@@ -123,44 +124,46 @@ def read_scores(spark: SparkSession, uri: str) -> Comparison:
             f"scores={uri!r} has no column {', '.join(missing)}",
             f"it has {', '.join(frame.columns)}; rename them",
         )
-    known = [c for c in ("key", "unit", "day", "weight") if c in frame.columns]
-    others = [c for c in frame.columns if c not in ("label", *ROLES, *known)]
-    found = frame.agg(
-        F.count(F.lit(1)), *(F.approx_count_distinct(F.col(f"`{name}`")) for name in others)
+    columns = ScoreColumns.of_table(frame.columns)
+    n_rows, *values = frame.agg(
+        F.count(F.lit(1)),
+        *(F.approx_count_distinct(quote(column)) for column in columns.slices.values()),
     ).collect()[0]
-    n_rows = found[0]
     if not n_rows:
         raise RetrainingError(f"scores={uri!r} has no rows", "give a table with rows")
-    few = [values <= MAXIMUM_VALUES for values in found[1:]]
-    slices = tuple(name for name, is_few in zip(others, few, strict=True) if is_few)
-    ignored = tuple(name for name in others if name not in slices)
-    columns = [f"`{name}`" for name in ("label", *ROLES, *known, *slices)]
-    chosen = frame.select(columns)
+    few = [name for name, n in zip(columns.slices, values, strict=True) if n <= MAXIMUM_VALUES]
+    ignored = tuple(name for name in columns.slices if name not in few)
+    columns = columns._replace(slices={name: columns.slices[name] for name in few})
+    chosen = frame.select(*map(quote, columns.names))
     if n_rows > EXACT_ROWS:
-        return Comparison(chosen, uri, slices, n_rows, n_rows, 0, {}, ignored)
+        return Comparison(chosen, columns, uri, n_rows, n_rows, 0, {}, ignored)
     # Files come in any order, and a bootstrap draws rows by their position.
-    table = chosen.sort(columns).toPandas()
-    return Comparison(table, "", slices, n_rows, n_rows, 0, {}, ignored)
+    table = chosen.sort(*map(quote, columns.names)).toPandas()
+    return Comparison(table, columns, "", n_rows, n_rows, 0, {}, ignored)
 
 
 def read_kept(path: str) -> Comparison:
     """Read the scores that an earlier comparison kept on its run, without Spark."""
     table = pd.read_parquet(path)
-    reserved = ("label", *ROLES, "key", "unit", "day", "weight")
-    slices = tuple(str(name) for name in table.columns if name not in reserved)
-    return Comparison(table, path, slices, len(table), len(table), 0, {})
+    columns = ScoreColumns.of_table(map(str, table.columns))
+    return Comparison(table, columns, path, len(table), len(table), 0, {})
 
 
-def _kept_columns(description: Description) -> list[Column]:
-    columns = [F.col(description.row_key).alias("key"), *map(F.col, ("label", *ROLES))]
-    if description.unit:
-        columns.append(F.col(description.unit).alias("unit"))
-    if description.event_time:
-        columns.append(F.to_date(description.event_time).alias("day"))
-    columns += [F.col(name) for name in description.slices]
-    if description.capacity:
-        columns.append(F.col(description.capacity.unit).alias(_INVESTIGATED))
-    return columns
+def _keep(both: DataFrame, description: Description, columns: ScoreColumns) -> DataFrame:
+    """The columns of a scored holdout that are kept, under the names of a table of scores."""
+    capacity, event_time = description.capacity, description.event_time
+    origin: dict[str | None, Any] = {
+        columns.key: description.row_key,
+        columns.label: _LABEL,
+        columns.champion: f"_{columns.champion}",
+        columns.challenger: f"_{columns.challenger}",
+        columns.unit: description.unit,
+        columns.day: event_time,
+        columns.capacity_unit: capacity.unit if capacity else None,
+        **{column: name for name, column in columns.slices.items()},
+    }
+    chosen = both.select(*(F.col(origin[name]).alias(name) for name in columns.names))
+    return chosen.withColumn(columns.day, F.to_date(columns.day)) if columns.day else chosen
 
 
 def _without_rows_of(spark: SparkSession, holdout: DataFrame, uri: str, key: str) -> DataFrame:
@@ -171,13 +174,16 @@ def _without_rows_of(spark: SparkSession, holdout: DataFrame, uri: str, key: str
     return holdout
 
 
-def _unit_precision(scores: DataFrame, description: Description) -> dict[str, float]:
-    capacity = description.capacity
-    if capacity is None or description.event_time is None:
+def _unit_precision(
+    scores: DataFrame, columns: ScoreColumns, description: Description
+) -> dict[str, float]:
+    capacity, day = description.capacity, columns.day
+    unit = columns.capacity_unit or columns.unit
+    if capacity is None or day is None or unit is None:
         return {}
     return {
         f"{role}_precision_at_{capacity.per_day}": evaluation.unit_precision(
-            scores, capacity.per_day, day="day", unit=_INVESTIGATED, score=role, label="label"
+            scores, capacity.per_day, day=day, unit=unit, score=score, label=columns.label
         )
-        for role in ROLES
+        for role, score in zip(ROLES, columns.scores, strict=True)
     }

@@ -108,7 +108,7 @@ def _add_derived(frame: DataFrame, description: Description) -> DataFrame:
         return frame
     columns = frame.columns
     hidden = [name for name in columns if name in description.forbidden_features]
-    sealed = f"__sealed_{uuid.uuid4().hex}"
+    sealed = f"_sealed_{uuid.uuid4().hex}"
     rows = frame.select(
         *(name for name in columns if name not in hidden), F.struct(F.lit(0), *hidden).alias(sealed)
     )

@@ -10,9 +10,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from retraining.data import splits
+from retraining.data.columns import is_positive
 from retraining.data.fingerprint import fingerprint
 from retraining.data.manifest import SPLITS, Split, read_folders
-from retraining.data.splits import SPLIT
+from retraining.description.names import DAY, SPLIT
 from retraining.errors import RetrainingError
 from retraining.spark import storage
 
@@ -24,17 +25,16 @@ if TYPE_CHECKING:
     from retraining.data.splits import Windows
     from retraining.description.document import Description
 
-_DAY = "day"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROWS_PER_FILE = 1_000_000
 
 
 def write_days(spark: SparkSession, rows: DataFrame, event_time: str, folder: str) -> list[date]:
     """Write rows into one folder a day (UTC) and return the days."""
-    by_day = rows.withColumn(_DAY, F.to_date(event_time)).repartition(_DAY)
-    by_day.write.partitionBy(_DAY).parquet(folder)
+    by_day = rows.withColumn(DAY, F.to_date(event_time)).repartition(DAY)
+    by_day.write.partitionBy(DAY).parquet(folder)
     entries = storage.list_folder(spark, folder)
-    return [date.fromisoformat(entry.name.removeprefix(f"{_DAY}=")) for entry in entries]
+    return [date.fromisoformat(entry.name.removeprefix(f"{DAY}=")) for entry in entries]
 
 
 def split_folder(folder: str, name: str) -> str:
@@ -44,7 +44,7 @@ def split_folder(folder: str, name: str) -> str:
 
 def day_folder(folder: str, day: date) -> str:
     """Where `write_days` puts the rows of a day."""
-    return f"{folder}/{_DAY}={day.isoformat()}"
+    return f"{folder}/{DAY}={day.isoformat()}"
 
 
 def place_windows(
@@ -143,7 +143,7 @@ def _count_positives(rows: Mapping[str, DataFrame], description: Description) ->
     ]
     together = reduce(DataFrame.unionByName, marked)
     splits.check_disjoint(together, description)
-    positives = F.count_if(F.col(label.column) == F.lit(label.positive))
+    positives = F.count_if(is_positive(label))
     return {row[0]: row[1] for row in together.groupBy(SPLIT).agg(positives).collect()}
 
 

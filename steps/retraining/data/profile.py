@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from retraining.data.columns import is_positive
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -56,9 +58,8 @@ def count_classes(frame: DataFrame, description: Description) -> dict[str, tuple
     """Count rows and positives by day (UTC), one entry a day; without event times, none."""
     if description.event_time is None:
         return {}
-    label = description.label
     day = F.to_date(description.event_time).cast("string").alias("day")
-    positives = F.count_if(F.col(label.column) == F.lit(label.positive))
+    positives = F.count_if(is_positive(description.label))
     counts = frame.groupBy(day).agg(F.count(F.lit(1)), positives).orderBy("day").collect()
     return {day: (n_rows, n_positives) for day, n_rows, n_positives in counts}
 

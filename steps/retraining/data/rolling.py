@@ -29,7 +29,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _UNITS = 1e6
 
 # The columns of an event. A change has an offset and no row, a query has a row and no offset.
-_KEY, _TIME, _OFFSET, _ROW = "__key", "__time", "__offset", "__row"
+_KEY, _TIME, _OFFSET, _ROW = "_key", "_time", "_offset", "_row"
 
 
 def reach(entries: Sequence[Rolling]) -> timedelta:
@@ -183,12 +183,12 @@ def _order() -> tuple[Column, Column]:
 
 
 def _held(value: str) -> str:
-    return f"__value_{value}"
+    return f"_value_{value}"
 
 
 def _state(kind: str, entry: Rolling, window: timedelta) -> str:
     enter, leave = _span(entry, window)
-    return f"__{kind}_{entry.value}_{enter}_{leave}"
+    return f"_{kind}_{entry.value}_{enter}_{leave}"
 
 
 def _offsets(entries: Sequence[Rolling]) -> list[int]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 
+from retraining.data.columns import is_positive
+from retraining.description.names import SPLIT
 from retraining.description.sections import HashSplit, Period, TimeSplit
 from retraining.errors import RetrainingError
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from retraining.description.document import Description
     from retraining.description.sections import KnownPositives
 
-SPLIT = "split"
 TRAIN, VALIDATION, HOLDOUT = "train", "validation", "holdout"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -113,8 +114,7 @@ def assign(frame: DataFrame, description: Description, windows: Windows | None) 
     if split.known_positives is None:
         return rows
     day = F.to_date(event_time)
-    is_positive = F.col(description.label.column) == F.lit(description.label.positive)
-    counted = is_positive & (day >= F.lit(windows.train.start.date()))
+    counted = is_positive(description.label) & (day >= F.lit(windows.train.start.date()))
     return _without_known(rows, split.known_positives, day, counted)
 
 
@@ -182,16 +182,14 @@ def _without_known(
 ) -> DataFrame:
     """Unassign holdout rows of keys with a counted row early enough: the first one decides."""
     firsts = (
-        rows.where(counted)
-        .groupBy(F.col(known.key).alias("__key"))
-        .agg(F.min(day).alias("__first"))
+        rows.where(counted).groupBy(F.col(known.key).alias("_key")).agg(F.min(day).alias("_first"))
     )
     days = -(-known.delay // timedelta(days=1))
-    is_known = (F.col(SPLIT) == HOLDOUT) & (F.col("__first") <= F.date_sub(day, days))
+    is_known = (F.col(SPLIT) == HOLDOUT) & (F.col("_first") <= F.date_sub(day, days))
     return (
-        rows.join(firsts, on=F.col(known.key) == F.col("__key"), how="left")
+        rows.join(firsts, on=F.col(known.key) == F.col("_key"), how="left")
         .withColumn(SPLIT, F.when(is_known, None).otherwise(F.col(SPLIT)))
-        .drop("__key", "__first")
+        .drop("_key", "_first")
     )
 
 

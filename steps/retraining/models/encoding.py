@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from retraining.description.names import FEATURES
 from retraining.models import evaluation, pipelines, scoring
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class EncodedRows:
         for linear in {self._kind(name) for name in estimators}:
             encoder = pipelines.encoder(description, linear=linear).fit(rows.train)
             self._encoders[linear] = encoder
-            columns = [pipelines.FEATURES, pipelines.LABEL, pipelines.WEIGHT]
+            columns = [FEATURES, pipelines.LABEL, pipelines.WEIGHT]
             train, validation = (encoder.transform(f).select(*columns).cache() for f in rows)
             self._frames[linear] = (train, validation)
 
@@ -52,7 +53,7 @@ class EncodedRows:
         context.setLocalProperty("spark.scheduler.pool", f"trial-{candidate.number}")
         classifier = self.fit(candidate, seed).stages[-1]
         validation = self._frames[kind][1]
-        return evaluation.evaluate(scoring.score(validation, classifier, [pipelines.FEATURES]))
+        return evaluation.evaluate(scoring.score(validation, classifier, [FEATURES]))
 
     def release(self) -> None:
         """Drop the cached vectors."""

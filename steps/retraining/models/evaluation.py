@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
+from retraining.description.names import SCORE
 from retraining.errors import RetrainingError
 from retraining.models.pipelines import LABEL, WEIGHT
-from retraining.models.scoring import SCORE
 from retraining.statistics.capacity import unit_precision_at
 from retraining.statistics.losses import CLIP, THRESHOLD
 
@@ -167,20 +167,26 @@ def unit_precision(
         score: Column with the score.
         label: Column with the label, 0 or 1.
     """
-    days = scored.select(F.to_date(day).alias("day"), unit, score, label)
-    units = days.groupBy("day", unit).agg(F.max(score).alias(score), F.max(label).alias(label))
+    days = scored.select(
+        F.to_date(day).alias("day"),
+        F.col(unit).alias("unit"),
+        F.col(score).alias("score"),
+        F.col(label).alias("label"),
+    )
+    units = days.groupBy("day", "unit").agg(
+        F.max("score").alias("score"), F.max("label").alias("label")
+    )
     n_days = units.agg(F.countDistinct("day")).collect()[0][0]
-    order = W.partitionBy("day").orderBy(F.desc(score), F.col(unit))
+    order = W.partitionBy("day").orderBy(F.desc("score"), F.col("unit"))
     top = (
         units.withColumn("rank", F.row_number().over(order))
         .where(F.col("rank") <= per_day * n_days)
-        .drop("rank")
         .toPandas()
     )
     return unit_precision_at(
-        top[label].to_numpy(),
-        top[score].to_numpy(),
-        top[unit].to_numpy(),
+        top["label"].to_numpy(),
+        top["score"].to_numpy(),
+        top["unit"].to_numpy(),
         top["day"].to_numpy(),
         per_day,
     )

@@ -22,6 +22,8 @@ from pyspark.ml.feature import (
 )
 from pyspark.sql import functions as F
 
+from retraining.data.columns import is_positive
+from retraining.description.names import FEATURES, PREDICTION, PROBABILITY, RAW_PREDICTION
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
 LABEL = "_label"
 WEIGHT = "_weight"
-FEATURES = "features"
 
 # A fit adds up one partial sum per partition, in the order in which they finish. Two of them give
 # the same total in either order, so with up to twice this many rows a fit is repeatable to the last
@@ -94,7 +95,7 @@ def prepare(
     determined by the row keys and the number of rows, not by files, cores or the cluster.
     """
     partitions = max(2, math.ceil(n_rows / ROWS_PER_PARTITION))
-    label = F.col(description.label.column) == F.lit(description.label.positive)
+    label = is_positive(description.label)
     return (
         frame.withColumn(LABEL, label.cast("double"))
         .withColumn(WEIGHT, F.when(label, weights.positive).otherwise(weights.negative))
@@ -114,15 +115,15 @@ def encoder(description: Description, *, linear: bool) -> Pipeline:
     stages: list[Any] = []
     encoded: dict[str, str] = {}
     for column in features.categorical:
-        index = f"{column}_index"
+        index = f"_index_{column}"
         stages.append(StringIndexer(inputCol=column, outputCol=index, handleInvalid="keep"))
         encoded[column] = index
         if linear:
-            encoded[column] = f"{column}_onehot"
+            encoded[column] = f"_onehot_{column}"
             stages.append(OneHotEncoder(inputCol=index, outputCol=encoded[column]))
     columns = [encoded.get(column, column) for column in description.feature_columns]
     scaled = description.scaler != "none"
-    assembled = "assembled" if scaled else FEATURES
+    assembled = "_assembled" if scaled else FEATURES
     stages.append(VectorAssembler(inputCols=columns, outputCol=assembled))
     if description.scaler == "standard":
         stages.append(
@@ -139,7 +140,14 @@ def estimator(name: str, parameters: Mapping[str, object], seed: int) -> Estimat
     Raises:
         RetrainingError: If it has no such parameter or does not accept the value.
     """
-    classifier = _ESTIMATORS[name](labelCol=LABEL, featuresCol=FEATURES, weightCol=WEIGHT)
+    classifier = _ESTIMATORS[name](
+        labelCol=LABEL,
+        featuresCol=FEATURES,
+        weightCol=WEIGHT,
+        rawPredictionCol=RAW_PREDICTION,
+        probabilityCol=PROBABILITY,
+        predictionCol=PREDICTION,
+    )
     given = dict(parameters)
     if classifier.hasParam("seed"):
         given["seed"] = seed

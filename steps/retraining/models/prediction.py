@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from retraining.data import features, quality, sources
 from retraining.data.fingerprint import fingerprint
 from retraining.data.rolling import present
+from retraining.description.names import PREDICTION, SCORE
 from retraining.errors import RetrainingError
 from retraining.models import scoring
 from retraining.spark import storage
@@ -83,17 +84,17 @@ def predict(
             rows.rejected.write.parquet(f"{target}/{QUARANTINE}")
         scoring.score(rows.valid, registered.model, description.feature_columns).select(
             F.col(description.row_key).alias("key"),
-            scoring.SCORE,
-            scoring.PREDICTION,
+            SCORE,
+            PREDICTION,
             F.lit(version.name).alias("model_name"),
             F.lit(int(version.version)).alias("model_version"),
             F.lit(run_id).alias("run_id"),
         ).write.mode("append").parquet(target)
         written = spark.read.parquet(target)
-        content = fingerprint(written.select("key", scoring.SCORE, scoring.PREDICTION))
+        content = fingerprint(written.select("key", SCORE, PREDICTION))
         if content.n_rows != rows.n_valid:
             raise RuntimeError(f"{content.n_rows} rows were scored of {rows.n_valid} valid ones")
-        n_positives = written.where(F.col(scoring.PREDICTION) == 1).count()
+        n_positives = written.where(F.col(PREDICTION) == 1).count()
         storage.remove(spark, mark)
     return Prediction(target, content.n_rows, n_positives, rows.n_rejected, content.digest)
 
@@ -116,7 +117,9 @@ def _rows_to_score(
 ) -> _Incoming:
     ready = _with_features(spark, files, description)
     if ready is not None:
-        return _Incoming(ready, _count_complete(ready, description), None, 0)
+        n_rows = _count_complete(ready, description)
+        own = (description.row_key, *description.feature_columns)
+        return _Incoming(ready.select(*(c for c in own if c in ready.columns)), n_rows, None, 0)
     checked = _checked(spark, files, history, description).cache()
     cached.callback(checked.unpersist)
     valid = checked.where(F.col(quality.REASON).isNull())

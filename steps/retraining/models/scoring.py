@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 
+from retraining.description.names import PREDICTION, PROBABILITY, SCORE
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 
     from pyspark.ml import Transformer
     from pyspark.sql import DataFrame
-
-SCORE = "score"
-PREDICTION = "prediction"
 
 
 def score(
@@ -37,7 +35,7 @@ def score(
             "prepare the data with the description that the model was trained on",
         )
     own = list(frame.columns)
-    probability = vector_to_array(F.col("probability")).getItem(1)
+    probability = vector_to_array(F.col(PROBABILITY)).getItem(1)
     return model.transform(frame).select(
         *own, probability.alias(name), F.col(PREDICTION).cast("int").alias(PREDICTION)
     )

@@ -17,6 +17,7 @@ import numpy as np
 from retraining.comparison.binned import counts
 from retraining.comparison.binned.bounds import Bins, metric_ends
 from retraining.comparison.binned.grid import Grid
+from retraining.comparison.columns import ROLES, ScoreColumns
 from retraining.errors import RetrainingError
 from retraining.statistics.inference import conclude, half_width, tail_probability, without_rounding
 from retraining.statistics.influence import paired_influence, variance_of_difference
@@ -24,7 +25,7 @@ from retraining.statistics.metrics import FALSE_NEGATIVE_COST
 from retraining.statistics.rows import FAULTS, Rows, check_classes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import pandas as pd
     from pyspark.sql import DataFrame
@@ -77,12 +78,7 @@ class Aggregate(NamedTuple):
 
 
 def aggregate(
-    frame: DataFrame,
-    *,
-    metric: Metric,
-    weight: bool = False,
-    unit: bool = False,
-    slices: Sequence[str] = (),
+    frame: DataFrame, columns: ScoreColumns | None = None, *, metric: Metric
 ) -> Aggregate:
     """Count scored rows in cells and compare the two models.
 
@@ -90,35 +86,34 @@ def aggregate(
     should be stored or cached. The driver receives tens of megabytes at most, bounded by the grid.
 
     Args:
-        frame: Columns label (0 or 1), champion, challenger (scores) and, if they are to be used,
-            weight and unit.
-        metric: The metric to compare by.
-        weight: Whether rows have weights; rows of weight zero are left out.
-        unit: Whether rows of one unit may depend on each other.
-        slices: Columns of at most 50 values.
+        frame: Scored rows; those of weight zero are left out.
+        columns: Which of its columns is which; by default label, champion, challenger. Slices
+            have at most 50 values.
+        metric: What to compare.
 
     Raises:
         RetrainingError: Rows do not pass the checks of `retraining.statistics.rows.check_rows`, or
             a slice column has too many values.
     """
-    frame = counts.standardise(frame, weight=weight, unit=unit, slices=slices)
+    columns = columns or ScoreColumns()
+    frame, weighted = counts.standardise(frame, columns), columns.weight is not None
     threshold = _threshold(metric)
     grids = (Grid(threshold), Grid(threshold))
-    counted = counts.count_cells(frame, grids, metric, weighted=weight)
+    counted = counts.count_cells(frame, grids, metric, weighted=weighted)
     if (counted["key"] == counts.UNSOUND).any():
         _check_faults(counts.count_faults(frame), of_probabilities=metric.of_probabilities)
         grids = counts.measure(frame, threshold)
-        counted = counts.count_cells(frame, grids, metric, weighted=weight)
+        counted = counts.count_cells(frame, grids, metric, weighted=weighted)
     cells = counted[counted["key"].between(0, counts.KIND - 1)].reset_index(drop=True)
     rows = _rows(cells, grids)
     check_classes(rows)
     first, second, influence = paired_influence(rows, metric)
     values, bound = _measure(counted, cells, rows, metric) or ((first, second), 0.0)
     variance, n_units = variance_of_difference(rows, metric, influence), None
-    if unit:
+    if columns.unit:
         sums = counts.sum_units(frame, grids, cells, influence / rows.weight)
         variance, n_units = _variance_of_units(sums, metric), int(sums["n_units"])
-    found = counts.count_slices(frame, grids, slices, weighted=weight)
+    found = counts.count_slices(frame, grids, [*columns.slices], weighted=weighted)
     return Aggregate(
         rows=rows,
         slices={name: _rows(part, grids) for name, part in found.items()},
@@ -168,9 +163,9 @@ def _measure(
         identical = (cells["low"] == 0).all() and (cells["high"] == 0).all()
         bound = 0.0 if identical else (high - low + most - least) / 2
         return ((low + high) / 2, (least + most) / 2), bound
-    if counts.ROLES[0] in cells:
+    if ROLES[0] in cells:
         total = float(np.sum(rows.weight))
-        first, second = (math.fsum(cells[role]) * counts.LOSS_UNIT / total for role in counts.ROLES)
+        first, second = (math.fsum(cells[role]) * counts.LOSS_UNIT / total for role in ROLES)
         return (first, second), 0.0
     return None
 

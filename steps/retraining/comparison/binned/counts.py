@@ -9,6 +9,8 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from retraining.comparison.binned.grid import Grid
+from retraining.comparison.columns import ROLES
+from retraining.data.columns import quote
 from retraining.errors import RetrainingError
 from retraining.statistics.losses import CLIP
 from retraining.statistics.slicing import MAXIMUM_VALUES, MISSING, too_many_values
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
 
     from pyspark.sql import Column, DataFrame, GroupedData
 
+    from retraining.comparison.columns import ScoreColumns
     from retraining.statistics.metrics import Metric
     from retraining.statistics.rows import Floats
 
-ROLES: Final = ("champion", "challenger")
 OF_ORDER: Final = frozenset({"auroc", "auprc", "recall_at_capacity"})
 LOSS_UNIT: Final = 2.0**-30  # losses are summed as whole numbers of it
 # Keys of cells lie below KIND, those of a model's fine bins from KIND on.
@@ -34,30 +36,39 @@ Grids = tuple[Grid, Grid]  # of champion and challenger
 UNSOUND: Final = -1  # the key of rows that are not counted
 
 
-def standardise(frame: DataFrame, *, weight: bool, unit: bool, slices: Sequence[str]) -> DataFrame:
-    """The columns label, champion, challenger, weight, unit and `slices`.
+def standardise(frame: DataFrame, columns: ScoreColumns) -> DataFrame:
+    """The columns label, champion, challenger, weight, unit and, with slices, `slices`.
 
-    Rows of weight zero are left out; what was not given is constant.
+    Rows of weight zero are left out; what was not given is constant. `slices` holds the name and
+    the value of each slice of a row: its columns may have any names.
 
     Raises:
         RetrainingError: A column is missing.
     """
-    needed = ["label", *ROLES, *(["weight"] if weight else []), *(["unit"] if unit else [])]
-    missing = [name for name in (*needed, *slices) if name not in frame.columns]
+    missing = [name for name in columns.names if name not in frame.columns]
     if missing:
         raise RetrainingError(
             f"the scores have no column {', '.join(missing)}",
             f"they have {', '.join(frame.columns)}; rename them",
         )
-    label = F.col("label").cast("double")
-    scores = [F.col(role).cast("double") for role in ROLES]
-    mass = F.col("weight").cast("double") if weight else F.lit(1.0)
-    owner = F.col("unit") if unit else F.lit(0)
-    columns = [label.alias("label")]
-    columns += [score.alias(role) for score, role in zip(scores, ROLES, strict=True)]
-    columns += [mass.alias("weight"), owner.alias("unit"), *(F.col(name) for name in slices)]
-    kept = frame.where(mass.isNull() | (mass != 0)) if weight else frame
-    return kept.select(*columns)
+    mass = F.col(columns.weight).cast("double") if columns.weight else F.lit(1.0)
+    chosen = [F.col(columns.label).cast("double").alias("label")]
+    chosen += [
+        F.col(name).cast("double").alias(role)
+        for name, role in zip(columns.scores, ROLES, strict=True)
+    ]
+    chosen += [
+        mass.alias("weight"),
+        (F.col(columns.unit) if columns.unit else F.lit(0)).alias("unit"),
+    ]
+    if columns.slices:
+        entries = (
+            F.struct(F.lit(name).alias("column"), spell(frame, column))
+            for name, column in columns.slices.items()
+        )
+        chosen.append(F.array(*entries).alias("slices"))
+    kept = frame.where(mass.isNull() | (mass != 0)) if columns.weight else frame
+    return kept.select(*chosen)
 
 
 def count_cells(frame: DataFrame, grids: Grids, metric: Metric, *, weighted: bool) -> pd.DataFrame:
@@ -111,10 +122,7 @@ def count_slices(
     """
     if not slices:
         return {}
-    entries = F.array(
-        *(F.struct(F.lit(name).alias("column"), spell(frame, name)) for name in slices)
-    )
-    binned = frame.select("*", *_fine(grids), F.explode(entries).alias("of"))
+    binned = frame.select("*", *_fine(grids), F.explode("slices").alias("of"))
     values = binned.select("of.*").distinct().groupBy("column").count().collect()
     many = [row["column"] for row in values if row["count"] > MAXIMUM_VALUES]
     if many:
@@ -248,7 +256,7 @@ def _losses(metric: Metric, *, weighted: bool) -> list[tuple[str, Column]]:
 
 def spell(frame: DataFrame, name: str) -> Column:
     """A column's values as `retraining.statistics.slicing.take` writes them."""
-    value, text = F.col(name), F.col(name).cast("string")
+    value, text = F.col(quote(name)), F.col(quote(name)).cast("string")
     if dict(frame.dtypes)[name] in ("float", "double"):
         whole = (value == F.floor(value)) & (F.abs(value) < 2.0**62)
         text = F.when(

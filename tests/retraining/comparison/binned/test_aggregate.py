@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from retraining.comparison.binned.aggregate import aggregate
+from retraining.comparison.columns import ScoreColumns
 from retraining.errors import RetrainingError
 from retraining.statistics import paired, slicing
 from retraining.statistics.metrics import METRICS, choose
@@ -100,8 +101,12 @@ def count(
     unit: bool = False,
     columns: tuple[str, ...] = (),
 ) -> Aggregate:
-    chosen = METRICS[metric]
-    return aggregate(frame, metric=chosen, weight=weight, unit=unit, slices=columns)
+    chosen = ScoreColumns(
+        weight="weight" if weight else None,
+        unit="unit" if unit else None,
+        slices={name: name for name in columns},
+    )
+    return aggregate(frame, chosen, metric=METRICS[metric])
 
 
 def assert_agrees(found: Aggregate, wanted: PairedResult, *, within: float = 0.01) -> None:
@@ -175,10 +180,7 @@ def test_partitions_change_weighted_sums_by_rounding_alone(
     frames: dict[str, DataFrame],
 ) -> None:
     frame = frames["margins"].limit(10_000).cache()
-    two, many = (
-        aggregate(frame.repartition(n), metric=METRICS["auroc"], weight=True, unit=True)
-        for n in (2, 200)
-    )
+    two, many = (count(frame.repartition(n), "auroc", weight=True, unit=True) for n in (2, 200))
     frame.unpersist()
     assert many.compare() == pytest.approx(two.compare(), rel=1e-10)
 
@@ -250,7 +252,7 @@ def test_unsound_rows_are_counted_and_named(
     rows[2][column] = value
     frame = spark.createDataFrame([tuple(row.values()) for row in rows], schema)
     with pytest.raises(RetrainingError, match=message):
-        aggregate(frame, metric=METRICS["brier"], weight=True, unit=True)
+        count(frame, "brier", weight=True, unit=True)
 
 
 def test_one_class_a_missing_column_and_an_id_as_slice_are_refused(spark: SparkSession) -> None:
@@ -260,6 +262,6 @@ def test_one_class_a_missing_column_and_an_id_as_slice_are_refused(spark: SparkS
     with pytest.raises(RetrainingError, match="no row of class 1"):
         aggregate(frame.where("label = 0"), metric=auroc)
     with pytest.raises(RetrainingError, match="no column weight"):
-        aggregate(frame, metric=auroc, weight=True)
+        count(frame, "auroc", weight=True)
     with pytest.raises(RetrainingError, match="slice column id has more than 50 values"):
-        aggregate(frame, metric=auroc, slices=("id",))
+        count(frame, "auroc", columns=("id",))
