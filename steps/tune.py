@@ -12,7 +12,6 @@ again in its cycle.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ import click
 
 from retraining.cli import options
 from retraining.cli.command import StepCommand, examples, open_run
+from retraining.digests import digest
 from retraining.tracking import checkout
 from retraining.tracking.descriptions import read_description
 
@@ -166,8 +166,8 @@ def _limited(description: Description, limits: Mapping[str, int]) -> Description
 def _search_key(description: Description, prepared: PreparedData, seed: int) -> str:
     # A trial depends on everything except the search that proposed it.
     rest = {key: value for key, value in description.to_mapping().items() if key != "search"}
-    same = f"{json.dumps(rest)} {prepared.uri} {seed} {checkout.digest(checkout.ROOT)}"
-    return hashlib.sha256(same.encode()).hexdigest()[:16]
+    code = checkout.digest(checkout.ROOT)
+    return digest(f"{json.dumps(rest)} {prepared.uri} {seed} {code}")
 
 
 if __name__ == "__main__":

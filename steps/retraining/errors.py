@@ -1,10 +1,10 @@
-"""The one exception a user is meant to see."""
+"""The one exception that users are meant to see, and the reasons of others in one line."""
 
 from __future__ import annotations
 
 
 class RetrainingError(Exception):
-    """An expected failure, told to the user in one line and with exit code 1.
+    """An expected failure, shown to the user in one line and with exit code 1.
 
     Args:
         what: The thing that is wrong, with its value.
@@ -15,3 +15,9 @@ class RetrainingError(Exception):
         super().__init__(f"{what}: {remedy}")
         self.what = what
         self.remedy = remedy
+
+
+def reason(error: object) -> str:
+    """Return the first line of what an exception of Python or Java says; its type if nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from retraining.comparison.scores import Comparison
-    from retraining.data.manifest import Manifest, Split
+    from retraining.data.manifest import Manifest, StoredSplit
     from retraining.gate.policy import Policy
     from retraining.gate.verdict import Spending
     from retraining.tracking.lineage import StepRun
@@ -116,7 +116,7 @@ def resolve(
     return contenders
 
 
-def charge(run: StepRun, contenders: Contenders, policy: Policy, holdout: Split) -> Charge:
+def charge(run: StepRun, contenders: Contenders, policy: Policy, holdout: StoredSplit) -> Charge:
     """Ask the ledger of the model what earlier tests leave of alpha, before anything is scored.
 
     Raises:

@@ -20,10 +20,10 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from retraining.data.rolling import add_rolling, present, reach
-from retraining.errors import RetrainingError
+from retraining.errors import RetrainingError, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import date, timedelta
 
     from pyspark.sql import Column, DataFrame
@@ -37,6 +37,8 @@ _VALUE_ERRORS = (
     DateTimeException,
     NumberFormatException,
 )
+
+_N_ROWS = "_rows"
 
 _ASIDES = re.compile(r" Did you mean| If necessary| SQLSTATE|; line \d|\(line \d")
 
@@ -77,11 +79,42 @@ def build(frame: DataFrame, description: Description, *, since: date | None = No
         rows = rows.withColumn(name, F.coalesce(present(rows, name), fill))
     rows = rows.persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        _check_complete(rows, description)
+        check_complete(
+            rows,
+            description.feature_columns,
+            "give one in features.fill, or the rule not_null to the columns that they come from",
+        )
     except BaseException:
         rows.unpersist()
         raise
     return rows
+
+
+def check_complete(rows: DataFrame, features: Sequence[str], remedy: str) -> int:
+    """Count rows and check that all of them have a value of every feature.
+
+    Args:
+        rows: With the columns below.
+        features: Columns in which null and NaN are an error.
+        remedy: What the user can do about a missing value.
+
+    Raises:
+        RetrainingError: If a value is missing, or an expression behind a feature fails on a row.
+    """
+    absent = [F.count_if(present(rows, name).isNull()).alias(name) for name in features]
+    try:
+        with _quiet():
+            counts = rows.agg(F.count(F.lit(1)).alias(_N_ROWS), *absent).collect()[0].asDict()
+    except _VALUE_ERRORS as error:
+        raise RetrainingError(
+            f"a feature fails on a row: {_complaint(error)}",
+            "write derived features that hold for every row",
+        ) from error
+    n_rows = int(counts.pop(_N_ROWS))
+    incomplete = [f"{name} in {count} rows" for name, count in counts.items() if count]
+    if incomplete:
+        raise RetrainingError(f"features without a value: {', '.join(incomplete)}", remedy)
+    return n_rows
 
 
 def _check_columns(frame: DataFrame, description: Description, since: date | None) -> None:
@@ -132,7 +165,7 @@ def _evaluated(rows: DataFrame, name: str, expression: str, sealed: str) -> Colu
             column = F.when(F.lit(1) == F.lit(1), F.expr(f"({expression}\n)"))
             result = rows.select("*", column).schema[-1]
     except AnalysisException as error:
-        raise RetrainingError(f"{what}: {_reason(error)}", remedy) from error
+        raise RetrainingError(f"{what}: {_complaint(error)}", remedy) from error
     if sealed in result.name:
         raise RetrainingError(f"{what}: * takes in columns that must not be features", remedy)
     if not isinstance(result.dataType, T.NumericType | T.BooleanType):
@@ -142,29 +175,9 @@ def _evaluated(rows: DataFrame, name: str, expression: str, sealed: str) -> Colu
     return column
 
 
-def _check_complete(rows: DataFrame, description: Description) -> None:
-    names = description.feature_columns
-    absent = [F.count(F.when(present(rows, name).isNull(), 1)).alias(name) for name in names]
-    try:
-        with _quiet():
-            counts = rows.agg(*absent).collect()[0].asDict()
-    except _VALUE_ERRORS as error:
-        raise RetrainingError(
-            f"the features of {description.name} fail on a row: {_reason(error)}",
-            "write derived features that hold for every row",
-        ) from error
-    incomplete = [f"{name} in {count} rows" for name, count in counts.items() if count]
-    if incomplete:
-        raise RetrainingError(
-            f"features without a value: {', '.join(incomplete)}",
-            "give one in features.fill, or the rule not_null to the columns that they come from",
-        )
-
-
-def _reason(error: PySparkException) -> str:
+def _complaint(error: PySparkException) -> str:
     """The first line of Spark's message, without its guesses and codes."""
-    line = next(line for line in str(error).splitlines() if line.strip())
-    return _ASIDES.split(line)[0].rstrip(" .;")
+    return _ASIDES.split(reason(error))[0].rstrip(" .;")
 
 
 @contextmanager

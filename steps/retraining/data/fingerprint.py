@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from retraining.data.columns import quote
+from retraining.digests import digest
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -81,13 +82,12 @@ def fingerprint(frame: DataFrame) -> Fingerprint:
         "n_rows": n_rows,
         "sums": [total or 0 for total in totals],
     }
-    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
-    return Fingerprint(digest, n_rows)
+    return Fingerprint(digest(json.dumps(content), 32), n_rows)
 
 
 def _hashable(field: T.StructField) -> tuple[Column, Column]:
     """A column as two: xxhash64 skips nulls, so (null, 1) and (1, null) would be one row."""
-    column = F.col("`" + field.name.replace("`", "``") + "`")
+    column = F.col(quote(field.name))
     value = column
     if isinstance(field.dataType, T.FloatType | T.DoubleType):
         value = (

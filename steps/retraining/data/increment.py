@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyspark.sql import functions as F
 
 from retraining.data.features import history
+from retraining.data.instants import day_of
 from retraining.data.manifest import read_folders
 from retraining.data.quality import RAW, REASON
 from retraining.data.sources import FILE, MALFORMED
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from retraining.data.manifest import Manifest
     from retraining.data.sources import RawFile
     from retraining.description.document import Description
+
+_KNOWN = "_known"  # not null in a row whose unique value a stored row has
 
 
 class Plan(NamedTuple):
@@ -101,7 +104,7 @@ def _find_missing(spark: SparkSession, previous: Manifest) -> str | None:
 
 def first_day(checked: DataFrame, event_time: str) -> tuple[date | None, int]:
     """The day of the earliest valid row, None without any, and the number of all rows."""
-    day = F.to_date(F.when(F.col(REASON).isNull(), F.col(event_time)))
+    day = day_of(F.when(F.col(REASON).isNull(), F.col(event_time)))
     start, n_rows = checked.agg(F.min(day), F.count(F.lit(1))).collect()[0]
     return start, n_rows
 
@@ -120,7 +123,7 @@ def add_stored(
 
     Args:
         spark: The session.
-        checked: New rows, from `quality.check_rows`.
+        checked: New rows, from `quality.flag_invalid`.
         description: Of the data set.
         base: The version that holds the stored rows.
         start: The first day that a new row touches.
@@ -128,9 +131,8 @@ def add_stored(
     later = {day: uri for day, uri in base.days.items() if start is not None and day >= start}
     earlier = [uri for day, uri in base.days.items() if day not in later]
     (unique,) = description.unique_columns
-    is_known = "_known"
-    known = read_folders(spark, earlier, base.columns).select(unique, F.lit(1).alias(is_known))
-    repeated = F.col(REASON).isNull() & F.col(is_known).isNotNull()
+    known = read_folders(spark, earlier, base.columns).select(unique, F.lit(1).alias(_KNOWN))
+    repeated = F.col(REASON).isNull() & F.col(_KNOWN).isNotNull()
     new = (
         checked.join(known, on=unique, how="left")
         .withColumn(REASON, F.when(repeated, f"duplicate {unique}").otherwise(F.col(REASON)))

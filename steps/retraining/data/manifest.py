@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pyspark.sql import functions as F
 
+from retraining.data.columns import quote
 from retraining.data.sources import RawFile  # noqa: TC001 (pydantic needs it at run time)
 from retraining.description import reading
 from retraining.errors import RetrainingError
@@ -43,7 +44,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Split(Record):
+class StoredSplit(Record):
     """The rows of one purpose.
 
     Attributes:
@@ -63,7 +64,7 @@ class Split(Record):
     end: datetime | None = None
 
 
-class Quarantine(Record):
+class StoredQuarantine(Record):
     """The rows that were rejected in this version: where they are, and how many by reason."""
 
     uri: str
@@ -103,8 +104,8 @@ class Manifest(Record):
     files: tuple[RawFile, ...]
     columns: dict[str, str]
     days: dict[date, str]
-    splits: dict[str, Split]
-    quarantine: Quarantine
+    splits: dict[str, StoredSplit]
+    quarantine: StoredQuarantine
     n_rows_read: int
     fingerprint: str
     as_of: datetime | None
@@ -178,12 +179,10 @@ def read_split(spark: SparkSession, manifest: Manifest, name: str) -> DataFrame:
     """Read train, validation or holdout: raw columns and features.
 
     Raises:
-        RetrainingError: If there is no such split, or its data set is gone.
+        RetrainingError: If there is no such split.
     """
     if name not in manifest.splits:
         raise RetrainingError(f"split {name!r}", f"choose one of {', '.join(manifest.splits)}")
-    if not storage.exists(spark, f"{manifest.uri}/{MANIFEST}"):
-        raise RetrainingError(f"{manifest.uri} is no data set (no {MANIFEST})", _PREPARE_AGAIN)
     return read_folders(spark, [manifest.splits[name].uri], manifest.columns)
 
 
@@ -200,7 +199,7 @@ def read_folders(
     paths = list(folders)
     if not paths:
         return no_rows(spark, columns)
-    schema = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
+    schema = ", ".join(f"{quote(name)} {kind}" for name, kind in columns.items())
     return spark.read.schema(schema).parquet(*paths)
 
 

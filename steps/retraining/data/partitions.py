@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 from retraining.data import splits
 from retraining.data.columns import is_positive
 from retraining.data.fingerprint import fingerprint
-from retraining.data.manifest import SPLITS, Split, read_folders
+from retraining.data.instants import day_of, from_micros, micros_of
+from retraining.data.manifest import SPLITS, StoredSplit, read_folders
 from retraining.description.names import DAY, SPLIT
 from retraining.errors import RetrainingError
 from retraining.spark import storage
@@ -25,13 +26,12 @@ if TYPE_CHECKING:
     from retraining.data.splits import Windows
     from retraining.description.document import Description
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROWS_PER_FILE = 1_000_000
 
 
 def write_days(spark: SparkSession, rows: DataFrame, event_time: str, folder: str) -> list[date]:
     """Write rows into one folder a day (UTC) and return the days."""
-    by_day = rows.withColumn(DAY, F.to_date(event_time)).repartition(DAY)
+    by_day = rows.withColumn(DAY, day_of(event_time)).repartition(DAY)
     by_day.write.partitionBy(DAY).parquet(folder)
     entries = storage.list_folder(spark, folder)
     return [date.fromisoformat(entry.name.removeprefix(f"{DAY}=")) for entry in entries]
@@ -58,8 +58,8 @@ def place_windows(
     if description.event_time is None:
         return None
     newest_day = read_folders(spark, [days[max(days)]], columns)
-    (newest,) = newest_day.agg(F.max(F.unix_micros(description.event_time))).collect()[0]
-    return splits.windows(description, _EPOCH + timedelta(microseconds=newest), as_of)
+    (newest,) = newest_day.agg(F.max(micros_of(description.event_time))).collect()[0]
+    return splits.windows(description, from_micros(newest), as_of)
 
 
 def read_windows(
@@ -101,7 +101,7 @@ def examine_splits(
     columns: Mapping[str, str],
     windows: Windows | None,
     folder: str,
-) -> dict[str, Split]:
+) -> dict[str, StoredSplit]:
     """Count and fingerprint what was written, and check that no row key stands in two splits.
 
     Raises:
@@ -117,7 +117,7 @@ def examine_splits(
         span = getattr(windows, name, None)
         start, end = span or (None, None)
         digest, n_rows = fingerprint(frame)
-        found[name] = Split(
+        found[name] = StoredSplit(
             uri=uris[name],
             n_rows=n_rows,
             n_positives=n_positives[name],
@@ -125,12 +125,7 @@ def examine_splits(
             start=start,
             end=end,
         )
-    train = found["train"]
-    if train.n_positives in (0, train.n_rows):
-        raise RetrainingError(
-            f"train has {train.n_positives} positives in {train.n_rows} rows",
-            "a model needs both classes; give more files or a longer window",
-        )
+    splits.check_classes(found["train"].n_rows, found["train"].n_positives)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyspark import StorageLevel
 
 from retraining.data import features, increment, partitions, quality, sources
-from retraining.data.manifest import Manifest, Quarantine, no_rows, publish, stage
+from retraining.data.manifest import Manifest, StoredQuarantine, no_rows, publish, stage
+from retraining.digests import digest
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from retraining.data.increment import Plan
-    from retraining.data.manifest import Split
+    from retraining.data.manifest import StoredSplit
     from retraining.data.sources import RawFile
     from retraining.data.splits import Windows
     from retraining.description.document import Description
@@ -120,7 +120,7 @@ def _account(judged: _Judged, built: _Built, folder: str) -> dict[str, Any]:
         "new_days": built.new_days,
         "reused_days": tuple(sorted(built.reused_days)),
         "n_rows_read": judged.n_rows_read,
-        "quarantine": Quarantine(
+        "quarantine": StoredQuarantine(
             uri=f"{folder}/quarantine", n_rows=sum(rejected.values()), by_reason=rejected
         ),
     }
@@ -129,7 +129,7 @@ def _account(judged: _Judged, built: _Built, folder: str) -> dict[str, Any]:
 def _judge(spark: SparkSession, description: Description, plan: Plan, cached: ExitStack) -> _Judged:
     """Find the rejected rows among the new ones and the stored ones that they may displace."""
     raw = _read(spark, plan.files, description)
-    rows = quality.check_rows(raw, description)
+    rows = quality.flag_invalid(raw, description)
     start, n_rows_read = None, None
     if plan.base is not None and description.event_time is not None:
         rows = _cache(rows, cached)
@@ -204,7 +204,7 @@ def _cut(
     built: _Built,
     folder: str,
     as_of: datetime | None,
-) -> tuple[Windows | None, dict[str, Split]]:
+) -> tuple[Windows | None, dict[str, StoredSplit]]:
     """Write the splits, and examine what was written."""
     windows, rows = None, built.frame
     if rows is None:
@@ -239,7 +239,7 @@ def _cache(frame: DataFrame, cached: ExitStack) -> DataFrame:
     return frame
 
 
-def _combine(splits: Mapping[str, Split]) -> str:
+def _combine(splits: Mapping[str, StoredSplit]) -> str:
     """One fingerprint of all rows and of where each is used."""
     text = " ".join(f"{name} {split.fingerprint}" for name, split in sorted(splits.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return digest(text, 32)

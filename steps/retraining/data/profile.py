@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from retraining.data.columns import is_positive
+from retraining.data.columns import is_positive, quote
+from retraining.data.instants import day_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +59,7 @@ def count_classes(frame: DataFrame, description: Description) -> dict[str, tuple
     """Count rows and positives by day (UTC), one entry a day; without event times, none."""
     if description.event_time is None:
         return {}
-    day = F.to_date(description.event_time).cast("string").alias("day")
+    day = day_of(description.event_time).cast("string").alias("day")
     positives = F.count_if(is_positive(description.label))
     counts = frame.groupBy(day).agg(F.count(F.lit(1)), positives).orderBy("day").collect()
     return {day: (n_rows, n_positives) for day, n_rows, n_positives in counts}
@@ -105,7 +106,7 @@ def draw_defects(
 
 
 def _summarise(name: str, kind: T.DataType) -> tuple[Column, ...]:
-    value = F.col(f"`{name}`")
+    value = F.col(quote(name))
     numeric = isinstance(kind, T.NumericType)
     shown = value if numeric else value.cast("string")
     mean = F.avg(value) if numeric else F.lit(None).cast("double")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql import window as W
 
+from retraining.data.columns import quote
 from retraining.data.sources import FILE, MALFORMED
 
 if TYPE_CHECKING:
@@ -42,10 +43,10 @@ def validate(raw: DataFrame, description: Description, *, labelled: bool = True)
         `_reason`: null, or the first of "malformed", "unparseable <column>", "null <column>",
         "range <column>", "not allowed <column>", "pattern <column>", "duplicate <column>".
     """
-    return flag_duplicates(check_rows(raw, description, labelled=labelled), description)
+    return flag_duplicates(flag_invalid(raw, description, labelled=labelled), description)
 
 
-def check_rows(raw: DataFrame, description: Description, *, labelled: bool = True) -> DataFrame:
+def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = True) -> DataFrame:
     """Do what `validate` does as far as a row can be judged alone: all but duplicates."""
     rules = dict(description.columns)
     texts = {name: F.when(F.trim(F.col(name)) != "", F.col(name)) for name in rules}
@@ -84,7 +85,7 @@ def flag_duplicates(frame: DataFrame, description: Description) -> DataFrame:
     hash. Rows with a reason already never count.
 
     Args:
-        frame: From `check_rows`, any number of such frames together.
+        frame: From `flag_invalid`, any number of such frames together.
         description: Names the unique columns; the row key is always one.
     """
     is_valid = F.col(REASON).isNull()
@@ -129,7 +130,7 @@ def _is_given(name: str) -> Column:
 
 def _parse(name: str, kind: str) -> str:
     """The SQL expression of a text's value; null if it has none."""
-    text = f"`{name}`"
+    text = quote(name)
     if kind == "string":
         return text
     if kind in ("date", "timestamp"):

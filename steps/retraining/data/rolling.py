@@ -9,12 +9,14 @@ order of rows can change a digit.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+
+from retraining.data.instants import length_in_micros, micros_of, midnight, to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 
     from retraining.description.sections import Rolling
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _UNITS = 1e6
 
 # The columns of an event. A change has an offset and no row, a query has a row and no offset.
@@ -60,11 +60,11 @@ def add_rolling(
     Returns:
         The columns of the frame and `entry.names` of each entry.
     """
-    instant = F.unix_micros(F.col(event_time).cast("timestamp"))
+    instant = micros_of(event_time)
     start = None
     if since is not None:
-        start = _micros(datetime.combine(since, time(), UTC) - _EPOCH)
-        frame = frame.where(instant >= start - _micros(reach(entries)))
+        start = to_micros(midnight(since))
+        frame = frame.where(instant >= start - length_in_micros(reach(entries)))
     keys = list(dict.fromkeys(entry.key for entry in entries))
     for key in keys:
         of_key = [entry for entry in entries if entry.key == key]
@@ -145,7 +145,7 @@ def _states(entry: Rolling) -> Iterator[tuple[str, Column]]:
         if "mean" in wanted:
             yield _state("values", entry, window), _running_sum(span, value.isNotNull().cast("int"))
         for aggregate in sorted(wanted & {"min", "max"}):
-            frame = W.partitionBy(_KEY).orderBy(_TIME).rangeBetween(1 - _micros(window), 0)
+            frame = W.partitionBy(_KEY).orderBy(_TIME).rangeBetween(1 - length_in_micros(window), 0)
             entered = F.when(F.col(_OFFSET) == enter, value)
             extreme = F.min(entered) if aggregate == "min" else F.max(entered)
             yield _state(aggregate, entry, window), extreme.over(frame)
@@ -197,8 +197,4 @@ def _offsets(entries: Sequence[Rolling]) -> list[int]:
 
 def _span(entry: Rolling, window: timedelta) -> tuple[int, int]:
     """After how many microseconds a row enters and leaves a window."""
-    return _micros(entry.delay), _micros(entry.delay + window)
-
-
-def _micros(length: timedelta) -> int:
-    return length // _MICROSECOND
+    return length_in_micros(entry.delay), length_in_micros(entry.delay + window)

@@ -14,8 +14,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from retraining.data.columns import quote
 from retraining.data.fields import group_parquet, group_text, late_columns, match
-from retraining.errors import RetrainingError
+from retraining.errors import RetrainingError, reason
 from retraining.spark import storage
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _read_parquet(
 ) -> DataFrame:
     frame = open_parquet(spark, paths)
     for name in nanoseconds:
-        frame = frame.withColumn(name, F.expr(f"timestamp_micros(`{name}` div 1000)"))
+        frame = frame.withColumn(name, F.expr(f"timestamp_micros({quote(name)} div 1000)"))
     found = match(paths[0], frame.columns, description, optional)
     given = {
         column: _as_text(frame, name, whole=description.columns[column].type in ("int", "bigint"))
@@ -203,15 +204,15 @@ def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     try:
         return spark.read.parquet(*map(_escape_glob, paths))
     except (Py4JJavaError, PySparkException) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise RetrainingError(f"{paths[0]} cannot be read ({reason})", "write it again") from error
+        what = f"{paths[0]} cannot be read ({reason(error)})"
+        raise RetrainingError(what, "write it again") from error
 
 
 def _as_text(frame: DataFrame, name: str, *, whole: bool) -> Column:
     """A typed column as text; whole numbers that are stored as fractions lose their ".0"."""
-    value = F.col(f"`{name}`")
+    value = F.col(quote(name))
     if whole and isinstance(frame.schema[name].dataType, T.FractionalType):
-        number = F.expr(f"try_cast(`{name}` AS BIGINT)")
+        number = F.expr(f"try_cast({quote(name)} AS BIGINT)")
         return F.when(number == value, number.cast("string")).otherwise(value.cast("string"))
     return value.cast("string")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 
 from retraining.data.columns import is_positive
+from retraining.data.instants import as_utc, day_of, micros_of, midnight, to_micros
 from retraining.description.names import SPLIT
 from retraining.description.sections import HashSplit, Period, TimeSplit
 from retraining.errors import RetrainingError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 TRAIN, VALIDATION, HOLDOUT = "train", "validation", "holdout"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BUCKETS = 1_000_000
 
 
@@ -71,8 +71,8 @@ def windows(
     if not isinstance(split, TimeSplit):
         return None
     if as_of is None:
-        as_of = _midnight(_utc(newest).date() + timedelta(days=1))
-    as_of = _utc(as_of)
+        as_of = midnight(as_utc(newest).date() + timedelta(days=1))
+    as_of = as_utc(as_of)
     end = as_of - description.label.delay
     holdout = _place(split.holdout, end)
     validation = _place(split.validation, holdout.start - split.gap)
@@ -103,17 +103,16 @@ def assign(frame: DataFrame, description: Description, windows: Windows | None) 
         return frame.withColumn(SPLIT, _by_hash(split, description.unit or description.row_key))
     if windows is None or description.event_time is None:
         raise RetrainingError(f"{description.name} is split by time", "give the windows as well")
-    event_time = F.col(description.event_time).cast("timestamp")
-    instant = F.unix_micros(event_time)
+    instant = micros_of(description.event_time)
     parts = {TRAIN: windows.train, VALIDATION: windows.validation, HOLDOUT: windows.holdout}
     name = F.lit(None).cast("string")
     for part, (start, end) in parts.items():
-        inside = (instant >= _micros(start)) & (instant < _micros(end))
+        inside = (instant >= to_micros(start)) & (instant < to_micros(end))
         name = F.when(inside, part).otherwise(name)
     rows = frame.withColumn(SPLIT, name)
     if split.known_positives is None:
         return rows
-    day = F.to_date(event_time)
+    day = day_of(description.event_time)
     counted = is_positive(description.label) & (day >= F.lit(windows.train.start.date()))
     return _without_known(rows, split.known_positives, day, counted)
 
@@ -144,10 +143,23 @@ def check_disjoint(frame: DataFrame, description: Description) -> None:
         )
 
 
+def check_classes(n_rows: int, n_positives: int) -> None:
+    """Check that the rows of train are of both classes.
+
+    Raises:
+        RetrainingError: With both numbers.
+    """
+    if not 0 < n_positives < n_rows:
+        raise RetrainingError(
+            f"train has {n_positives} positives in {n_rows} rows",
+            "a model needs both classes; give more files or a longer window",
+        )
+
+
 def _place(length: timedelta | Period, end: datetime) -> Range:
     """A window that ends at `end`, or the days that a description names."""
     if isinstance(length, Period):
-        return Range(_midnight(length.start), _midnight(length.end))
+        return Range(midnight(length.start), midnight(length.end))
     return Range(end - length, end)
 
 
@@ -191,18 +203,6 @@ def _without_known(
         .withColumn(SPLIT, F.when(is_known, None).otherwise(F.col(SPLIT)))
         .drop("_key", "_first")
     )
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _text(window: Range) -> str:

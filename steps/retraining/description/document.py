@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import fields
 from typing import Annotated, Any, Literal
@@ -24,6 +23,7 @@ from retraining.description.sections import (
     TimeSplit,
     refuse_unknown_keys,
 )
+from retraining.digests import digest
 from retraining.gate.policy import Policy
 
 # Part of preparation_digest: raised when the same description comes to mean other rows, so that
@@ -117,4 +117,4 @@ class Description(Section):
 
 def _digest(mapping: dict[str, Any]) -> str:
     text = json.dumps(mapping, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest(text)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
+from retraining.data.instants import day_of
 from retraining.description.names import SCORE
 from retraining.errors import RetrainingError
 from retraining.models.pipelines import LABEL, WEIGHT
@@ -168,7 +169,7 @@ def unit_precision(
         label: Column with the label, 0 or 1.
     """
     days = scored.select(
-        F.to_date(day).alias("day"),
+        day_of(day).alias("day"),
         F.col(unit).alias("unit"),
         F.col(score).alias("score"),
         F.col(label).alias("label"),

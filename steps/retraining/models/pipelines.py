@@ -23,8 +23,9 @@ from pyspark.ml.feature import (
 from pyspark.sql import functions as F
 
 from retraining.data.columns import is_positive
+from retraining.data.splits import check_classes
 from retraining.description.names import FEATURES, PREDICTION, PROBABILITY, RAW_PREDICTION
-from retraining.errors import RetrainingError
+from retraining.errors import RetrainingError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,11 +77,7 @@ def class_weights(description: Description, n_rows: int, n_positives: int) -> Cl
     Raises:
         RetrainingError: If the training rows hold only one class.
     """
-    if not 0 < n_positives < n_rows:
-        raise RetrainingError(
-            f"train has {n_positives} positives in {n_rows} rows",
-            "widen the train window so that it holds both classes",
-        )
+    check_classes(n_rows, n_positives)
     if description.class_weights == "none":
         return ClassWeights(1.0, 1.0)
     return ClassWeights(n_rows / (2 * (n_rows - n_positives)), n_rows / (2 * n_positives))
@@ -180,9 +177,8 @@ def fit(train: DataFrame, description: Description, classifier: Estimator[Any]) 
     try:
         return joined(encoding, classifier.fit(encoding.transform(train)))
     except IllegalArgumentException as error:
-        reason = str(error).strip().splitlines()[0]
         raise RetrainingError(
-            f"{name}: {reason}", "correct the parameters of the estimator"
+            f"{name}: {reason(error)}", "correct the parameters of the estimator"
         ) from error
 
 

@@ -9,7 +9,6 @@ from pyspark.sql import functions as F
 
 from retraining.data import features, quality, sources
 from retraining.data.fingerprint import fingerprint
-from retraining.data.rolling import present
 from retraining.description.names import PREDICTION, SCORE
 from retraining.errors import RetrainingError
 from retraining.models import scoring
@@ -155,16 +154,7 @@ def _count_complete(ready: DataFrame, description: Description) -> int:
             f"they have {', '.join(ready.columns)}; add the row key",
         )
     names = [name for name in description.feature_columns if name in ready.columns]
-    absent = [F.count_if(present(ready, name).isNull()).alias(name) for name in names]
-    counts = ready.agg(F.count(F.lit(1)).alias("_rows"), *absent).collect()[0].asDict()
-    n_rows = int(counts.pop("_rows"))
-    incomplete = [f"{name} in {count} rows" for name, count in counts.items() if count]
-    if incomplete:
-        raise RetrainingError(
-            f"features without a value: {', '.join(incomplete)}",
-            "fill them in or leave the rows out",
-        )
-    return n_rows
+    return features.check_complete(ready, names, "fill them in or leave the rows out")
 
 
 def _checked(
@@ -175,7 +165,7 @@ def _checked(
 ) -> DataFrame:
     def check(some: Sequence[RawFile], *, wanted: bool) -> DataFrame:
         raw = sources.read_raw(spark, some, description, labelled=False)
-        rows = quality.check_rows(raw, description, labelled=False)
+        rows = quality.flag_invalid(raw, description, labelled=False)
         return rows.withColumn(_WANTED, F.lit(wanted))
 
     rows = check(files, wanted=True)

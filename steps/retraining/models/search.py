@@ -23,7 +23,7 @@ from hyperopt.base import Domain
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
-from retraining.errors import RetrainingError
+from retraining.errors import RetrainingError, reason
 from retraining.progress import track
 from retraining.statistics.metrics import METRICS
 
@@ -189,11 +189,8 @@ def _guard(
         try:
             metrics = trial(candidate)
         except (RetrainingError, PySparkException, Py4JError) as error:
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            return TrialResult(candidate, {}, reason[0])
-        if not math.isfinite(
-            metrics[metric]
-        ):  # every comparison with NaN is false, so NaN could win
+            return TrialResult(candidate, {}, reason(error))
+        if not math.isfinite(metrics[metric]):  # comparisons with NaN are false, so it could win
             return TrialResult(candidate, {}, f"{metric} is {metrics[metric]}")
         return TrialResult(candidate, metrics)
 

@@ -11,7 +11,6 @@ POM; a release of spark-hadoop-cloud near to Spark's own will do.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyspark.find_spark_home import _find_spark_home
 
+from retraining.digests import digest
 from retraining.errors import RetrainingError
 from retraining.spark import cache
 
@@ -160,8 +160,7 @@ def _hadoop_version(jars: Path) -> str:
 def _download(home: Path, version: str) -> list[Path]:
     """The jars in the user's cache, downloaded if they are not there; all of them or none."""
     packages = _PACKAGES[version]
-    digest = hashlib.sha256(repr(packages).encode()).hexdigest()[:8]
-    folder = cache.folder() / f"s3a-{version}-{digest}"
+    folder = cache.folder() / f"s3a-{version}-{digest(repr(packages), 8)}"
     if not folder.is_dir():
         sys.stderr.write(f"downloading Spark's S3 connector to {folder}, once\n")
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
-from retraining.errors import RetrainingError
+from retraining.errors import RetrainingError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,11 +172,10 @@ def _explained(path: str) -> Iterator[None]:
     try:
         yield
     except (Py4JJavaError, PySparkException) as error:
-        told = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
+        cause = error.java_exception if isinstance(error, Py4JJavaError) else error
         # AWS says the same thing twice, with numbers of requests.
-        reason = re.sub(r" \((Service|SDK).*", "", str(told).strip().splitlines()[0])
-        reason = reason.rpartition("Exception: ")[2]
+        complaint = re.sub(r" \((Service|SDK).*", "", reason(cause)).rpartition("Exception: ")[2]
         raise RetrainingError(
-            f"{path} cannot be reached ({reason})",
+            f"{path} cannot be reached ({complaint})",
             "check the path, the credentials and that Spark has the connector of its scheme",
         ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import hashlib
 import json
 import re
 import shutil
@@ -16,6 +15,7 @@ import mlflow
 from mlflow.artifacts import download_artifacts
 
 from retraining.data.manifest import is_data_set, read_manifest
+from retraining.digests import digest
 from retraining.errors import RetrainingError
 from retraining.tracking import outage, runs, tags
 from retraining.tracking.checkout import ROOT
@@ -89,9 +89,9 @@ def find_previous(
     elif named:
         previous = runs.get_run(named, "previous")
     else:
-        digest = description.preparation_digest
+        same = description.preparation_digest
         previous = runs.find(
-            "preprocess", having={tags.PREPARATION_DIGEST: digest, tags.DATA_ROOT: root}
+            "preprocess", having={tags.PREPARATION_DIGEST: same, tags.DATA_ROOT: root}
         )
     uri = folder_of(previous, "previous") if previous else ""
     if previous is None or not (named or is_data_set(spark, uri)):
@@ -181,7 +181,7 @@ def keep_files(run: StepRun, parameter: str, source: str, files: Sequence[RawFil
 def digest_of(files: Iterable[RawFile]) -> str:
     """Digest of the path, the size and the modification time of files."""
     listed = "\n".join(sorted(f"{f.path} {f.size} {f.modified}" for f in files))
-    return hashlib.sha256(listed.encode()).hexdigest()[:16]
+    return digest(listed)
 
 
 def download(uri: str) -> str:

@@ -6,7 +6,6 @@ What they resolve to is recorded in tags and artifacts.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -33,6 +32,7 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from retraining.description import yaml12
+from retraining.digests import digest
 from retraining.tracking import checkout, outage, runs, tags
 from retraining.tracking.checkout import ROOT
 from retraining.tracking.result import Reused
@@ -121,7 +121,7 @@ class StepRun:
         """
         given = {k: v for k, v in self.parameters.items() if k not in _NOT_IDENTIFYING}
         same = [self.step, sorted(given.items()), sorted(inputs.items()), checkout.digest(ROOT)]
-        identity = hashlib.sha256(json.dumps(same).encode()).hexdigest()[:16]
+        identity = digest(json.dumps(same))
         self.identity = identity
         mlflow.set_tag(tags.IDENTITY, identity)
         earlier = runs.find(self.step, self.cycle_id, {tags.IDENTITY: identity})

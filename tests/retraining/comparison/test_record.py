@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from retraining.comparison import record
+from retraining.comparison.columns import ScoreColumns
 from retraining.comparison.contest import Contest
 from retraining.comparison.scores import Comparison
 from retraining.gate.decision import Evidence, judge
@@ -30,7 +31,7 @@ def evidence(n_rows: int = 600) -> Evidence:
 def comparison(n_rows: int = 600) -> Comparison:
     """A holdout of ten more rows, with the precision at a capacity."""
     precision = {"champion_precision_at_100": 0.5, "challenger_precision_at_100": 0.6}
-    return Comparison(pd.DataFrame(), "", (), n_rows, n_rows + 10, 10, precision)
+    return Comparison(pd.DataFrame(), ScoreColumns(), "", n_rows, n_rows + 10, 10, precision)
 
 
 def test_metric_that_two_sources_write_is_refused() -> None:
@@ -66,7 +67,7 @@ def test_primary_metric_has_the_value_of_the_verdict() -> None:
 
 
 def test_holdout_that_was_used_for_training_is_inconclusive() -> None:
-    spent = Comparison(pd.DataFrame(), "", (), 0, 1500, 1500, {})
+    spent = Comparison(pd.DataFrame(), ScoreColumns(), "", 0, 1500, 1500, {})
     compared = record.nothing_left(Contest(spent, Policy(), {}, ("m version 1", "m version 2")))
 
     assert compared.tags["verdict"] == "inconclusive"

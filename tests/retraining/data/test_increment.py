@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retraining.data.increment import plan
-from retraining.data.manifest import Manifest, Quarantine, Split
+from retraining.data.manifest import Manifest, StoredQuarantine, StoredSplit
 from retraining.data.sources import RawFile
 from retraining.description.reading import from_mapping, load
 
@@ -30,7 +30,7 @@ def make_previous(folder: Path, description: Description) -> Manifest:
     days = {date(2018, 4, day): f"file:{folder}/rows/day=2018-04-0{day}" for day in (1, 2)}
     for uri in days.values():
         Path(uri.removeprefix("file:")).mkdir(parents=True)
-    split = Split(uri="", n_rows=1, n_positives=1, fingerprint="f")
+    split = StoredSplit(uri="", n_rows=1, n_positives=1, fingerprint="f")
     return Manifest(
         name=description.name,
         version="v1",
@@ -42,7 +42,7 @@ def make_previous(folder: Path, description: Description) -> Manifest:
         columns={},
         days=days,
         splits={"train": split, "validation": split, "holdout": split},
-        quarantine=Quarantine(uri="", n_rows=0, by_reason={}),
+        quarantine=StoredQuarantine(uri="", n_rows=0, by_reason={}),
         n_rows_read=1,
         fingerprint="f",
         as_of=None,
