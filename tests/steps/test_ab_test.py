@@ -294,13 +294,13 @@ def test_a_large_holdout_is_scored_into_a_folder_of_its_own(
         ({"model_name": "other"}, "the registry has no models:/other@champion: run train"),
         ({"challenger": "models:/fraud/9"}, "the registry has no models:/fraud/9"),
         ({"challenger": "fraud/2"}, "'fraud/2' is not the URI of a registered model"),
-        ({"data": "/nowhere"}, "/nowhere is no data set"),
+        ({"data": "/nowhere"}, "/nowhere is not a data set"),
         ({"pipeline_id": "p0"}, "no finished preprocess run in cycle 'p0'"),
         ({"alpha": "nan"}, "policy: alpha: nan"),
         ({"metric": "brier", "strategy": "delong"}, "strategy: 'delong' needs the metric auroc"),
         ({"replay": "0" * 32}, "replay='000"),
         ({"replay": "{prepared}"}, "kept no scores: give the id of a finished ab_test run"),
-        ({"replay": "{tested}", "slice": "city=Oslo"}, "slice='city=Oslo' is none of these rows"),
+        ({"replay": "{tested}", "slice": "city=Oslo"}, "slice='city=Oslo'"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(

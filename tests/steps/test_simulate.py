@@ -157,10 +157,10 @@ def test_files_are_written_to_the_data_root_next_to_the_store(call: Call, tmp_pa
         ({"drift": "nan"}, "drift is nan"),
         ({"defects": "nan"}, "defects"),
         ({"defects": 1000}, "rates of the defects of a row add up to"),
-        ({"output": "s3a://bucket/raw"}, "s3a:/bucket/raw is not a local one"),
+        ({"output": "s3a://bucket/raw"}, "s3a:/bucket/raw is not local"),
         (
             {"output": "", "data_root": "hdfs://name/data"},
-            "hdfs:/name/data/raw/fraud is not a local one",
+            "hdfs:/name/data/raw/fraud is not local",
         ),
     ],
 )

@@ -169,7 +169,7 @@ def test_first_version_of_another_model_becomes_its_champion(
     [
         ({"data": "0" * 32}, f"data='{'0' * 32}'"),
         ({"data": "{trained}"}, "give the id of a preprocess run"),
-        ({"data": "/nowhere"}, "/nowhere is no data set"),
+        ({"data": "/nowhere"}, "/nowhere is not a data set"),
         ({"pipeline_id": "p0"}, "no finished preprocess run in cycle 'p0'"),
         ({"dataset": "drivers"}, "the description drivers has other columns or features"),
         ({"dataset": "wrong.yaml"}, "LogisticRegression has no parameter 'numTrees'"),

@@ -1,4 +1,4 @@
-"""From scores to what the gate judges: rows or cells, slices, rows whose labels are older."""
+"""From scores to evidence for the gate: rows or cells, slices, and rows with older labels."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ MATURITIES: Final = 3  # views of the same rows: all days, the older two thirds,
 
 
 def gather(comparison: Comparison, policy: Policy, only: str | None = None) -> Evidence:
-    """What the gate judges of scored rows.
+    """Gather from scored rows what the gate judges.
 
     Args:
         comparison: The scores.
-        policy: Its metric says what scores must be.
-        only: A slice, as "column=value": nothing else is looked at.
+        policy: Its metric says whether scores must be probabilities.
+        only: A slice, as "column=value"; all other rows are left out.
 
     Raises:
         RetrainingError: The rows do not pass `check_rows`, or there is no such slice.
@@ -49,15 +49,15 @@ def gather(comparison: Comparison, policy: Policy, only: str | None = None) -> E
         return Evidence(rows, slices, _mature(table, columns))
     if only not in slices:
         raise RetrainingError(
-            f"slice={only!r} is none of these rows", f"choose one of {', '.join(slices) or 'none'}"
+            f"slice={only!r} has no rows", f"choose one of {', '.join(slices) or 'none'}"
         )
     return Evidence(slices[only])
 
 
 def metric_values(evidence: Evidence) -> dict[str, float]:
-    """Every metric of both models, by names such as `champion_auroc`.
+    """Return every metric of both models, by names such as `champion_auroc`.
 
-    Of scores outside [0, 1], which are no probabilities, only those that need none.
+    Metrics of probabilities are left out if a score is outside [0, 1].
     """
     rows = evidence.rows
     return {
@@ -89,7 +89,7 @@ def _is_in(frame: DataFrame, columns: ScoreColumns, only: str) -> Column:
 
 
 def _mature(table: pd.DataFrame, columns: ScoreColumns) -> dict[int, Rows]:
-    """Rows whose labels had further days, in steps of a third of the days that there are."""
+    """Return rows by the further days that their labels had, in steps of a third of all days."""
     if not columns.day:
         return {}
     day = pd.to_datetime(table[columns.day])

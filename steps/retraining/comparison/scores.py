@@ -25,26 +25,26 @@ if TYPE_CHECKING:
     from retraining.description.document import Description
     from retraining.models.store import LoadedModel
 
-# Up to so many rows are compared one by one on the driver, which then holds some 2 GB.
+# Up to this number, rows are compared one by one on the driver, which then holds some 2 GB.
 EXACT_ROWS: Final = 10_000_000
 
-# Beside the columns of a holdout, which may have any name without an underscore first.
+# Added to the columns of a holdout, whose names do not begin with an underscore.
 _LABEL: Final = "_label"
 
 
 class Comparison(NamedTuple):
-    """Scores of two models on the same rows: on the driver, or still in Spark.
+    """Scores of two models on the same rows, on the driver or in Spark.
 
     Attributes:
         scores: At most `EXACT_ROWS` rows on the driver, in an order that does not depend on the
-            files' order; more rows as a frame of Spark.
+            order of files; if there are more, a frame of Spark.
         columns: Which column of the scores is which.
-        uri: Where they are kept already; "" for nowhere.
+        uri: Where they are stored already; "" if they are not.
         n_rows: Rows in the table or frame.
         n_holdout: Rows of the holdout.
         n_excluded: Rows left out because a model was trained or selected on them.
-        unit_precision: Precision at capacity by role; empty where no capacity is described.
-        ignored: Columns of a table of scores that are of no use.
+        unit_precision: Precision at capacity by role; empty if no capacity is described.
+        ignored: Columns of a table of scores that are not used.
     """
 
     scores: pd.DataFrame | DataFrame
@@ -66,20 +66,20 @@ def score_holdout(
     *,
     folder: str,
 ) -> Comparison:
-    """Let both models score the rows of the holdout that neither has seen, in one pass.
+    """Score with both models the holdout rows that neither was trained on, in one pass.
 
-    None may be left: a champion of later data has seen all of an older holdout.
+    The result may have no rows: a champion of later data was trained on all of an older holdout.
 
     Args:
         spark: The session.
         manifest: Of the prepared data.
-        description: What it was prepared with.
+        description: With which the data was prepared.
         champion: One model.
-        challenger: The other one.
+        challenger: The other model.
         folder: Where scores are written if they are too many for the driver; it must not exist.
 
     Raises:
-        RetrainingError: If the data that a model was trained on cannot be read.
+        RetrainingError: If the training data of a model cannot be read.
     """
     n_holdout = manifest.splits["holdout"].n_rows
     holdout = read_split(spark, manifest, "holdout")
@@ -109,9 +109,9 @@ def score_holdout(
 
 
 def read_scores(spark: SparkSession, uri: str) -> Comparison:
-    """Read a table of scores: label, champion, challenger and, if there, key, unit, day, weight.
+    """Read a table of scores: label, champion, challenger and optionally key, unit, day, weight.
 
-    Every other column of at most `MAXIMUM_VALUES` values is a slice column.
+    Every other column with at most `MAXIMUM_VALUES` values is a slice.
 
     Raises:
         RetrainingError: If it cannot be read, has no row, or lacks a column.
@@ -144,14 +144,14 @@ def read_scores(spark: SparkSession, uri: str) -> Comparison:
 
 
 def read_kept(path: str) -> Comparison:
-    """Read the scores that an earlier comparison kept on its run, without Spark."""
+    """Read the scores that an earlier comparison stored on its run, without Spark."""
     table = pd.read_parquet(path)
     columns = ScoreColumns.of_table(map(str, table.columns))
     return Comparison(table, columns, path, len(table), len(table), 0, {})
 
 
 def _keep(both: DataFrame, description: Description, columns: ScoreColumns) -> DataFrame:
-    """The columns of a scored holdout that are kept, under the names of a table of scores."""
+    """Select the columns of a table of scores from a scored holdout."""
     capacity, event_time = description.capacity, description.event_time
     origin: dict[str | None, Any] = {
         columns.key: description.row_key,

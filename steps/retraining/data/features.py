@@ -1,4 +1,4 @@
-"""The features of a description: rolling, derived, filled, and checked to be complete."""
+"""The features of a description: rolling, derived, filled, and checked for completeness."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from retraining.description.document import Description
 
-# What Spark raises when an expression meets a value that it is not made for.
+# What Spark raises when an expression does not work for a value.
 _VALUE_ERRORS = (
     ArithmeticException,
     ArrayIndexOutOfBoundsException,
@@ -44,26 +44,26 @@ _ASIDES = re.compile(r" Did you mean| If necessary| SQLSTATE|; line \d|\(line \d
 
 
 def history(description: Description) -> timedelta:
-    """How far before a row its features look back: the longest delay and window together."""
+    """Return how far back features look: the longest window, delay included."""
     return reach(description.features.rolling)
 
 
 def build(frame: DataFrame, description: Description, *, since: date | None = None) -> DataFrame:
     """Add every feature of the description to the rows of a frame.
 
-    First rolling features (`rolling` defines them), then derived ones in the order of
-    the description, which may use the rolling and the earlier derived ones, then fills, which
-    replace null and NaN. Categorical features stay as they are.
+    Rolling features come first (see `rolling`). Derived ones follow in the order of the
+    description; they may use rolling and earlier derived ones. Then fills replace null and NaN.
+    Categorical features are not changed.
 
     Args:
         frame: Rows with the raw columns of the description; event times in UTC.
-        description: Says which features.
-        since: Return only rows from this day on (UTC). Earlier rows serve as history; those more
-            than `history(description)` before it change nothing. None returns all rows.
+        description: Describes the features.
+        since: First day to return (UTC). Earlier rows serve as history; those more than
+            `history(description)` before it change nothing. None returns all rows.
 
     Returns:
-        All columns of `frame` and the features, none of them null. It is persisted, since the
-        check has computed it: `unpersist()` it after use.
+        All columns of `frame` and the features, none of which is null. The frame is persisted,
+        since the check has computed it: call `unpersist()` after use.
 
     Raises:
         RetrainingError: If a column is missing, a derived expression is invalid or uses a column
@@ -127,14 +127,14 @@ def _check_columns(frame: DataFrame, description: Description, since: date | Non
     if missing:
         raise RetrainingError(
             f"the features of {description.name} need column {', '.join(missing)}",
-            f"give rows that hold it, these hold {', '.join(frame.columns)}",
+            f"the rows have {', '.join(frame.columns)}; add what is missing",
         )
 
 
 def _add_derived(frame: DataFrame, description: Description) -> DataFrame:
-    """Evaluate expressions where the columns that must not be features cannot be named.
+    """Evaluate expressions on rows in which columns that must not be features have no name.
 
-    They travel in one struct whose name is made up here, so that rows need not be joined again.
+    Those columns are moved into a struct with a random name, so that no join is needed afterwards.
     """
     derived = description.features.derived
     if not derived:
@@ -152,11 +152,11 @@ def _add_derived(frame: DataFrame, description: Description) -> DataFrame:
 
 
 def _evaluated(rows: DataFrame, name: str, expression: str, sealed: str) -> Column:
-    """A derived feature as a column, refused unless it is a number made of one row's open columns.
+    """Return a derived feature as a column, if it is a number computed from one row's features.
 
-    `CASE` around it makes Spark refuse generators such as `explode`, which multiply rows, and the
-    `*` beside it aggregates such as `max`. Inside the expression a `*` would break the seal: the
-    name that Spark gives to the result spells it out.
+    The `CASE` around it makes Spark refuse generators such as `explode`, which multiply rows, and
+    the `*` beside it makes Spark refuse aggregates such as `max`. A `*` within the expression would
+    include the sealed struct: the name that Spark gives to the result then contains its name.
     """
     what = f"derived feature {name} ({expression})"
     remedy = f"write Spark SQL over {', '.join(c for c in rows.columns if c != sealed)}"
@@ -167,7 +167,7 @@ def _evaluated(rows: DataFrame, name: str, expression: str, sealed: str) -> Colu
     except AnalysisException as error:
         raise RetrainingError(f"{what}: {_complaint(error)}", remedy) from error
     if sealed in result.name:
-        raise RetrainingError(f"{what}: * takes in columns that must not be features", remedy)
+        raise RetrainingError(f"{what}: * includes columns that must not be features", remedy)
     if not isinstance(result.dataType, T.NumericType | T.BooleanType):
         raise RetrainingError(
             f"{what}: has type {result.dataType.simpleString()}", "make it a number or a boolean"
@@ -176,16 +176,16 @@ def _evaluated(rows: DataFrame, name: str, expression: str, sealed: str) -> Colu
 
 
 def _complaint(error: PySparkException) -> str:
-    """The first line of Spark's message, without its guesses and codes."""
+    """Return the first line of Spark's message, without its suggestions and codes."""
     return _ASIDES.split(reason(error))[0].rstrip(" .;")
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep PySpark 4 from logging, stack and all, an error that is told in one line."""
+    """Keep PySpark 4 from logging the stack of an error that is reported in one line."""
     try:
         from pyspark.logger import PySparkLogger
-    except ImportError:  # Spark 3.5 logs none
+    except ImportError:  # Spark 3.5 does not log it
         yield
         return
     loggers = [

@@ -1,4 +1,4 @@
-"""Which field of a raw file is which column of the description."""
+"""Which field of a raw file holds which column of the description."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# Files that are looked into at the same time.
+# Files that are opened at the same time.
 _THREADS = 32
 _NANOSECONDS = re.compile(r"int64 (\S+) \(TIMESTAMP\(NANOS")
 
 
 def late_columns(description: Description) -> frozenset[str]:
-    """What may be unknown when a row is to be scored."""
+    """Return the columns that may be unknown when a row is scored."""
     late = set(description.never_features) - set(description.not_null_columns)
     used = {name for entry in description.features.rolling for name in (entry.key, entry.value)}
     return frozenset(late - used) | {description.label.column}
@@ -38,24 +38,24 @@ def late_columns(description: Description) -> frozenset[str]:
 def match(
     path: str, names: Sequence[str], description: Description, optional: frozenset[str]
 ) -> dict[str, str]:
-    """The file's name of each column, its own name before its other ones."""
-    found = {}
+    """Return what a file calls each column; the column's own name goes before its other ones."""
+    matched = {}
     for column, rule in description.columns.items():
         candidates = [name for name in (column, *rule.source) if name in names]
         if candidates:
-            found[column] = candidates[0]
+            matched[column] = candidates[0]
         elif column not in optional:
             raise RetrainingError(
                 f"{path} has no column {' or '.join((column, *rule.source))}",
-                f"its columns are {', '.join(names)}; name the one to read as a source of {column}",
+                f"its columns are {', '.join(names)}; list the one to read as a source of {column}",
             )
-    return found
+    return matched
 
 
 def group_text(
     spark: SparkSession, paths: Sequence[str], description: Description, optional: frozenset[str]
 ) -> Iterable[tuple[tuple[str | None, ...], list[str]]]:
-    """Group text files by what their fields are; None is a field that is left out."""
+    """Group text files by the columns in their fields; None stands for a field to leave out."""
     columns = tuple(description.columns)
     if not description.files.header and not optional:
         return [(columns, list(paths))] if paths else []
@@ -64,8 +64,8 @@ def group_text(
     for path, first in zip(paths, firsts, strict=True):
         if description.files.header:
             names = [name.strip() for name in first]
-            found = match(path, names, description, optional)
-            by_index = {names.index(name): column for column, name in found.items()}
+            matched = match(path, names, description, optional)
+            by_index = {names.index(name): column for column, name in matched.items()}
             groups[tuple(by_index.get(index) for index in range(len(names)))].append(path)
         else:
             absent = columns[len(first) :]
@@ -77,10 +77,10 @@ def group_text(
 def group_parquet(
     spark: SparkSession, paths: Sequence[str]
 ) -> Iterable[tuple[frozenset[str], list[str]]]:
-    """Group parquet files by schema, from their footers: Spark takes one file's for all.
+    """Group parquet files by the schema in their footers: Spark uses that of one file for all.
 
-    With each group come the columns that hold times in nanoseconds, as pandas writes them: Spark
-    reads these as whole numbers if it is told to, else not at all.
+    Each group comes with its columns of times in nanoseconds, as pandas writes them: Spark can read
+    these only as whole numbers, and only if a setting says so.
     """
     groups: dict[str, list[str]] = defaultdict(list)
     for path, schema in zip(paths, _at_once(lambda path: _schema(spark, path), paths), strict=True):
@@ -89,7 +89,7 @@ def group_parquet(
 
 
 def _at_once(read: Callable[[str], _T], paths: Sequence[str]) -> list[_T]:
-    """Read of many files what is read of one: most of the time goes by in waiting for storage."""
+    """Read from many files at once: most of the time is spent waiting for storage."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(read, paths))
 
@@ -105,7 +105,7 @@ def _schema(spark: SparkSession, path: str) -> str:
     except (Py4JJavaError, PySparkException) as error:
         if s3a.complaint(error):
             raise
-        raise RetrainingError(f"{path} is no parquet file", "write it again") from error
+        raise RetrainingError(f"{path} is not a parquet file", "write it again") from error
     return schema
 
 

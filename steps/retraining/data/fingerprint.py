@@ -1,4 +1,4 @@
-"""A fingerprint of what a frame holds, whatever the order and the partitioning of its rows."""
+"""A fingerprint of what a frame holds, independent of order and partitioning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retraining.errors import RetrainingError
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-# Two salts make two 64-bit hashes of a row: one alone would collide by chance in large data sets.
+# Two salts give two 64-bit hashes per row: one alone could collide by chance in large data sets.
 _SALTS = (1, 2)
 
 # (shift, bits): a hash is summed in three pieces, so that a sum stays exact below 2**41 rows.
@@ -48,9 +48,9 @@ class Fingerprint(NamedTuple):
 def fingerprint(frame: DataFrame) -> Fingerprint:
     """Fingerprint the rows and the schema of a frame in one aggregation.
 
-    Equal frames have equal fingerprints: the order of rows and of columns, the partitioning, the
-    session's time zone and the version of Spark do not matter. Values, nulls, duplicates, column
-    names and column types do. All NaN are one value, and so are 0.0 and -0.0.
+    Frames with the same content have the same fingerprint: the order of rows and of columns, the
+    partitioning, the session's time zone and the version of Spark do not matter. Values, nulls,
+    duplicates, column names and column types do. All NaN are one value, and so are 0.0 and -0.0.
 
     Args:
         frame: Any number of rows; columns of plain types (no arrays, maps or structs).
@@ -59,7 +59,7 @@ def fingerprint(frame: DataFrame) -> Fingerprint:
         The digest and the number of rows.
 
     Raises:
-        RetrainingError: A column has a nested type.
+        RetrainingError: If a column has a nested type.
     """
     fields = sorted(frame.schema.fields, key=lambda field: field.name)
     for field in fields:
@@ -86,7 +86,7 @@ def fingerprint(frame: DataFrame) -> Fingerprint:
 
 
 def _hashable(field: T.StructField) -> tuple[Column, Column]:
-    """A column as two: xxhash64 skips nulls, so (null, 1) and (1, null) would be one row."""
+    """Return a column as two: xxhash64 skips nulls, so (null, 1) would equal (1, null)."""
     column = F.col(quote(field.name))
     value = column
     if isinstance(field.dataType, T.FloatType | T.DoubleType):

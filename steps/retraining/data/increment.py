@@ -1,4 +1,4 @@
-"""What must be read again: all files, or only those that an earlier version has not seen."""
+"""Which files must be read: all, or only those that an earlier version has not read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Plan(NamedTuple):
     Attributes:
         files: The raw files to read; none if nothing is new.
         base: The earlier version whose rows are reused; None if all files are read.
-        why: One sentence for the log and the manifest.
+        why: The reason, for the log and the manifest.
     """
 
     files: tuple[RawFile, ...]
@@ -48,12 +48,12 @@ def plan(
     files: Sequence[RawFile],
     previous: Manifest | None,
 ) -> Plan:
-    """Decide what must be read so that the result is the same as from reading everything.
+    """Choose the files to read, so that the result is the same as from reading all of them.
 
     Args:
         spark: The session.
-        description: As it is now.
-        files: All raw files there are.
+        description: The current one.
+        files: All raw files.
         previous: The manifest of an earlier version, if there is one.
     """
     obstacle = _find_obstacle(spark, description, files, previous)
@@ -73,21 +73,21 @@ def _find_obstacle(
     files: Sequence[RawFile],
     previous: Manifest | None,
 ) -> str | None:
-    """Why the rows of an earlier version cannot be reused; None if they can."""
+    """Return why the rows of an earlier version cannot be reused; None if they can."""
     if previous is None:
         return "there is no earlier version"
     if description.event_time is None:
-        return "without event times, rows have no days to be reused by"
+        return "rows without event times cannot be reused by day"
     if len(description.unique_columns) > 1:
-        # A row that comes to be a duplicate by one column may have made others duplicates by
-        # another one: those would have to come back from quarantine.
-        return "duplicates by more than one column are only found together"
+        # A row that becomes a duplicate by one column may have made other rows duplicates by
+        # another column: those would have to come back from quarantine.
+        return "duplicates by several columns can only be found in all rows together"
     if description.preparation_digest != previous.preparation_digest:
-        return f"the description is another one than that of {previous.version}"
+        return f"the description differs from that of {previous.version}"
     now = {file.path: file for file in files}
     for file in previous.files:
         if file.path not in now:
-            return f"{file.path} of {previous.version} is not among them"
+            return f"{file.path} of {previous.version} is missing"
         if file != now[file.path]:
             return f"{file.path} has changed since {previous.version}"
     gone = _find_missing(spark, previous)
@@ -103,7 +103,7 @@ def _find_missing(spark: SparkSession, previous: Manifest) -> str | None:
 
 
 def first_day(checked: DataFrame, event_time: str) -> tuple[date | None, int]:
-    """The day of the earliest valid row, None without any, and the number of all rows."""
+    """Return the day of the earliest valid row (None without any) and the number of all rows."""
     day = day_of(F.when(F.col(REASON).isNull(), F.col(event_time)))
     start, n_rows = checked.agg(F.min(day), F.count(F.lit(1))).collect()[0]
     return start, n_rows
@@ -116,17 +116,17 @@ def add_stored(
     base: Manifest,
     start: date | None,
 ) -> DataFrame:
-    """Put new rows and the stored ones of the same and later days together.
+    """Combine new rows with the stored rows of the same and later days.
 
-    A new row whose unique value a stored row of an earlier day has is a duplicate; which of the
-    rows from `start` on are, is left to `quality.flag_duplicates`.
+    A new row is a duplicate if a stored row of an earlier day has its unique value. Duplicates
+    among the rows from `start` on are left to `quality.flag_duplicates`.
 
     Args:
         spark: The session.
         checked: New rows, from `quality.flag_invalid`.
         description: Of the data set.
         base: The version that holds the stored rows.
-        start: The first day that a new row touches.
+        start: The day of the earliest new row.
     """
     later = {day: uri for day, uri in base.days.items() if start is not None and day >= start}
     earlier = [uri for day, uri in base.days.items() if day not in later]
@@ -151,7 +151,7 @@ def add_stored(
 def read_history(
     spark: SparkSession, description: Description, base: Manifest, start: date
 ) -> DataFrame:
-    """The stored rows before a day, as far back as features look."""
+    """Read the stored rows before a day, as far back as features look."""
     oldest = start - timedelta(days=math.ceil(history(description) / timedelta(days=1)))
     folders = [uri for day, uri in base.days.items() if oldest <= day < start]
     return read_folders(spark, folders, base.columns).select(*description.columns)

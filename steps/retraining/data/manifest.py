@@ -1,4 +1,4 @@
-"""Prepared data sets on storage: there completely, or not at all.
+"""Prepared data sets on storage: complete, or absent.
 
     <root>/<name>/<version>/
         rows/day=2018-07-25/    the days that this version computed (data with event times only)
@@ -6,7 +6,7 @@
         quarantine/
         _MANIFEST.json          written last
 
-Whatever has no manifest is no data set. Nothing is renamed, since an object store cannot.
+A folder without a manifest is not a data set. Nothing is renamed: object stores cannot do that.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ _PREPARE_AGAIN = "prepare the data set again"
 
 
 class Record(BaseModel):
-    """A part of a manifest."""
+    """A section of a manifest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class StoredSplit(Record):
-    """The rows of one purpose.
+    """The rows of train, validation or holdout on storage.
 
     Attributes:
         uri: Their folder.
-        n_rows: How many there are.
-        n_positives: How many of them are positive.
+        n_rows: Number of rows.
+        n_positives: Number of positives.
         fingerprint: Of their content.
         start: First moment of the window in UTC; None if rows were not split by time.
         end: First moment after the window.
@@ -65,7 +65,7 @@ class StoredSplit(Record):
 
 
 class StoredQuarantine(Record):
-    """The rows that were rejected in this version: where they are, and how many by reason."""
+    """The rows that this version rejected: their folder, and their number by reason."""
 
     uri: str
     n_rows: int
@@ -73,26 +73,26 @@ class StoredQuarantine(Record):
 
 
 class Manifest(Record):
-    """What a data set holds and what it was made from.
+    """What a data set holds and what it was prepared from.
 
     Attributes:
         name: The name of the description.
-        version: The run that made it.
+        version: The id of the run that prepared it.
         uri: Its folder.
         description: What `Description.to_mapping` wrote.
         description_digest: Digest of all of it.
-        preparation_digest: Digest of what decides the content of rows.
-        files: The raw files that it stands for, those that earlier versions read included.
+        preparation_digest: Digest of the sections that decide the content of rows.
+        files: The raw files behind it, including those that earlier versions read.
         columns: Spark SQL types of the rows by column.
         days: Folders of prepared rows by day (UTC); those of reused days are in earlier versions.
         splits: Train, validation and holdout.
         quarantine: The rejected rows.
         n_rows_read: Raw rows that were read for this version.
         fingerprint: Of the rows of all splits.
-        as_of: The moment that the splits were cut for, if one was given.
+        as_of: The moment for which the splits were placed, if one was given.
         new_days: The days that this version computed.
-        reused_days: The days that it took from earlier versions.
-        why: Why all or only new files were read.
+        reused_days: The days that it reuses from earlier versions.
+        why: Why all files, or only new ones, were read.
     """
 
     name: str
@@ -114,7 +114,7 @@ class Manifest(Record):
     why: str
 
     def describe(self) -> Description:
-        """The description that the data set was prepared with."""
+        """Return the description with which the data set was prepared."""
         return reading.from_mapping(self.description, where=f"{self.uri}/{MANIFEST}")
 
     @property
@@ -127,15 +127,15 @@ class Manifest(Record):
 
 @contextmanager
 def stage(spark: SparkSession, root: str, name: str, version: str) -> Iterator[str]:
-    """Yield the folder to write a version in; it is removed if the writing fails.
+    """Yield the folder for a version; it is removed if writing fails.
 
-    What a killed run of the same version left behind is removed first.
+    What an interrupted run of the same version left behind is removed first.
 
     Raises:
-        RetrainingError: If the version exists, or cannot be a folder.
+        RetrainingError: If the version exists, or is not a folder name.
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", version):
-        raise RetrainingError(f"version {version!r} is no folder name", "use letters and digits")
+        raise RetrainingError(f"version {version!r} is not a folder name", "use letters and digits")
     uri = f"{storage.make_absolute(spark, root).rstrip('/')}/{name}/{version}"
     if is_data_set(spark, uri):
         raise RetrainingError(f"{uri} exists", "choose another version")
@@ -145,13 +145,13 @@ def stage(spark: SparkSession, root: str, name: str, version: str) -> Iterator[s
 
 
 def publish(spark: SparkSession, manifest: Manifest) -> None:
-    """Make a version that is written a data set."""
+    """Write the manifest, which turns a version into a data set."""
     text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
     storage.write_text(spark, f"{manifest.uri}/{MANIFEST}", text)
 
 
 def is_data_set(spark: SparkSession, uri: str) -> bool:
-    """Whether a folder holds a data set, complete."""
+    """Whether a folder holds a complete data set."""
     return storage.exists(spark, f"{uri.rstrip('/')}/{MANIFEST}")
 
 
@@ -163,11 +163,11 @@ def read_manifest(spark: SparkSession, uri: str) -> Manifest:
         uri: The folder of the data set.
 
     Raises:
-        RetrainingError: If the folder is no data set, or one that this version cannot read.
+        RetrainingError: If the folder is not a data set, or its manifest cannot be read.
     """
     path = f"{uri.rstrip('/')}/{MANIFEST}"
     if not storage.exists(spark, path):
-        raise RetrainingError(f"{uri} is no data set (no {MANIFEST})", _PREPARE_AGAIN)
+        raise RetrainingError(f"{uri} is not a data set (no {MANIFEST})", _PREPARE_AGAIN)
     try:
         return Manifest.model_validate_json(storage.read_text(spark, path))
     except ValidationError as error:
@@ -182,19 +182,21 @@ def read_split(spark: SparkSession, manifest: Manifest, name: str) -> DataFrame:
         RetrainingError: If there is no such split.
     """
     if name not in manifest.splits:
-        raise RetrainingError(f"split {name!r}", f"choose one of {', '.join(manifest.splits)}")
+        raise RetrainingError(
+            f"there is no split {name!r}", f"choose one of {', '.join(manifest.splits)}"
+        )
     return read_folders(spark, [manifest.splits[name].uri], manifest.columns)
 
 
 def read_folders(
     spark: SparkSession, folders: Iterable[str], columns: Mapping[str, str]
 ) -> DataFrame:
-    """Read prepared rows of several folders together; of no folder, no rows.
+    """Read prepared rows from several folders; without folders, a frame without rows.
 
     Args:
         spark: The session.
-        folders: Of parquet files.
-        columns: Spark SQL types by column; files are not asked, so reading starts at once.
+        folders: Folders of parquet files.
+        columns: Spark SQL types by column; files need not be opened for their schema.
     """
     paths = list(folders)
     if not paths:
@@ -204,8 +206,8 @@ def read_folders(
 
 
 def no_rows(spark: SparkSession, columns: Mapping[str, str]) -> DataFrame:
-    """A frame of these columns without rows.
+    """Return a frame of these columns without rows.
 
-    `createDataFrame([])` would start a Python on the executors, for nothing.
+    `createDataFrame([])` would start Python on the executors.
     """
     return spark.range(0).select(*(F.lit(None).cast(t).alias(name) for name, t in columns.items()))

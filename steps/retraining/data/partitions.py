@@ -1,4 +1,4 @@
-"""Prepared rows on storage: cut into days, and into train, validation and holdout."""
+"""Prepared rows on storage: divided into days, and into train, validation and holdout."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def write_days(spark: SparkSession, rows: DataFrame, event_time: str, folder: st
 
 
 def split_folder(folder: str, name: str) -> str:
-    """Where `write_splits` puts the rows of a split."""
+    """Return where `write_splits` puts the rows of a split."""
     return f"{folder}/splits/{SPLIT}={name}"
 
 
 def day_folder(folder: str, day: date) -> str:
-    """Where `write_days` puts the rows of a day."""
+    """Return where `write_days` puts the rows of a day."""
     return f"{folder}/{DAY}={day.isoformat()}"
 
 
@@ -54,7 +54,7 @@ def place_windows(
     columns: Mapping[str, str],
     as_of: datetime | None,
 ) -> Windows | None:
-    """The windows of the splits, if there are event times; the newest day holds the newest."""
+    """Place the windows of the splits by the newest event; None without event times."""
     if description.event_time is None:
         return None
     newest_day = read_folders(spark, [days[max(days)]], columns)
@@ -68,7 +68,7 @@ def read_windows(
     columns: Mapping[str, str],
     windows: Windows | None,
 ) -> DataFrame:
-    """The rows of the days that windows touch; of all days without windows."""
+    """Read the days that the windows touch; without windows, all days."""
     folders = list(days.values())
     if windows is not None:
         ranges = (windows.train, windows.validation, windows.holdout)
@@ -83,9 +83,9 @@ def write_splits(
     windows: Windows | None,
     folder: str,
 ) -> None:
-    """Write the rows of each split into a folder of its name.
+    """Write the rows of each split into a folder with its name.
 
-    Rows lie in the same files and order whatever the session's number of partitions.
+    Files and the order of rows in them do not depend on the session's number of partitions.
     """
     assigned = splits.assign(rows, description, windows).where(F.col(SPLIT).isNotNull())
     n_files = 1 + rows.count() // _ROWS_PER_FILE
@@ -102,7 +102,7 @@ def examine_splits(
     windows: Windows | None,
     folder: str,
 ) -> dict[str, StoredSplit]:
-    """Count and fingerprint what was written, and check that no row key stands in two splits.
+    """Count and fingerprint what was written, and check that no row key is in two splits.
 
     Raises:
         RetrainingError: If a split has no rows, or train has rows of one class only.
@@ -112,12 +112,12 @@ def examine_splits(
     uris = {name: split_folder(folder, name) for name in SPLITS}
     rows = {name: read_folders(spark, [uri], columns) for name, uri in uris.items()}
     n_positives = _count_positives(rows, description)
-    found = {}
+    stored = {}
     for name, frame in rows.items():
         span = getattr(windows, name, None)
         start, end = span or (None, None)
         digest, n_rows = fingerprint(frame)
-        found[name] = StoredSplit(
+        stored[name] = StoredSplit(
             uri=uris[name],
             n_rows=n_rows,
             n_positives=n_positives[name],
@@ -125,12 +125,12 @@ def examine_splits(
             start=start,
             end=end,
         )
-    splits.check_classes(found["train"].n_rows, found["train"].n_positives)
-    return found
+    splits.check_classes(stored["train"].n_rows, stored["train"].n_positives)
+    return stored
 
 
 def _count_positives(rows: Mapping[str, DataFrame], description: Description) -> dict[str, int]:
-    """Positives by split, once no row key is found in two of them."""
+    """Count positives by split, after a check that no row key is in two of them."""
     label = description.label
     marked = [
         frame.select(description.row_key, label.column, F.lit(name).alias(SPLIT))

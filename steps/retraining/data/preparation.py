@@ -1,4 +1,4 @@
-"""From raw files to train, validation and holdout."""
+"""From raw files to train, validation and holdout: all steps of it, in order."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _REASONS_SHOWN = 3
 
 
 class _Judged(NamedTuple):
-    """Rows with a reason or none, cached.
+    """Cached rows, with the reason of those that are rejected.
 
-    `start` is the first day to compute, None if there is none to compute or all are.
+    `start` is the first day to compute; None if there is none, or if all days are computed.
     """
 
     frame: DataFrame
@@ -44,7 +44,7 @@ class _Judged(NamedTuple):
 
 
 class _Built(NamedTuple):
-    """Rows with features: in folders by day or, without event times, in a cached frame."""
+    """Rows with features: in folders by day; without event times, in a cached frame."""
 
     columns: dict[str, str]
     new_days: tuple[date, ...]
@@ -62,24 +62,24 @@ def prepare(
     previous: Manifest | None = None,
     as_of: datetime | None = None,
 ) -> Manifest:
-    """Read, validate, build features, split and write, as one version of a data set.
+    """Read, validate, build features, split and write one version of a data set.
 
-    Only new files are read if an earlier version holds the others. Its days are reused up to the
-    day before the earliest new row; later days are computed again, from its rows and the new ones
-    together. Every split comes out as if all files had been read.
+    If an earlier version holds some of the files, only the others are read. Its days are reused up
+    to the day before the earliest new row; later days are computed again, from its rows and the new
+    ones. Every split is the same as if all files had been read.
 
     Args:
         spark: The session, in UTC.
         description: Of the data set.
-        files: All raw files there are, from `sources.list_files`.
+        files: All raw files, from `sources.list_files`.
         root: Folder of all data sets; relative to the working directory if it has no scheme.
-        version: A new folder name, the run's id.
+        version: A new folder name: the run's id.
         previous: The manifest of an earlier version.
         as_of: The moment up to which labels were reported; None is the end of the newest day.
 
     Raises:
         RetrainingError: If files cannot be read, too many rows are rejected, a feature is null,
-            or a split has no rows. Nothing is published then.
+            or a split has no rows. No data set is left behind.
     """
     plan = increment.plan(spark, description, files, previous)
     _LOG.info(plan.why)
@@ -111,7 +111,7 @@ def prepare(
 
 
 def _account(judged: _Judged, built: _Built, folder: str) -> dict[str, Any]:
-    """What the manifest tells of the rows that were read, rejected, computed and reused."""
+    """Return what the manifest says of the rows that were read, rejected, computed and reused."""
     new = {day: partitions.day_folder(f"{folder}/rows", day) for day in built.new_days}
     rejected = judged.rejected
     return {
@@ -127,7 +127,7 @@ def _account(judged: _Judged, built: _Built, folder: str) -> dict[str, Any]:
 
 
 def _judge(spark: SparkSession, description: Description, plan: Plan, cached: ExitStack) -> _Judged:
-    """Find the rejected rows among the new ones and the stored ones that they may displace."""
+    """Judge the new rows, and the stored rows that may turn out to be duplicates of them."""
     raw = _read(spark, plan.files, description)
     rows = quality.flag_invalid(raw, description)
     start, n_rows_read = None, None
@@ -180,7 +180,7 @@ def _build(
     folder: str,
     cached: ExitStack,
 ) -> _Built:
-    """Build the features of the rows from `start` on, and keep them by day."""
+    """Build the features of the rows from `start` on, and write them by day."""
     base, start = plan.base, judged.start
     if base is not None and start is None:
         return _Built(base.columns, (), base.days, None)
@@ -240,6 +240,6 @@ def _cache(frame: DataFrame, cached: ExitStack) -> DataFrame:
 
 
 def _combine(splits: Mapping[str, StoredSplit]) -> str:
-    """One fingerprint of all rows and of where each is used."""
+    """Return one fingerprint of all rows and of the split that each is in."""
     text = " ".join(f"{name} {split.fingerprint}" for name, split in sorted(splits.items()))
     return digest(text, 32)

@@ -1,4 +1,4 @@
-"""What rows look like: numbers by column, and two pictures."""
+"""A summary of rows: numbers by column, and two pictures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _STATISTICS = ("nulls", "min", "max", "mean", "distinct")
 _TICKS = 12  # days that can be read below a picture
 _UPRIGHT = 4  # names that fit side by side
-_BARS = 15  # columns or reasons; the others are small
+_BARS = 15  # columns or reasons; smaller ones are left out
 
 
 def profile(frame: DataFrame, description: Description) -> dict[str, Any]:
@@ -30,11 +30,11 @@ def profile(frame: DataFrame, description: Description) -> dict[str, Any]:
 
     Args:
         frame: Rows with some or all raw columns and features of the description.
-        description: Says which columns.
+        description: Names the columns.
 
     Returns:
         `rows` and `columns`: by name the type, the number of nulls, min and max (times as text),
-        the mean (six digits; None if there is none) and about how many distinct values there are.
+        the mean (six digits; None if there is none) and the approximate number of distinct values.
     """
     named = (*description.columns, *description.feature_columns)
     names = [name for name in dict.fromkeys(named) if name in frame.columns]
@@ -47,16 +47,16 @@ def profile(frame: DataFrame, description: Description) -> dict[str, Any]:
     (row,) = frame.agg(F.count(F.lit(1)).alias("rows"), *wanted).collect()
     columns: dict[str, dict[str, Any]] = {}
     for index, name in enumerate(names):
-        found = {statistic: row[f"{index} {statistic}"] for statistic in _STATISTICS}
-        if found["mean"] is not None:
-            # Six digits are the same whatever the order in which fractions were summed.
-            found["mean"] = float(f"{found['mean']:.6g}")
-        columns[name] = {"type": types[name].simpleString(), **found}
+        statistics = {key: row[f"{index} {key}"] for key in _STATISTICS}
+        if statistics["mean"] is not None:
+            # Six digits do not depend on the order in which fractions were summed.
+            statistics["mean"] = float(f"{statistics['mean']:.6g}")
+        columns[name] = {"type": types[name].simpleString(), **statistics}
     return {"rows": row["rows"], "columns": columns}
 
 
 def count_classes(frame: DataFrame, description: Description) -> dict[str, tuple[int, int]]:
-    """Count rows and positives by day (UTC), one entry a day; without event times, none."""
+    """Count rows and positives by day (UTC); the result is empty without event times."""
     if description.event_time is None:
         return {}
     day = day_of(description.event_time).cast("string").alias("day")
@@ -93,7 +93,7 @@ def draw_defects(
     Args:
         profiled: From `profile`.
         rejected: Rejected rows by reason.
-        n_rows_read: Of which they are a share.
+        n_rows_read: The number of rows that they are shown as a share of.
     """
     nulls = {name: column["nulls"] for name, column in profiled["columns"].items()}
     shown = [_largest(nulls), _largest(rejected)]
@@ -120,9 +120,9 @@ def _summarise(name: str, kind: T.DataType) -> tuple[Column, ...]:
 
 
 def _largest(counts: Mapping[str, int]) -> dict[str, int]:
-    """The largest counts, smallest first, as bars are drawn from below."""
-    found = sorted((count, name) for name, count in counts.items() if count)[-_BARS:]
-    return {name: count for count, name in found}
+    """Return the largest counts, the smallest first, as bars are drawn from below."""
+    largest = sorted((count, name) for name, count in counts.items() if count)[-_BARS:]
+    return {name: count for count, name in largest}
 
 
 def _draw_shares(axes: Axes, counts: Mapping[str, int], total: int, title: str) -> None:

@@ -1,4 +1,4 @@
-"""Which raw rows are valid, and why the others are not."""
+"""Which raw rows are valid, and the reason why each other one is not."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from retraining.description.sections import Column as ColumnRules
 
 REASON = "_reason"  # the first rule that a row breaks; null if it is valid
-RAW = "_raw"  # a struct of the raw text of all columns; null if each could be read
+RAW = "_raw"  # a struct of the raw text of all columns; null for a valid row
 
-# "12:30" is today to a cast, "1d" is 1.0 and "NaN" a number. Files cannot be written with years
-# before 1900 by every version of Spark, and no event that matters happened then.
+# A cast takes "12:30" for a time of today, "1d" for 1.0 and "NaN" for a number. Years before 1900
+# cannot be written by every version of Spark, and no event of interest is that old.
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _DATE = r"^\s*(19|[2-9]\d)\d\d-\d{1,2}-\d{1,2}"
 
@@ -35,8 +35,8 @@ def validate(raw: DataFrame, description: Description, *, labelled: bool = True)
 
     Args:
         raw: From `sources.read_raw`: strings, `_malformed` and `_file`.
-        description: Says types and rules. Blank text is null.
-        labelled: Without labels, the label may hold anything.
+        description: States types and rules. Blank text is null.
+        labelled: Whether the label has to be valid too.
 
     Returns:
         The columns of the description with their types, `_raw`, `_malformed`, `_file` and
@@ -47,7 +47,7 @@ def validate(raw: DataFrame, description: Description, *, labelled: bool = True)
 
 
 def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = True) -> DataFrame:
-    """Do what `validate` does as far as a row can be judged alone: all but duplicates."""
+    """Give a reason to each row that breaks a rule by itself; duplicates come later."""
     rules = dict(description.columns)
     texts = {name: F.when(F.trim(F.col(name)) != "", F.col(name)) for name in rules}
     text = raw.select(
@@ -73,7 +73,7 @@ def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = T
         for name, rule in rules.items()
         for broken in _broken_rules(name, rule, kind)
     ]
-    # The text of a valid row is its values: kept in a struct, it would double what is cached.
+    # The text of a valid row repeats its values: kept, it would double what is cached.
     judged = typed.withColumn(REASON, F.coalesce(*reasons))
     return judged.withColumn(RAW, F.when(F.col(REASON).isNotNull(), F.col(RAW)))
 
@@ -81,12 +81,12 @@ def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = T
 def flag_duplicates(frame: DataFrame, description: Description) -> DataFrame:
     """Give a reason to all but one of the valid rows that share a value of a unique column.
 
-    The one with the earliest event time stays; of several, the one whose content has the smallest
-    hash. Rows with a reason already never count.
+    The row with the earliest event time stays valid; among several, the one whose content has the
+    smallest hash. Rows that have a reason already are not considered.
 
     Args:
-        frame: From `flag_invalid`, any number of such frames together.
-        description: Names the unique columns; the row key is always one.
+        frame: From `flag_invalid`; the union of any number of such frames.
+        description: Names the unique columns, which include the row key.
     """
     is_valid = F.col(REASON).isNull()
     content = F.xxhash64(
@@ -94,8 +94,8 @@ def flag_duplicates(frame: DataFrame, description: Description) -> DataFrame:
     )
     age = [F.col(description.event_time)] if description.event_time else []
     for name in description.unique_columns:
-        # Rejected rows are spread by their content: many share a null key, which one task
-        # would have to sort.
+        # Rejected rows are spread by their content: many share a null key, and a single task
+        # would have to sort all of them.
         window = W.Window.partitionBy(name, F.when(~is_valid, content)).orderBy(
             *age, content, F.col(FILE)
         )
@@ -106,14 +106,14 @@ def flag_duplicates(frame: DataFrame, description: Description) -> DataFrame:
 
 
 def valid_rows(frame: DataFrame, description: Description) -> DataFrame:
-    """The rows without a reason, with the columns of the description."""
+    """Return the rows without a reason, with the columns of the description."""
     return frame.where(F.col(REASON).isNull()).select(*description.columns)
 
 
 def quarantined_rows(frame: DataFrame) -> DataFrame:
-    """The rows with a reason: `_reason`, `_file`, `_malformed`, and each column as text.
+    """Return the rows with a reason: `_reason`, `_file`, `_malformed`, and each column as text.
 
-    The text is that of the file; of a duplicate, which is valid by itself, that of its values.
+    The text is that of the file. A duplicate is valid by itself: its values are cast to text.
     """
     texts = frame.select(f"{RAW}.*").columns
     is_kept = F.col(RAW).isNotNull()
@@ -129,7 +129,7 @@ def _is_given(name: str) -> Column:
 
 
 def _parse(name: str, kind: str) -> str:
-    """The SQL expression of a text's value; null if it has none."""
+    """Return the SQL expression for the value of a text; null if the text cannot be read."""
     text = quote(name)
     if kind == "string":
         return text

@@ -2,9 +2,9 @@
 
 Each row becomes a few events: it enters a window of length `w` at `t + delay`, leaves it at
 `t + delay + w`, and asks for the state of its key at `t`. Running sums over the events, in order
-of time, then hold the count and the sum of every window. (Spark's RANGE frames add up each window
-again for each row.) The sums run over whole millionths of a value: they are exact, so that no
-order of rows can change a digit.
+of time, then give the count and the sum of every window. (Spark's RANGE frames sum each window
+again for each row.) Sums are taken over whole millionths of a value, so they are exact and do not
+depend on the order of rows.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 _UNITS = 1e6
 
-# The columns of an event. A change has an offset and no row, a query has a row and no offset.
+# The columns of an event. A change has an offset and no row; a query has a row and no offset.
 _KEY, _TIME, _OFFSET, _ROW = "_key", "_time", "_offset", "_row"
 
 
 def reach(entries: Sequence[Rolling]) -> timedelta:
-    """How far before a row its windows begin at most, delay included; 0 without any window."""
+    """Return how far back windows look at most, delay included; 0 without windows."""
     return max((e.delay + window for e in entries for window in e.windows), default=timedelta(0))
 
 
@@ -43,19 +43,19 @@ def add_rolling(
     """Add a column for each aggregate and window of each entry, in one shuffle per key.
 
     A window of length `w` and delay `d` holds the rows of the key with event times in
-    `(t - d - w, t - d]`, so without a delay the row itself and all rows of its instant count.
+    `(t - d - w, t - d]`. Without a delay it includes the row itself and all rows of that instant.
 
     - `count` (bigint) is the number of rows.
     - `sum` and `mean` (double) are over the values that are neither null nor NaN, rounded to
-      millionths; the sum of none is 0, the mean of none is null. All values of a key within one
+      millionths. Without values the sum is 0 and the mean is null. The values of a key within one
       window must sum to less than 9.2e12.
-    - `min` and `max` (type of the value) do scan their window for each row: keep it small.
+    - `min` and `max` (type of the value) scan their window for each row: keep it small.
 
     Args:
-        frame: Rows of any order, with the keys and values of the entries.
+        frame: Rows in any order, with the keys and values of the entries.
         entries: What to aggregate.
         event_time: A timestamp column, in UTC.
-        since: Return rows from this day on (UTC); earlier ones serve as history. None: all rows.
+        since: First day to return (UTC); earlier rows serve as history. None returns all rows.
 
     Returns:
         The columns of the frame and `entry.names` of each entry.
@@ -76,7 +76,7 @@ def add_rolling(
 
 
 def present(frame: DataFrame, name: str) -> Column:
-    """A column of a frame with null for NaN: both say that there is no value."""
+    """Return a column with null for NaN: both mean that there is no value."""
     column = F.col(name)
     if frame.schema[name].dataType in (T.DoubleType(), T.FloatType()):
         return F.when(~F.isnan(column), column)
@@ -84,7 +84,7 @@ def present(frame: DataFrame, name: str) -> Column:
 
 
 def _events(frame: DataFrame, key: str, instant: Column, entries: Sequence[Rolling]) -> DataFrame:
-    """One query for each row, and one change for each offset at which it enters or leaves."""
+    """Return a query for each row, and a change for each offset at which it enters or leaves."""
     values = dict.fromkeys(entry.value for entry in entries)
     kinds = F.array(*(F.lit(o).cast("bigint") for o in (*_offsets(entries), None)))
     events = frame.select(
@@ -104,9 +104,10 @@ def _events(frame: DataFrame, key: str, instant: Column, entries: Sequence[Rolli
 
 
 def _matters(entries: Sequence[Rolling], start: int, *, last: bool) -> Column:
-    """Whether an event can change a row to return: one at or after `start`.
+    """Whether an event can change a row that is returned: one at or after `start`.
 
-    The rows before `start` ask too, since that carries them on as history of the next key.
+    Rows before `start` are queries too, unless it is the last key: as such they are kept, and serve
+    as history for the next key.
     """
     leaves = F.col(_TIME) - F.col(_OFFSET) + F.lit(_offsets(entries)[-1])
     asks = F.col(_TIME) >= F.lit(start) if last else F.lit(1) == F.lit(1)
@@ -114,7 +115,7 @@ def _matters(entries: Sequence[Rolling], start: int, *, last: bool) -> Column:
 
 
 def _answers(events: DataFrame, entries: Sequence[Rolling]) -> DataFrame:
-    """The rows of the queries, each with the state of its key at its time."""
+    """Return the rows of the queries, each with the state of its key at its time."""
     states = dict(state for entry in entries for state in _states(entry))
     features = [
         _feature(entry, aggregate, window).alias(entry.name(aggregate, window))
@@ -122,7 +123,7 @@ def _answers(events: DataFrame, entries: Sequence[Rolling]) -> DataFrame:
         for window in entry.windows
         for aggregate in entry.aggregates
     ]
-    # Left to itself, Spark shuffles and sorts the inputs of every running sum: thrice the bytes.
+    # By default, Spark would shuffle and sort the inputs of every running sum: 3 times the bytes.
     by_key = events.repartition(F.col(_KEY)).sortWithinPartitions(_KEY, *_order())
     return (
         by_key.select("*", *(state.alias(name) for name, state in states.items()))
@@ -132,7 +133,7 @@ def _answers(events: DataFrame, entries: Sequence[Rolling]) -> DataFrame:
 
 
 def _states(entry: Rolling) -> Iterator[tuple[str, Column]]:
-    """The running numbers behind the aggregates of an entry, by column name."""
+    """Yield the running numbers behind the aggregates of an entry, by column name."""
     value = F.col(_held(entry.value))
     wanted = set(entry.aggregates)
     for window in entry.windows:
@@ -152,7 +153,7 @@ def _states(entry: Rolling) -> Iterator[tuple[str, Column]]:
 
 
 def _running_sum(span: tuple[int, int], amount: Column) -> Column:
-    """What has entered a window by now and has not left it."""
+    """Return the sum of what has entered a window by now and has not left it."""
     enter, leave = span
     change = F.when(F.col(_OFFSET) == enter, amount).when(F.col(_OFFSET) == leave, -amount)
     until_now = (
@@ -178,7 +179,7 @@ def _is_query() -> Column:
 
 
 def _order() -> tuple[Column, Column]:
-    """By time; at one instant, changes before queries."""
+    """Order by time; at one instant, changes come before queries."""
     return F.col(_TIME).asc_nulls_first(), F.col(_OFFSET).asc_nulls_last()
 
 
@@ -196,5 +197,5 @@ def _offsets(entries: Sequence[Rolling]) -> list[int]:
 
 
 def _span(entry: Rolling, window: timedelta) -> tuple[int, int]:
-    """After how many microseconds a row enters and leaves a window."""
+    """Return the microseconds after which a row enters and leaves a window."""
     return length_in_micros(entry.delay), length_in_micros(entry.delay + window)

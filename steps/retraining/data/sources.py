@@ -1,4 +1,4 @@
-"""Raw files: which there are, and their rows as text under the names of the description."""
+"""Raw files: a listing of them, and their rows as text under the description's column names."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from retraining.description.document import Description
 
-FILE = "_file"  # where a row comes from
-MALFORMED = "_malformed"  # the line of text whose number of fields is wrong, else null
+FILE = "_file"  # the file that a row comes from
+MALFORMED = "_malformed"  # a line of text with the wrong number of fields; null for other rows
 
 
 @dataclass(frozen=True, order=True)
@@ -50,22 +50,22 @@ def list_files(spark: SparkSession, source: str) -> tuple[RawFile, ...]:
 
     Args:
         spark: Its Hadoop configuration knows the storage.
-        source: A file, a folder, a glob, several of these with commas between, or a `.json` file
-            that holds an array of them. Of the folders in a folder only those count that are
-            named as files (`2018-06.parquet`), since Spark writes such; hidden files (`.` or `_`
-            first) do not count.
+        source: A file, a folder, a glob, a comma-separated list of these, or a `.json` file that
+            holds an array of them. Folders within a folder are read only if their names look like
+            files (`2018-06.parquet`), as Spark writes them; hidden files (`.` or `_` first) are
+            skipped.
 
     Raises:
-        RetrainingError: If nothing is found, a part of the source is not readable, or a file is
+        RetrainingError: If there are no files, a part of the source cannot be read, or a file is
             neither text nor parquet by its suffix.
     """
-    found: dict[str, RawFile] = {}
+    listed: dict[str, RawFile] = {}
     for part in _split_source(spark, source):
         files = [file for entry in storage.find(spark, part) for file in _files_of(spark, entry)]
         if not files:
             raise RetrainingError(f"{part} holds no files", "give files, a folder or a glob")
-        found.update((file.path, file) for file in files)
-    return tuple(sorted(found.values()))
+        listed.update((file.path, file) for file in files)
+    return tuple(sorted(listed.values()))
 
 
 def read_raw(
@@ -75,23 +75,24 @@ def read_raw(
     *,
     labelled: bool = True,
 ) -> DataFrame:
-    """Read raw files as text, so that a later check can tell a null from an unreadable value.
+    """Read raw files as text, so that a later check can distinguish nulls from unreadable values.
 
     Text files are read by position, or by their header line if the description says so; parquet
-    files by column name. Columns that the description does not name are left out.
+    files are read by column name. Columns that the description does not name are left out.
 
     Args:
         spark: The session.
         files: From `list_files`. Text files of 0 bytes hold no rows.
-        description: Names the columns, and the other names that files may use.
-        labelled: Without labels, the label and those never_features that may be null may be
-            absent (in text by position, the last ones) and are null then.
+        description: Names the columns, and the other names that files may use for them.
+        labelled: Whether labels are required. If not, the label and those never_features that may
+            be null can be missing from the files (in text by position, only at the end of a line);
+            they are null then.
 
     Returns:
         The columns of the description, each a string, `_malformed` and `_file`.
 
     Raises:
-        RetrainingError: If a column is missing, or no file holds anything.
+        RetrainingError: If a column is missing, or all files are empty.
     """
     filled = [file for file in files if file.size > 0 or _is_parquet(file.path)]
     if not filled:
@@ -115,9 +116,11 @@ def _split_source(spark: SparkSession, source: str) -> list[str]:
         try:
             parts = json.loads(storage.read_text(spark, source.strip()))
         except json.JSONDecodeError as error:
-            raise RetrainingError(f"{source} is no JSON ({error})", "write an array") from error
+            raise RetrainingError(
+                f"{source} is not JSON ({error})", "write an array of paths"
+            ) from error
         if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-            raise RetrainingError(f"{source} holds no array of strings", "write an array of paths")
+            raise RetrainingError(f"{source} is not an array of strings", "write an array of paths")
     else:
         parts = re.split(r",(?![^{]*\})", source)  # a comma in {a,b} belongs to the glob
     parts = [part.strip() for part in parts if part.strip()]
@@ -166,7 +169,7 @@ def _read_text(
         escape='"',
         mode="PERMISSIVE",
         columnNameOfCorruptRecord=MALFORMED,
-        # With pruning the parser skips fields that nobody asks for, and counts them no more.
+        # With pruning, the parser skips fields that are not selected and does not count them.
         columnPruning=False,
     )
     if description.files.comment:
@@ -186,16 +189,16 @@ def _read_parquet(
     frame = open_parquet(spark, paths)
     for name in nanoseconds:
         frame = frame.withColumn(name, F.expr(f"timestamp_micros({quote(name)} div 1000)"))
-    found = match(paths[0], frame.columns, description, optional)
+    names = match(paths[0], frame.columns, description, optional)
     given = {
         column: _as_text(frame, name, whole=description.columns[column].type in ("int", "bigint"))
-        for column, name in found.items()
+        for column, name in names.items()
     }
     return _select(frame, description, given, F.lit(None).cast("string"))
 
 
 def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    """Read parquet files by their exact paths; times in nanoseconds come as whole numbers.
+    """Read parquet files by their exact paths; times in nanoseconds are read as whole numbers.
 
     Raises:
         RetrainingError: If Spark cannot read them.
@@ -209,7 +212,7 @@ def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
 
 
 def _as_text(frame: DataFrame, name: str, *, whole: bool) -> Column:
-    """A typed column as text; whole numbers that are stored as fractions lose their ".0"."""
+    """Return a typed column as text; whole numbers stored as fractions lose their ".0"."""
     value = F.col(quote(name))
     if whole and isinstance(frame.schema[name].dataType, T.FractionalType):
         number = F.expr(f"try_cast({quote(name)} AS BIGINT)")

@@ -1,4 +1,4 @@
-"""Train, validation and holdout: which rows a model may learn from, and which test it."""
+"""Train, validation and holdout: the rows that a model learns from, and those that test it."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _BUCKETS = 1_000_000
 
 
 class Range(NamedTuple):
-    """A stretch of time in UTC; `end` is not part of it."""
+    """A stretch of time in UTC that excludes `end`."""
 
     start: datetime
     end: datetime
 
 
 class Windows(NamedTuple):
-    """When the rows of each split happened.
+    """The stretch of time that each split covers.
 
     Attributes:
-        train: What models learn from.
-        validation: What a search chooses by.
-        holdout: What the gate compares on.
+        train: Rows that models learn from.
+        validation: Rows by which a search chooses.
+        holdout: Rows on which the gate compares.
         as_of: The moment up to which labels were reported.
     """
 
@@ -52,16 +52,16 @@ def windows(
 ) -> Windows | None:
     """Place the windows of a time split; naive times are taken as UTC.
 
-    Lengths are counted backwards: the holdout ends at `as_of - label.delay`, since younger labels
-    are not mature, then come gap, validation, gap and train. Periods are taken as they are.
+    Lengths are counted backwards: the holdout ends at `as_of - label.delay`, since later labels are
+    not known yet; before it come gap, validation, gap and train. Periods are taken as they are.
 
     Args:
-        description: Says the split and the label's delay.
+        description: Has the split and the label's delay.
         newest: The event time of the newest row.
-        as_of: The moment that the windows are placed for. None is the midnight after `newest`.
+        as_of: The moment for which the windows are placed. None is the midnight after `newest`.
 
     Returns:
-        The windows; None for a split by hash, which has none.
+        The windows; None for a split by hash.
 
     Raises:
         RetrainingError: If windows overlap, or the holdout starts before all labels of train and
@@ -83,20 +83,20 @@ def windows(
 
 
 def assign(frame: DataFrame, description: Description, windows: Windows | None) -> DataFrame:
-    """Add the column `split` (string): train, validation, holdout, or null for no split.
+    """Add the column `split` (string): train, validation, holdout, or null for none of them.
 
-    A split by hash puts all rows of a unit (of a row key without a unit) into one split. In a
-    split by time, `known_positives` takes the holdout rows away whose key had a positive between
-    the first day of train and `delay` before the row's day: such a key would be known by then.
+    A split by hash puts all rows of a unit (without a unit, of a row key) into one split. In a
+    split by time, `known_positives` removes the holdout rows whose key had a positive between the
+    first day of train and `delay` before the row's day: such a key would be known by then.
 
     Args:
-        frame: Rows with label, event time, row key, unit. With `known_positives` it is read twice
-            and must hold every row from the start of train on.
-        description: Says the split.
-        windows: From the function of that name.
+        frame: Rows with label, event time, row key, unit. With `known_positives` the frame is read
+            twice and must hold every row from the start of train on.
+        description: Has the split.
+        windows: From the function `windows`.
 
     Raises:
-        RetrainingError: If a split by time gets no windows.
+        RetrainingError: If a split by time has no windows.
     """
     split = description.split
     if isinstance(split, HashSplit):
@@ -118,7 +118,7 @@ def assign(frame: DataFrame, description: Description, windows: Windows | None) 
 
 
 def check_disjoint(frame: DataFrame, description: Description) -> None:
-    """Check that no row key stands in two splits.
+    """Check that no row key is in two splits.
 
     Args:
         frame: Rows with the row key and `split`.
@@ -138,7 +138,7 @@ def check_disjoint(frame: DataFrame, description: Description) -> None:
     count, example = twice.collect()[0]
     if count:
         raise RetrainingError(
-            f"{count} values of {key} stand in two splits, for example {example}",
+            f"{count} values of {key} are in two splits, for example {example}",
             f"make {key} unique (rule unique: true)",
         )
 
@@ -157,7 +157,7 @@ def check_classes(n_rows: int, n_positives: int) -> None:
 
 
 def _place(length: timedelta | Period, end: datetime) -> Range:
-    """A window that ends at `end`, or the days that a description names."""
+    """Return a window that ends at `end`, or the days that a description names."""
     if isinstance(length, Period):
         return Range(midnight(length.start), midnight(length.end))
     return Range(end - length, end)
@@ -179,7 +179,7 @@ def _check_order(placed: Windows, delay: timedelta) -> None:
 
 
 def _by_hash(split: HashSplit, unit: str) -> Column:
-    """Buckets of a millionth each; every unit falls into one, whatever else the frame holds."""
+    """Place each unit in one of a million buckets, regardless of all other rows."""
     hashed = F.xxhash64(F.col(unit).cast("string"), F.lit(split.seed).cast("bigint"))
     bucket = F.pmod(hashed, F.lit(_BUCKETS).cast("bigint"))
     return (
@@ -192,7 +192,7 @@ def _by_hash(split: HashSplit, unit: str) -> Column:
 def _without_known(
     rows: DataFrame, known: KnownPositives, day: Column, counted: Column
 ) -> DataFrame:
-    """Unassign holdout rows of keys with a counted row early enough: the first one decides."""
+    """Remove holdout rows from the split if the first counted row of their key is early enough."""
     firsts = (
         rows.where(counted).groupBy(F.col(known.key).alias("_key")).agg(F.min(day).alias("_first"))
     )

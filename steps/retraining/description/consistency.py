@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from retraining.description.document import Description
 
 # A derived feature is a function of one row: the same in training, in prediction and in every
-# rerun. These words would make it depend on other rows, on the clock or on chance.
+# rerun. These words would make it depend on other rows, on the clock or on chance. Spark refuses
+# some of them too, and columns that must not be features (`data.features`), but only once there are
+# rows, and without the reason ("a column with name `tx_fraud` cannot be resolved").
 _NOT_OF_ONE_ROW = (
     *("over", "select"),
     *("now", "current_date", "current_timestamp", "localtimestamp", "curdate"),

@@ -1,4 +1,4 @@
-"""The description of a data set: a data set is described, not programmed."""
+"""The description of a data set, instead of a program for it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from retraining.description.sections import (
 from retraining.digests import digest
 from retraining.gate.policy import Policy
 
-# Part of preparation_digest: raised when the same description comes to mean other rows, so that
-# rows prepared before are not mixed with new ones.
+# Part of preparation_digest. Increase it when the same description comes to mean other rows, so
+# that rows prepared before are not mixed with new ones.
 _PREPARATION_VERSION = 1
 _PREPARATION_KEYS = (
     "files",
@@ -45,7 +45,7 @@ def _of_policy(value: object) -> object:
 
 
 class Description(Section):
-    """Everything the steps know about a data set.
+    """Everything that the steps know about a data set.
 
     The order of `columns` is the order of the fields in header-less text files.
     """
@@ -71,7 +71,7 @@ class Description(Section):
     slices: tuple[str, ...] = ()
 
     def to_mapping(self) -> dict[str, Any]:
-        """Write the description as JSON-able values; `reading.from_mapping` reads them back.
+        """Return the description as JSON-able values; `reading.from_mapping` reads them back.
 
         Do not sort the keys on the way: the order of `columns` matters.
         """
@@ -79,39 +79,39 @@ class Description(Section):
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits that stand for the whole description."""
+        """Digest of the whole description, 16 hexadecimal digits."""
         return _digest(self.to_mapping())
 
     @property
     def preparation_digest(self) -> str:
-        """16 hexadecimal digits that stand for what decides the content of prepared rows."""
+        """Digest of the sections that decide the content of prepared rows."""
         mapping = self.to_mapping()
         keys = {key: mapping[key] for key in _PREPARATION_KEYS if key in mapping}
         return _digest({"version": _PREPARATION_VERSION, **keys})
 
     @property
     def feature_columns(self) -> tuple[str, ...]:
-        """The columns that a model sees: plain, categorical, rolling, derived."""
+        """The inputs of a model, in order: plain, categorical, rolling, derived."""
         rolling = tuple(name for entry in self.features.rolling for name in entry.names)
         derived = tuple(self.features.derived)
         return self.features.plain + self.features.categorical + rolling + derived
 
     @property
     def forbidden_features(self) -> dict[str, str]:
-        """The names that must never be a feature, and what they are instead."""
+        """The names that must not be features, and what they are instead."""
         never = dict.fromkeys(self.never_features, "in never_features")
         roles = {self.row_key: "the row key", self.label.column: "the label"}
         return {**never, **roles, CLASS_WEIGHT: "the class weight"}
 
     @property
     def not_null_columns(self) -> tuple[str, ...]:
-        """Columns in which a null is an error: by rule, and label, row key and event time."""
+        """Columns in which null is an error: by rule, and label, row key and event time."""
         needed = (self.label.column, self.row_key, self.event_time)
         return tuple(n for n, column in self.columns.items() if column.not_null or n in needed)
 
     @property
     def unique_columns(self) -> tuple[str, ...]:
-        """Columns whose values stand in one row only: by rule, and the row key."""
+        """Columns in which no value occurs twice: by rule, and the row key."""
         return tuple(n for n, column in self.columns.items() if column.unique or n == self.row_key)
 
 

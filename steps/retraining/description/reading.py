@@ -1,4 +1,4 @@
-"""From YAML or JSON to a description, or to one line that says what is wrong with it."""
+"""Read a description from YAML or JSON, or say in one line what is wrong with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-# Longer values are cut: the key says where to look.
+# Longer values are cut off: the key says where to look.
 _SHOWN_CHARACTERS = 80
 
 
@@ -79,25 +79,25 @@ def read_policy(values: Mapping[str, Any]) -> Policy:
 
 
 def _join(where: str, problems: Sequence[Problem], lines: Mapping[str, int]) -> tuple[str, str]:
-    """The place of the first problem, and all problems."""
-    told = [(_line(key, lines), f"{key}: {what}" if key else what) for key, what in problems]
-    (line, first), *others = told
+    """Return the place of the first problem, and all problems."""
+    placed = [(_line(key, lines), f"{key}: {what}" if key else what) for key, what in problems]
+    (line, first), *others = placed
     rest = (f"line {number}: {text}" if number else text for number, text in others)
     return f"{where} line {line}" if line else where, "; ".join([first, *rest])
 
 
 def _line(key: str, lines: Mapping[str, int]) -> int | None:
-    """Where a key is, or the closest key around it."""
+    """Return the line of a key, or of the closest key around it."""
     while key and key not in lines:
         key = key.rpartition(".")[0]
     return lines.get(key)
 
 
 def _explain(error: ValidationError, mapping: Mapping[str, Any]) -> list[Problem]:
-    """The problems of a mapping by key.
+    """Return the problems of a mapping by key.
 
-    Pydantic's own paths hold names of union members, which no file has: only keys of the mapping
-    are named. Each member of a union complains of one value.
+    Pydantic's paths include names of union members, which are not in the file: only keys of the
+    mapping are shown. Each member of a union may complain about the same value.
     """
     complaints: dict[str, dict[str, None]] = {}
     for item in error.errors(include_url=False):

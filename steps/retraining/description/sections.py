@@ -1,4 +1,4 @@
-"""The sections of a data set description: what each key may hold."""
+"""The sections of a data set description, and the values that each key may have."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def refuse_unknown_keys(value: object, allowed: Collection[str]) -> object:
 
 
 class Section(BaseModel):
-    """A mapping of known keys; any other key is an error that lists them."""
+    """A mapping of known keys; an unknown key is an error that lists the known ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -53,7 +53,7 @@ class Section(BaseModel):
 
 
 class Files(Section):
-    """How text files are read; parquet files need none of it."""
+    """How text files are read; not used for parquet files."""
 
     header: bool = False
     comment: str | None = Field(default=None, min_length=1, max_length=1)
@@ -61,7 +61,7 @@ class Files(Section):
 
 
 class Column(Section):
-    """A raw column: its type, the other names a file may use, and the rules for its values."""
+    """A raw column: its type, other names for it in files, and rules for its values."""
 
     type: Literal["string", "int", "bigint", "double", "boolean", "date", "timestamp"]
     source: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class Column(Section):
 
     @property
     def bounds(self) -> dict[str, Number | date]:
-        """The bounds that are set, by rule name."""
+        """Return the bounds that are set, by rule name."""
         bounds = {"min": self.min, "max": self.max, "above": self.above, "below": self.below}
         return {rule: bound for rule, bound in bounds.items() if bound is not None}
 
@@ -86,7 +86,7 @@ class Column(Section):
         try:
             re.compile(pattern or "")
         except re.error as error:
-            raise ValueError(f"is no regular expression ({error})") from error
+            raise ValueError(f"is not a regular expression ({error})") from error
         return pattern
 
     @model_validator(mode="after")
@@ -107,7 +107,7 @@ class Column(Section):
         return self.type in NUMERIC_TYPES
 
     def accepts(self, value: bool | float | str) -> bool:  # noqa: FBT001 (a value, no switch)
-        """Whether a value of the description can stand in this column."""
+        """Whether this column can hold a value of the description."""
         if isinstance(value, bool):
             return self.type == "boolean"
         if isinstance(value, str):
@@ -124,7 +124,7 @@ class Label(Section):
 
 
 class Quarantine(Section):
-    """What to do with bad rows: put aside, and fail above a share of all rows."""
+    """Bad rows are put aside; above a share of all rows, preparation fails."""
 
     max_share: float = Field(default=0.05, ge=0, le=1)
 
@@ -146,23 +146,23 @@ class Rolling(Section):
     @classmethod
     def _positive(cls, windows: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
         if min(windows) <= timedelta(0):
-            raise ValueError("has a window of no length, allowed: above 0 seconds")
+            raise ValueError("has an empty window, allowed: above 0 seconds")
         return windows
 
     def name(self, aggregate: str, window: timedelta) -> str:
-        """The column of one aggregate over one window, for example `terminal_id_count_7d`."""
+        """Return the column of one aggregate over one window: `terminal_id_count_7d`."""
         count, unit = format_duration(window).split()
         what = "count" if aggregate == "count" else f"{self.value}_{aggregate}"
         return f"{self.key}_{what}_{count}{unit[0]}"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All columns that this entry makes, window by window."""
+        """Return all columns of this entry, window by window."""
         return tuple(self.name(agg, win) for win in self.windows for agg in self.aggregates)
 
 
 class Features(Section):
-    """What a model sees. `fill` replaces nulls; a null without a fill is an error later."""
+    """The inputs of a model. `fill` replaces nulls; a null without a fill is an error later."""
 
     plain: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
@@ -172,7 +172,7 @@ class Features(Section):
 
 
 class Period(Section):
-    """Whole days in UTC from `start` up to, not including, `end`."""
+    """Whole days in UTC from `start` up to but not including `end`."""
 
     start: date
     end: date
@@ -195,7 +195,7 @@ Window = Annotated[
 
 
 class KnownPositives(Section):
-    """Holdout rows to drop: their key had a positive between train start and `delay` ago."""
+    """Drops holdout rows whose key had a positive between the start of train and `delay` ago."""
 
     key: str
     delay: Duration
@@ -204,7 +204,7 @@ class KnownPositives(Section):
 class TimeSplit(Section):
     """Train, validation and holdout by event time: three lengths, or three periods.
 
-    With lengths the holdout ends at `as_of - label.delay` and `gap` lies between neighbours.
+    With lengths, the holdout ends at `as_of - label.delay`, and `gap` separates the three.
     """
 
     by: Literal["time"]
@@ -233,7 +233,7 @@ class Estimator(Section):
 
 
 class Space(Section):
-    """Where one parameter is searched; exactly one key.
+    """The values among which one parameter is searched; exactly one key.
 
     `uniform` and `loguniform` take [low, high] (values, not logarithms), `quniform` takes
     [low, high, step], `randint` takes [low, high) and `choice` the options.
@@ -262,7 +262,7 @@ class Space(Section):
 
 
 class Search(Section):
-    """The hyperparameter search: how long, by which metric on validation, and where."""
+    """The hyperparameter search: its limits, its metric on validation, and its spaces."""
 
     trials: int = Field(default=12, ge=1)
     parallelism: int = Field(default=2, ge=1)
@@ -281,7 +281,7 @@ class Search(Section):
 
 
 class Capacity(Section):
-    """How many units a day can be looked at: precision is reported at that depth."""
+    """The number of units that can be looked at per day, for which precision is reported."""
 
     per_day: int = Field(ge=1)
     unit: str

@@ -24,7 +24,7 @@ from pyspark.sql import functions as F
 
 from retraining.data.columns import is_positive
 from retraining.data.splits import check_classes
-from retraining.description.names import FEATURES, PREDICTION, PROBABILITY, RAW_PREDICTION
+from retraining.description.names import FEATURES
 from retraining.errors import RetrainingError, reason
 
 if TYPE_CHECKING:
@@ -137,14 +137,7 @@ def estimator(name: str, parameters: Mapping[str, object], seed: int) -> Estimat
     Raises:
         RetrainingError: If it has no such parameter or does not accept the value.
     """
-    classifier = _ESTIMATORS[name](
-        labelCol=LABEL,
-        featuresCol=FEATURES,
-        weightCol=WEIGHT,
-        rawPredictionCol=RAW_PREDICTION,
-        probabilityCol=PROBABILITY,
-        predictionCol=PREDICTION,
-    )
+    classifier = _ESTIMATORS[name](labelCol=LABEL, featuresCol=FEATURES, weightCol=WEIGHT)
     given = dict(parameters)
     if classifier.hasParam("seed"):
         given["seed"] = seed

@@ -1,10 +1,10 @@
 """Corrupt rows for simulated transaction files, counted by kind.
 
-Every corrupt row is an extra one: a copy of a good row in which one thing is wrong. The good rows
-stay as they are, so a file without its corrupt rows is the file that would have been written
-without any, and no defect changes which transactions are frauds. A copy has an id of its own,
-except where the repeated id is the defect: such a copy has the same or a later time in the same
-day, so "the earliest row of an id stays" drops exactly the copies.
+Every corrupt row is an additional one: a copy of a good row with one error. The good rows do not
+change, so a file without its corrupt rows is the file that would have been written without any
+defects, and no defect changes which transactions are frauds. A copy has an id of its own, unless
+the repeated id is the error: such a copy has the same or a later time on the same day, so that
+keeping the earliest row of an id removes exactly the copies.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ ID, TIME, CUSTOMER, TERMINAL, AMOUNT, SECONDS, DAYS, FRAUD, SCENARIO = range(9)
 
 @dataclass(frozen=True, kw_only=True)
 class Defects:
-    """How often a good row has a corrupt copy, by kind; at most one copy a row.
+    """How often a good row has a corrupt copy, by kind. A row has at most one.
 
-    The defaults keep the order of magnitude between the kinds that real files show, at about
-    twenty times their rates: enough for some of each in a month of a small simulation.
+    The defaults are about twenty times the rates in real files, with similar proportions between
+    the kinds: enough for some of each kind in a month of a small simulation.
 
     Attributes:
         null_time: Empty time.
@@ -39,11 +39,11 @@ class Defects:
         null_terminal: Empty terminal id.
         zero_amount: Amount 0.00.
         negative_amount: Amount with a minus sign.
-        duplicate_id: The row repeated, half of the times up to ten minutes later.
+        duplicate_id: The row repeated, in half of the cases up to ten minutes later.
         unknown_customer: Customer id -999999.
         letters_in_number: A letter in the customer id or in the amount.
-        torn_line: Chance that a day's file ends in the middle of a row, without a line end; the row
-            breaks off after its id and before its fraud label.
+        torn_line: Probability that the file of a day ends in the middle of a row, without a line
+            end; the row breaks off after its id and before its fraud label.
     """
 
     null_time: float = 1e-4
@@ -72,16 +72,16 @@ class Defects:
 
     @classmethod
     def none(cls) -> Defects:
-        """Plant nothing."""
+        """Return rates of 0."""
         return cls(**dict.fromkeys(KINDS, 0.0))
 
     def scaled(self, factor: float) -> Defects:
-        """Multiply every rate, up to certainty."""
+        """Return every rate times a factor, at most 1."""
         rates = {kind: min(1.0, getattr(self, kind) * factor) for kind in KINDS}
         return Defects(**rates)
 
     def row_rates(self) -> dict[str, float]:
-        """Tell the rate of every kind but the torn line, in the order of the fields."""
+        """Return the rate of every kind but the torn line, in the order of the fields."""
         return {kind: getattr(self, kind) for kind in KINDS if kind != "torn_line"}
 
 
@@ -93,9 +93,9 @@ class Planted:
     """The corrupt rows of one day.
 
     Attributes:
-        before: Text of whole rows by the position of the good row that they come before.
-        tail: The torn last line, or nothing.
-        counts: Corrupt rows by kind, every kind named.
+        before: Text of whole rows by the position of the good row that they precede.
+        tail: The torn last line, or "".
+        counts: Number of corrupt rows by kind, including kinds without any.
     """
 
     before: dict[int, str]
@@ -111,14 +111,14 @@ def plant(
     defects: Defects,
     rng: np.random.Generator,
 ) -> Planted:
-    """Make the corrupt rows of a day.
+    """Draw the corrupt rows of a day.
 
     Args:
         n_rows: Number of good rows.
-        lines: Gives the text of good rows by position, each with its line end.
-        next_id: The first id that no good row has.
-        defects: How often.
-        rng: Its numbers are used for nothing else.
+        lines: Returns the text of good rows by position, each with its line end.
+        next_id: The first id after those of the good rows.
+        defects: The rates.
+        rng: Not used for anything else.
     """
     rates = defects.row_rates()
     bounds = np.cumsum(list(rates.values()))
@@ -163,7 +163,7 @@ def _duplicate_id(row: list[str], rng: np.random.Generator) -> None:
 
 
 def _letters_in_number(row: list[str], rng: np.random.Generator) -> None:
-    # No letter that some reader takes for a part of a number, as in 1e5, 5d, 5f, 5l or 0x5.
+    # Not a letter that a reader may take for part of a number, as in 1e5, 5d, 5f, 5l or 0x5.
     column = CUSTOMER if rng.random() < 0.5 else AMOUNT
     row[column] = row[column][0] + "OSZ"[rng.integers(3)] + row[column][1:]
 

@@ -1,9 +1,9 @@
 """Files of simulated card transactions in the raw format of the fraud data, one a day.
 
-`transactions` tells what is in a day, `defects` what is wrong with it. A day's bytes depend on the
-seed, the sizes, the drift, the defects and the date only: days that are added later are the ones
-that would have been written at once (with the same version of numpy, which may change its random
-streams between versions).
+`transactions` draws the rows of a day, `defects` the errors in them. The bytes of a day depend only
+on the seed, the sizes, the drift, the defects and the date: days that are added later are the same
+as if all had been written at once (with the same version of numpy, whose random streams may change
+between versions).
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ ROWS_AT_ONCE = 100_000
 
 @dataclass(frozen=True)
 class Simulation:
-    """What one call of `simulate` wrote, or found written before.
+    """What one call of `simulate` wrote, or had written before.
 
     Attributes:
         n_rows: Lines without the headers, corrupt ones included.
         n_frauds: Frauds among the good rows.
-        defects: Corrupt rows by kind, every kind named.
+        defects: Number of corrupt rows by kind, including kinds without any.
         files: One a day, oldest first.
         digest: SHA-256 in hex over the name and the bytes of each file, in this order.
     """
@@ -72,25 +72,25 @@ def simulate(
     drift: float = 1.0,
     defects: Defects | None = None,
 ) -> Simulation:
-    """Write `<folder>/<YYYY-MM-DD>.txt` for each of some consecutive days.
+    """Write `<folder>/<YYYY-MM-DD>.txt` for each of several consecutive days.
 
-    With the default sizes a day has about 2900 rows, 6 to 8 % of them frauds. A day appears in the
-    folder whole or not at all; writing it again changes nothing. Memory is that of one day.
+    With the default sizes a day has about 2900 rows, 6 to 8 % of them frauds. The file of a day is
+    either complete or absent; writing it again changes nothing. Memory is needed for one day only.
 
     Args:
-        folder: Made if it is missing.
+        folder: Created if it is missing.
         start: The first day, not before ORIGIN.
-        days: How many, at least 1.
+        days: Number of days, at least 1.
         seed: Not negative.
         n_customers: At least 1; ids from 0. A customer makes 2 transactions a day on average.
         n_terminals: At least 1; ids from 0. The fewer, the more frauds: 56 are compromised at once.
-        drift: How fast the process moves away from that of the first month; 0 is not at all. See
-            `retraining.simulation.transactions.conditions`.
+        drift: How fast the process moves away from that of the first month; 0 means not at all.
+            See `retraining.simulation.transactions.conditions`.
         defects: Rates of the corrupt rows; the defaults of `Defects` if None.
 
     Raises:
-        RetrainingError: An argument is out of range, the folder cannot be made, or a file of one of
-            these days is there with other content.
+        RetrainingError: If an argument is out of range, the folder cannot be created, or the file
+            of one of these days exists with other content.
     """
     _check(start=start, days=days, seed=seed, sizes=(n_customers, n_terminals), drift=drift)
     defects = Defects() if defects is None else defects
@@ -114,12 +114,12 @@ def simulate(
 
 
 def last_day(folder: Path) -> date | None:
-    """Tell the newest day that has a file in the folder; None if there is none, or no folder."""
+    """Return the newest day that has a file in the folder; None without folder or files."""
     days = []
     for path in folder.glob("*.txt"):
         with suppress(ValueError):
             days.append(date.fromisoformat(path.stem))
-    # Other spellings of a date, such as 20190822, are not names of a day's file.
+    # fromisoformat accepts other spellings of a date too, such as 20190822.
     return max((day for day in days if (folder / f"{day}.txt").exists()), default=None)
 
 
@@ -130,23 +130,23 @@ def _check(*, start: date, days: int, seed: int, sizes: tuple[int, int], drift: 
     at_least |= {"n_customers": (sizes[0], 1), "n_terminals": (sizes[1], 1)}
     for name, (value, least) in at_least.items():
         if value < least:
-            raise RetrainingError(f"{name} is {value}", f"give a whole number from {least} on")
+            raise RetrainingError(f"{name} is {value}", f"give a whole number, {least} or more")
     if days - 1 > (date.max - start).days:
         raise RetrainingError(f"days is {days}", f"give fewer: days end on {date.max}")
     if not (math.isfinite(drift) and drift >= 0):
-        raise RetrainingError(f"drift is {drift}", "give a number from 0 on, 0 for no drift")
+        raise RetrainingError(f"drift is {drift}", "give a number of 0 or more; 0 means no drift")
 
 
 def _make(folder: Path) -> None:
     if re.match(r"[a-z][a-z0-9]+:/", str(folder)):  # an address: as a path it loses one slash
         raise RetrainingError(
-            f"folder {folder} is not a local one", "write into a local folder and copy the files"
+            f"folder {folder} is not local", "write into a local folder and copy the files"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RetrainingError(
-            f"folder {folder} cannot be made ({error.strerror})", "give a folder to write into"
+            f"folder {folder} cannot be created ({error.strerror})", "give another folder"
         ) from error
 
 
@@ -169,7 +169,7 @@ def _chunks(transactions: Transactions, planted: Planted) -> Iterator[bytes]:
 
 
 def _format(transactions: Transactions, rows: Integers) -> list[str]:
-    """Write some rows as text, each with its line end."""
+    """Return rows as text, each with its line end."""
     t = transactions
     today = f"{ORIGIN + timedelta(days=t.day)} "
     midnight = t.day * DAY
@@ -186,13 +186,13 @@ def _format(transactions: Transactions, rows: Integers) -> list[str]:
 
 @cache
 def _clock() -> list[str]:
-    """List the 86,400 times of a day: looking one up is faster than formatting it."""
+    """Return the 86,400 times of a day: looking one up is faster than formatting it."""
     sixty = [f"{i:02d}" for i in range(60)]
     return [f"{h}:{m}:{s}" for h in sixty[:24] for m in sixty for s in sixty]
 
 
 def _write(path: Path, chunks: Iterator[bytes], also: Callable[[bytes], None]) -> None:
-    """Write a file under a hidden name, then move it in place; leave equal content alone."""
+    """Write a file under a hidden name, then rename it; a file with equal content is kept."""
     hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with hidden.open("xb") as file:
@@ -203,13 +203,13 @@ def _write(path: Path, chunks: Iterator[bytes], also: Callable[[bytes], None]) -
             hidden.rename(path)
         elif not filecmp.cmp(hidden, path, shallow=False):
             raise RetrainingError(
-                f"file {path} is there with other content",
+                f"file {path} exists with other content",
                 "repeat its seed, sizes, drift and defects, or write into another folder",
             )
     except OSError as error:
         raise RetrainingError(
             f"file {path} cannot be written ({error.strerror})",
-            "give a folder that may be written to, with room enough",
+            "give a folder that is writable and has enough space",
         ) from error
     finally:
         hidden.unlink(missing_ok=True)

@@ -1,16 +1,16 @@
 """Simulated card transactions, one day at a time.
 
 The process is the one of Le Borgne, Siblini, Lebichot and Bontempi, "Reproducible Machine Learning
-for Credit Card Fraud Detection", chapter 3, section 2 (Transaction data simulator). What differs:
+for Credit Card Fraud Detection", chapter 3, section 2 (Transaction data simulator). Differences:
 
-- A day depends on the seed, the parameters and its own number only, never on the days before it,
-  so that days can be appended. Hence every transaction of a compromised customer is a fraud with
-  probability 1/3 (the book draws a third of them over the whole fortnight), and one who is
-  compromised twice at once pays five times, not twenty-five times, the amount.
-- Cards and terminals were compromised before the first day too: the share of frauds does not ramp
-  up over the first weeks.
+- A day depends only on the seed, the parameters and its own number, not on the days before it, so
+  that days can be appended. Therefore every transaction of a compromised customer is a fraud with
+  probability 1/3 (the book draws a third of them over the whole fortnight), and a customer who is
+  compromised twice at the same time pays five times, not twenty-five times, the amount.
+- Cards and terminals were compromised before the first day too, so that the share of frauds does
+  not rise over the first weeks.
 - A customer without a terminal in reach uses the nearest one; an amount is at least one cent.
-- The process may drift (`conditions`), so that retraining has something to win.
+- The process can drift (`conditions`), so that retraining has something to gain.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ NIGHT = 7 * 3_600  # seconds; the hours 0 to 6
 MONTH = 30  # days between two steps of the drift
 REACH = 5.0  # radius around a customer, on a square of side 100
 LARGE = 22_000  # cents; above it every transaction is a fraud (scenario 1)
-TERMINAL_DAYS = 28  # scenario 2; the longest that a terminal is compromised
-CUSTOMER_DAYS = 14  # scenario 3; how many customers a day is one of the conditions
+TERMINAL_DAYS = 28  # scenario 2; the longest time that a terminal is compromised
+CUSTOMER_DAYS = 14  # scenario 3; the time that a customer is compromised
 
-# The second number of a generator's seed: one stream of random numbers for each purpose.
+# The second number of a generator's seed: one stream of random numbers per purpose.
 CUSTOMERS, TERMINALS, GENUINE, STOLEN, BROKEN_TERMINALS, STOLEN_CARDS, DEFECTS = range(7)
 DISTANCES_AT_ONCE = 500_000  # few enough for the processor's cache
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What drifts from month to month.
+    """The parameters that drift from month to month.
 
     Attributes:
         spending: Factor on every amount.
         multiplier: Factor on the amount of a scenario 3 fraud.
         night: Share of the frauds of scenarios 2 and 3 that are moved into the hours 0 to 6.
-        terminals: Terminals that are compromised a day (scenario 2).
-        terminal_days: How long one stays so.
-        customers: Customers that are compromised a day (scenario 3).
+        terminals: Terminals that become compromised per day (scenario 2).
+        terminal_days: Days that a terminal stays compromised.
+        customers: Customers that become compromised per day (scenario 3).
     """
 
     spending: float
@@ -62,19 +62,20 @@ class Conditions:
 
 
 def conditions(day: int, drift: float) -> Conditions:
-    """Tell the conditions of a day.
+    """Return the conditions of a day.
 
-    Month m (30 days each, from day 0) has gone `1 - exp(-drift * m / 3)` of the way from the book's
-    process to another one: amounts are a tenth larger; twice as many terminals a day are
-    compromised, each for half as long, so that labels which come a week late tell less about them;
-    twice as many cards are stolen, and used for less conspicuous amounts; frauds move into the
-    night. At drift 1 that is 28 % of the way after one month, 63 % after three; half a year later a
-    random forest of the second month is .01 to .04 of AUROC behind a fresh one, without drift they
-    are alike. The first month is the book's, whatever the drift.
+    In month m (of 30 days, from day 0) the process has moved `1 - exp(-drift * m / 3)` of the way
+    from that of the book to another one, in which amounts are a tenth larger; twice as many
+    terminals become compromised per day, each for half as long, so that labels which arrive a week
+    late say less about them; twice as many cards are stolen, and used for less conspicuous amounts;
+    and more frauds happen at night. With drift 1 that is 28 % of the way after one month and 63 %
+    after three: half a year later, the AUROC of a random forest from the second month is .01 to .04
+    below that of a new one; without drift they are alike. The first month is always that of the
+    book.
 
     Args:
         day: Number of the day; days before day 0 belong to month 0.
-        drift: Strength, at least 0; 0 is no drift.
+        drift: Strength, 0 or more; 0 means no drift.
     """
     way = -math.expm1(-drift * (max(day, 0) // MONTH) / 3)
     terminals = 2 + round(2 * way)
@@ -94,9 +95,9 @@ class Population:
 
     Attributes:
         mean_amount: Mean of a customer's amounts, shape (customers,).
-        mean_daily: Mean number of transactions a day, shape (customers,).
+        mean_daily: Mean number of transactions per day, shape (customers,).
         n_terminals: Number of terminals.
-        first_reached: Where a customer's part of `reached` begins, shape (customers + 1,).
+        first_reached: Where the part of each customer in `reached` begins, shape (customers + 1,).
         reached: Terminals in reach, customer after customer.
     """
 
@@ -109,11 +110,11 @@ class Population:
 
 @dataclass(frozen=True, eq=False)
 class Transactions:
-    """The transactions of one day, in the order of time; one array element a transaction.
+    """The transactions of one day in order of time; arrays have one element per transaction.
 
     Attributes:
         day: Number of the day.
-        first_id: Id of the first one; the others follow without a gap.
+        first_id: Id of the first transaction; the others follow without a gap.
         second: Second of the day.
         customer: Customer id.
         terminal: Terminal id.
@@ -131,22 +132,22 @@ class Transactions:
 
 
 def generator(seed: int, stream: int, day: int = 0) -> np.random.Generator:
-    """Make the random numbers of one purpose on one day, from -TERMINAL_DAYS on."""
+    """Return the generator for one purpose on one day, from day -TERMINAL_DAYS on."""
     return np.random.default_rng([seed, stream, day + TERMINAL_DAYS])
 
 
 def id_stride(n_customers: int) -> int:
-    """Tell the distance between the first ids of two consecutive days, a power of ten.
+    """Return the distance between the first ids of two consecutive days, a power of ten.
 
-    A customer makes 2 transactions a day on average, at most 4 in expectation. At least 20 ids a
-    customer leave room for a corrupt copy of each, and 1000 more for the chances of a small
-    population.
+    The expected number of transactions per day is 2 on average, and at most 4, per customer. At
+    least 20 ids per customer leave room for a corrupt copy of each; 1000 more leave room for chance
+    in a small population.
     """
     return int(10 ** math.ceil(math.log10(20 * n_customers + 1_000)))
 
 
 def draw_population(*, seed: int, n_customers: int, n_terminals: int) -> Population:
-    """Draw the customers and the terminals and tell which are in reach of each other."""
+    """Draw the customers, the terminals, and the terminals in reach of each customer."""
     rng = generator(seed, CUSTOMERS)
     homes = rng.uniform(0, 100, (n_customers, 2))
     mean_amount = rng.uniform(5, 100, n_customers)
@@ -171,7 +172,7 @@ def draw_population(*, seed: int, n_customers: int, n_terminals: int) -> Populat
 
 
 def draw_day(population: Population, day: int, *, seed: int, drift: float) -> Transactions:
-    """Draw the transactions of a day, the fraudulent ones included.
+    """Draw the transactions of a day, including the fraudulent ones.
 
     Args:
         population: From `draw_population` with the same seed.
@@ -206,7 +207,7 @@ def draw_day(population: Population, day: int, *, seed: int, drift: float) -> Tr
 
 
 def compromised_terminals(population: Population, day: int, *, seed: int, drift: float) -> Integers:
-    """Tell the terminals whose transactions of a day are all frauds (scenario 2)."""
+    """Return the terminals whose transactions of a day are all frauds (scenario 2)."""
     numbers = {
         d: conditions(d, drift).terminals
         for d in range(day - TERMINAL_DAYS + 1, day + 1)
@@ -216,14 +217,14 @@ def compromised_terminals(population: Population, day: int, *, seed: int, drift:
 
 
 def compromised_customers(population: Population, day: int, *, seed: int, drift: float) -> Integers:
-    """Tell the customers a third of whose transactions of a day are frauds (scenario 3)."""
+    """Return the customers of whose transactions of a day a third are frauds (scenario 3)."""
     days = range(day - CUSTOMER_DAYS + 1, day + 1)
     numbers = {d: conditions(d, drift).customers for d in days}
     return _draw_ids(len(population.mean_daily), numbers, seed, STOLEN_CARDS)
 
 
 def _draw_ids(n: int, numbers: dict[int, int], seed: int, stream: int) -> Integers:
-    """Draw so many different ids below n for each day, with the day's own generator."""
+    """Draw a number of distinct ids below n for each day, with the generator of that day."""
     return np.concatenate(
         [
             generator(seed, stream, day).choice(n, min(number, n), replace=False)

@@ -213,9 +213,9 @@ def test_derived_features_cannot_name_forbidden_columns(
 @pytest.mark.parametrize(
     ("expression", "reason"),
     [
-        ("hash(*)", r"\* takes in columns that must not be features"),
-        ("length(to_json(struct(*)))", r"\* takes in columns that must not be features"),
-        ("transform(array(1), x -> hash(*))[0]", r"\* takes in columns"),
+        ("hash(*)", r": \* .*must not be features"),
+        ("length(to_json(struct(*)))", r": \* .*must not be features"),
+        ("transform(array(1), x -> hash(*))[0]", r": \* .*must not be features"),
         ("amount +", "PARSE_SYNTAX_ERROR"),
         ("amount) , (at", "PARSE_SYNTAX_ERROR"),
         ("amount AS leak", "PARSE_SYNTAX_ERROR"),
@@ -224,7 +224,7 @@ def test_derived_features_cannot_name_forbidden_columns(
         ("amount + array(1)", "DATATYPE_MISMATCH"),
         ("max(amount)", "MISSING_GROUP_BY"),
         ("explode(array(1, 2))", "UNSUPPORTED_GENERATOR"),
-        ("CAST(amount AS STRING)", "has type string: make it a number or a boolean"),
+        ("CAST(amount AS STRING)", "has type string.* number"),
     ],
 )
 def test_derived_features_are_refused_with_the_reason(
@@ -238,7 +238,7 @@ def test_derived_features_are_refused_with_the_reason(
     assert "QueryContextLogger" not in capfd.readouterr().err
 
 
-def test_build_tells_when_an_expression_fails_on_a_row(
+def test_an_expression_that_fails_on_a_row_is_refused(
     spark: SparkSession, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Without ANSI mode Spark has null instead, which is refused as well."""
@@ -250,7 +250,7 @@ def test_build_tells_when_an_expression_fails_on_a_row(
 
 def test_build_needs_the_columns_of_its_features(spark: SparkSession) -> None:
     frame = payments(spark).drop("fraud", "amount")
-    with pytest.raises(RetrainingError, match="the features of payments need column amount, fraud"):
+    with pytest.raises(RetrainingError, match=r"payments .*column amount, fraud"):
         features.build(frame, describe(rolling=ROLLING, fill=FILL))
 
 

@@ -60,9 +60,12 @@ def test_only_new_files_are_read(spark: SparkSession, tmp_path: Path) -> None:
     description = load(DATASETS / "fraud.yaml")
     previous = make_previous(tmp_path, description)
     found = plan(spark, description, [NEW, OLD], previous)
-    assert found == ((NEW,), previous, "1 of 2 files are read: v1 holds the others")
+    assert (found.files, found.base) == ((NEW,), previous)
+    assert found.why.startswith("1 of 2 files")
+    assert "v1" in found.why
     found = plan(spark, description, [OLD], previous)
-    assert found == ((), previous, "no file is read: v1 holds all 1")
+    assert (found.files, found.base) == ((), previous)
+    assert found.why.startswith("no file")
 
 
 def test_a_change_that_touches_no_row_reads_only_new_files(
@@ -75,21 +78,25 @@ def test_a_change_that_touches_no_row_reads_only_new_files(
 
 
 @pytest.mark.parametrize(
-    ("files", "changes", "why"),
+    ("files", "changes", "shown"),
     [
-        ([NEW], {}, "all 1 files are read: file:/raw/a.csv of v1 is not among them"),
-        ([RawFile(OLD.path, 11, 1)], {}, "file:/raw/a.csv has changed since v1"),
-        ([RawFile(OLD.path, 10, 9)], {}, "file:/raw/a.csv has changed since v1"),
-        ([OLD], {"never_features": []}, "the description is another one than that of v1"),
+        ([NEW], {}, {"file:/raw/a.csv", "v1", "missing"}),
+        ([RawFile(OLD.path, 11, 1)], {}, {"file:/raw/a.csv", "v1", "changed"}),
+        ([RawFile(OLD.path, 10, 9)], {}, {"file:/raw/a.csv", "v1", "changed"}),
+        ([OLD], {"never_features": []}, {"description", "v1"}),
         (
             [OLD],
             {"columns": {"terminal_id": {"type": "bigint", "not_null": True, "unique": True}}},
-            "duplicates by more than one column are only found together",
+            {"duplicates"},
         ),
     ],
 )
 def test_all_files_are_read_when_rows_could_differ(
-    spark: SparkSession, tmp_path: Path, files: list[RawFile], changes: dict[str, Any], why: str
+    spark: SparkSession,
+    tmp_path: Path,
+    files: list[RawFile],
+    changes: dict[str, Any],
+    shown: set[str],
 ) -> None:
     description = load(DATASETS / "fraud.yaml")
     previous = make_previous(tmp_path, description)
@@ -98,12 +105,14 @@ def test_all_files_are_read_when_rows_could_differ(
     found = plan(spark, change(description, **changes), files, previous)
     assert found.files == tuple(files)
     assert found.base is None
-    assert found.why.endswith(why)
+    assert found.why.startswith(f"all {len(files)} files")
+    assert shown <= set(found.why.split())
 
 
 def test_all_files_are_read_without_an_earlier_version(spark: SparkSession) -> None:
     found = plan(spark, load(DATASETS / "fraud.yaml"), [OLD], None)
-    assert found == ((OLD,), None, "all 1 files are read: there is no earlier version")
+    assert (found.files, found.base) == ((OLD,), None)
+    assert found.why.startswith("all 1 files")
 
 
 def test_all_files_are_read_when_earlier_rows_are_gone(spark: SparkSession, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,7 +107,7 @@ def test_an_interrupted_run_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         write_version(spark, tmp_path)
     assert not (tmp_path / "fraud" / "v1").exists()
-    with pytest.raises(RetrainingError, match=r"v1 is no data set \(no _MANIFEST.json\): prepare"):
+    with pytest.raises(RetrainingError, match=r"fraud/v1 .*_MANIFEST.json"):
         read_manifest(spark, f"{tmp_path}/fraud/v1")
     monkeypatch.undo()
     assert read_manifest(spark, write_version(spark, tmp_path).uri).version == "v1"
@@ -124,13 +125,13 @@ def test_what_a_killed_process_left_is_removed(spark: SparkSession, tmp_path: Pa
 
 def test_a_version_is_written_once(spark: SparkSession, tmp_path: Path) -> None:
     write_version(spark, tmp_path)
-    with pytest.raises(RetrainingError, match=r"fraud/v1 exists: choose another version"):
+    with pytest.raises(RetrainingError, match=r"fraud/v1 exists"):
         write_version(spark, tmp_path)
 
 
 @pytest.mark.parametrize("version", ["", "_staging", "../v1", "a/b", ".v1"])
 def test_a_version_must_be_a_folder_name(spark: SparkSession, tmp_path: Path, version: str) -> None:
-    with pytest.raises(RetrainingError, match=r"is no folder name: use letters and digits"):
+    with pytest.raises(RetrainingError, match=rf"version {re.escape(repr(version))} "):
         write_version(spark, tmp_path, version)
 
 
@@ -142,9 +143,7 @@ def test_a_split_is_refused_by_another_name(spark: SparkSession, tmp_path: Path)
 
 def test_a_manifest_of_another_kind_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "_MANIFEST.json").write_text('{"name": "fraud"}')
-    with pytest.raises(
-        RetrainingError, match=r"_MANIFEST.json cannot be read \(version\): prepare"
-    ):
+    with pytest.raises(RetrainingError, match=r"_MANIFEST.json .*\(version\)"):
         read_manifest(spark, str(tmp_path))
 
 

