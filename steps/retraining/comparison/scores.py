@@ -89,8 +89,7 @@ def score_holdout(
     both = holdout.withColumn(_LABEL, is_positive(description.label).cast("int"))
     for role, registered in zip(ROLES, (champion, challenger), strict=True):
         features = registered.description.feature_columns
-        scored = scoring.score(both, registered.model, features, name=f"_{role}")
-        both = scored.drop(PREDICTION)
+        both = scoring.score(both, registered.model, features, name=f"_{role}").drop(PREDICTION)
     columns = ScoreColumns.of_holdout(description)
     kept = _keep(both, description, columns)
     if n_holdout <= EXACT_ROWS:
@@ -98,14 +97,14 @@ def score_holdout(
         shown = columns._replace(capacity_unit=None)
         table = kept.select(*map(quote, shown.names)).toPandas()
         table = table.sort_values(str(shown.key), ignore_index=True)
-        found = Comparison(table, shown, "", len(table), n_holdout, 0, {})
+        scored = Comparison(table, shown, "", len(table), n_holdout, 0, {})
     else:
         kept.write.parquet(folder)
         kept = spark.read.parquet(folder)
-        found = Comparison(kept, columns, folder, kept.count(), n_holdout, 0, {})
-    precision = _unit_precision(kept, columns, description) if found.n_rows else {}
+        scored = Comparison(kept, columns, folder, kept.count(), n_holdout, 0, {})
+    precision = _unit_precision(kept, columns, description) if scored.n_rows else {}
     kept.unpersist()
-    return found._replace(n_excluded=n_holdout - found.n_rows, unit_precision=precision)
+    return scored._replace(n_excluded=n_holdout - scored.n_rows, unit_precision=precision)
 
 
 def read_scores(spark: SparkSession, uri: str) -> Comparison:
