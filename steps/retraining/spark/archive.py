@@ -6,7 +6,6 @@ it, and later ones use it. A JVM that an archive does not fit ignores it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyspark.find_spark_home import _find_spark_home
 
+from retraining.digests import digest
 from retraining.spark import cache
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ def _path() -> Path | None:
         return None
     files = [java / "release", *sorted((home / "jars").glob("*.jar"))]
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    digest = hashlib.sha256(repr(states).encode()).hexdigest()[:16]
-    return cache.folder() / f"spark-{digest}.jsa"
+    return cache.folder() / f"spark-{digest(repr(states))}.jsa"
 
 
 def _java_home() -> Path | None:

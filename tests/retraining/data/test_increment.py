@@ -131,4 +131,4 @@ def test_all_files_are_read_without_event_times(spark: SparkSession, tmp_path: P
     previous = make_previous(tmp_path, description)
     found = plan(spark, description, [OLD, NEW], previous)
     assert found.files == (OLD, NEW)
-    assert found.why.endswith("without event times, rows have no days to be reused by")
+    assert "event times" in found.why

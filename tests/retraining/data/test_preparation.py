@@ -287,7 +287,7 @@ def test_rows_without_event_times_are_split_by_hash(spark: SparkSession, tmp_pat
     assert found.splits["train"].start is None
     again = run(spark, tmp_path, "v2", description=description, previous=found)
     assert fingerprints(again) == fingerprints(found)
-    assert again.why.endswith("without event times, rows have no days to be reused by")
+    assert "event times" in again.why
 
 
 def test_too_many_rejected_rows_fail_and_publish_nothing(

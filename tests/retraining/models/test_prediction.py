@@ -12,7 +12,7 @@ from retraining.data.sources import list_files
 from retraining.description.names import RESERVED
 from retraining.models import pipelines
 from retraining.models.prediction import predict
-from retraining.models.store import Registered
+from retraining.models.store import LoadedModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,15 +39,13 @@ def test_rows_may_have_columns_of_any_names_beside_the_features(
     train = pipelines.prepare(rows.withColumn("ill", F.col("key") % 2), description, weights, 60)
     model = pipelines.fit(train, description, pipelines.estimator("LogisticRegression", {}, seed=1))
     version = cast("Any", SimpleNamespace(name="people", version="1"))
-    registered = Registered(version, model, description, {})
+    loaded = LoadedModel(version, model, description, {})
     scored = {}
     for name, more in (("plain", ()), ("crowded", RESERVED)):
         frame = rows.select("*", *(F.lit("x").alias(other) for other in more))
         frame.write.parquet(str(tmp_path / f"{name}.parquet"))
         files = list_files(spark, str(tmp_path / f"{name}.parquet"))
         output = str(tmp_path / f"scores of {name}")
-        scored[name] = predict(
-            spark, registered, files=files, history=(), folder=output, run_id="run"
-        )
+        scored[name] = predict(spark, loaded, files=files, history=(), folder=output, run_id="run")
     assert scored["crowded"].n_rows == 60
     assert scored["crowded"].fingerprint == scored["plain"].fingerprint

@@ -134,7 +134,7 @@ def _check_faults(faults: Mapping[str, int], *, of_probabilities: bool) -> None:
     """Scores outside [0, 1] are a fault only if they have to be probabilities."""
     for name, count in faults.items():
         if count and (name != "outside" or of_probabilities):
-            fault, remedy = FAULTS["score" if name in counts.ROLES else name]
+            fault, remedy = FAULTS["score" if name in ROLES else name]
             what = "a score" if name == "outside" else name
             raise RetrainingError(f"{what} is {fault} in {count} rows", remedy)
 
