@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import contextmanager
+import subprocess
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from py4j.java_gateway import JavaObject
 from py4j.protocol import Py4JError
@@ -32,6 +33,9 @@ _ADDRESS = "RETRAINING_JVM"
 # Properties of the JVM: the process that uses it, and what all properties were at first.
 _TENANT = "retraining.tenant"
 _PRISTINE = "retraining.pristine"
+# Java's own code writes these, past any logger: of a module that Spark asks for, and that there is
+# no native BLAS, which Spark does without.
+_GREETINGS = (b"WARNING: Using incubator modules: ", b"netlib-blas: JNI_OnLoad: ")
 
 
 @contextmanager
@@ -54,9 +58,8 @@ def shared_jvm(master: str | None = None, paths: Iterable[str] = ()) -> Iterator
         yield
         return
     chosen = archive.used_by(settings.for_creation(master, paths))
-    conf = SparkConf(loadDefaults=False).setAll(list(chosen.items()))
     try:
-        gateway = launch_gateway(conf)  # type: ignore[no-untyped-call]
+        gateway = _launch(chosen)
     except PySparkRuntimeError as error:
         raise RetrainingError(
             f"Spark does not start ({error})", "install Java 17 or set JAVA_HOME"
@@ -75,6 +78,19 @@ def shared_jvm(master: str | None = None, paths: Iterable[str] = ()) -> Iterator
             Thread(target=gateway.proc.wait, daemon=True).start()
         else:
             gateway.proc.wait()
+
+
+def start(chosen: Mapping[str, str]) -> None:
+    """Start the JVM of the next session of this process, where the project decides how it runs.
+
+    Args:
+        chosen: The settings that the session will be created with.
+
+    Raises:
+        PySparkRuntimeError: If there is no Java.
+    """
+    if not settings.decided_elsewhere() and settings.is_local(chosen.get("spark.master")):
+        SparkContext._ensure_initialized(gateway=_launch(chosen))
 
 
 def attach(chosen: Mapping[str, str]) -> bool:
@@ -105,6 +121,21 @@ def attach(chosen: Mapping[str, str]) -> bool:
         return False
     SparkContext._ensure_initialized(gateway=gateway)
     return True
+
+
+def _launch(chosen: Mapping[str, str]) -> Any:  # noqa: ANN401 (py4j has no types)
+    conf = SparkConf(loadDefaults=False).setAll(list(chosen.items()))
+    gateway = launch_gateway(conf, {"stderr": subprocess.PIPE})  # type: ignore[no-untyped-call]
+    Thread(target=_pass_on, args=(gateway.proc.stderr,), daemon=True).start()
+    return gateway
+
+
+def _pass_on(lines: IO[bytes]) -> None:
+    """Show what a JVM complains of, but for the lines with which every one of them begins."""
+    for line in lines:
+        if not line.startswith(_GREETINGS):
+            with suppress(OSError):  # a terminal that has closed
+                os.write(2, line)
 
 
 def _connect(address: str) -> Any:  # noqa: ANN401 (py4j has no types)

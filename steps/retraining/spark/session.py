@@ -57,14 +57,15 @@ def open_session(
     if borrowed is None and master:
         cluster.require_master(master)
     chosen = _SEMANTICS
-    if borrowed is None:
-        chosen = settings.for_creation(master, known) | _SEMANTICS
-        if not gateway.attach(chosen):
-            chosen = archive.used_by(chosen)
-    builder = SparkSession.builder.appName(app_name)
-    for key, value in chosen.items():
-        builder = builder.config(key, value)
     try:
+        if borrowed is None:
+            chosen = settings.for_creation(master, known) | _SEMANTICS
+            if not gateway.attach(chosen):
+                chosen = archive.used_by(chosen)
+                gateway.start(chosen)
+        builder = SparkSession.builder.appName(app_name)
+        for key, value in chosen.items():
+            builder = builder.config(key, value)
         session = builder.getOrCreate()
     except (PySparkRuntimeError, Py4JJavaError) as error:
         told = error.java_exception if isinstance(error, Py4JJavaError) else error

@@ -52,6 +52,30 @@ def open_in_a_process(master: str, *keys: str, **environment: str) -> dict[str, 
     return settings
 
 
+def test_a_jvm_greets_nobody_and_what_it_complains_of_is_shown() -> None:
+    script = textwrap.dedent("""
+        from py4j.protocol import Py4JJavaError
+        from retraining.spark.session import open_session
+
+        with open_session("quiet") as spark:
+            try:
+                spark._jvm.dev.ludovic.netlib.blas.NativeBLAS.getInstance()
+            except Py4JJavaError:
+                pass  # as Spark does, on a machine without one
+            spark._jvm.java.lang.System.err.println("no space left on device")
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "JAVA_TOOL"))}
+        | {"PYTHONPATH": str(ROOT / "steps")},
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert done.stderr == "no space left on device\n"
+
+
 def test_borrowed_session_is_not_stopped(spark: SparkSession) -> None:
     with open_session("borrower", "local[7]") as borrowed:
         assert borrowed is spark
