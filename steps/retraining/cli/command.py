@@ -129,6 +129,11 @@ class _Console(logging.Handler):
             tqdm.write(self.format(record), file=sys.stderr)  # above a bar, if there is one
 
 
+def _is_not_of_py4j(record: logging.LogRecord) -> bool:
+    """It logs each call that a JVM or a signal has broken off, with a traceback, and raises too."""
+    return "py4j" not in record.pathname
+
+
 @contextmanager
 def _log_lines(step: str) -> Iterator[None]:
     """Show what the library reports, and of other libraries only what matters."""
@@ -139,13 +144,15 @@ def _log_lines(step: str) -> Iterator[None]:
     # MLflow's bars, one a file of a model, and links would drown the lines that steps print.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    console, level = _Console(), _LIBRARY.level
+    console, level, root = _Console(), _LIBRARY.level, logging.getLogger()
     console.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {step}: %(message)s", _TIME))
     _LIBRARY.addHandler(console)
     _LIBRARY.setLevel(logging.INFO)
+    root.addFilter(_is_not_of_py4j)
     try:
         yield
     finally:
+        root.removeFilter(_is_not_of_py4j)
         _LIBRARY.removeHandler(console)
         _LIBRARY.setLevel(level)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pyspark
 from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark import SparkContext
 from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
@@ -94,8 +95,16 @@ def open_session(
         raise
     finally:
         if borrowed is None:
-            with suppress(Py4JError, OSError):  # its JVM has ended
-                session.stop()
+            _stop(session)
+
+
+def _stop(session: SparkSession) -> None:
+    try:
+        session.stop()
+    except (Py4JError, OSError):
+        # Its JVM has ended. MLflow would ask a session that Python still knows for its registry.
+        SparkContext._active_spark_context = None
+        SparkSession._instantiatedSession = SparkSession._activeSession = None
 
 
 def _set_loggers(session: SparkSession) -> None:

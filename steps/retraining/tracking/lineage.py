@@ -252,16 +252,10 @@ def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
 
 def _end(active: ActiveRun, status: int) -> None:
     """End the run if the server still answers; a failure to do so does not hide the reason."""
-    # MLflow would ask the Spark session for its registry, but a signal may have ended the JVM, too.
-    registry = os.environ.get("MLFLOW_REGISTRY_URI")
-    os.environ["MLFLOW_REGISTRY_URI"] = registry or mlflow.get_tracking_uri()
     try:
         mlflow.end_run(RunStatus.to_string(status))
     except mlflow.MlflowException:
         _LOG.info(f"run {active.info.run_id} stays RUNNING: the tracking server does not answer")
-    finally:
-        if registry is None:
-            del os.environ["MLFLOW_REGISTRY_URI"]
 
 
 def as_text(value: object) -> str:

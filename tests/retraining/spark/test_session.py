@@ -9,6 +9,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+import mlflow
 import pytest
 
 from retraining.spark import session, settings
@@ -74,6 +75,39 @@ def test_a_jvm_greets_nobody_and_what_it_complains_of_is_shown() -> None:
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert done.stderr == "no space left on device\n"
+
+
+def test_after_the_end_of_its_jvm_a_step_can_still_record_why(tracking: str) -> None:
+    script = textwrap.dedent("""
+        import os, signal
+        import click
+        from retraining.cli.command import StepCommand, open_run
+        from retraining.spark.session import open_session
+
+        @click.command(cls=StepCommand)
+        def train() -> None:
+            with open_run(None), open_session("train") as spark:
+                management = spark._jvm.java.lang.management.ManagementFactory
+                name = management.getRuntimeMXBean().getName()
+                os.kill(int(name.partition("@")[0]), signal.SIGKILL)
+                spark.range(3).count()
+
+        train()
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "JAVA_TOOL"))}
+        | {"PYTHONPATH": str(ROOT / "steps")},
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: Spark has ended in the middle of the step")
+    assert done.stderr.count("\n") == 1
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert run.info.status == "FAILED"
+    assert run.data.tags["failure"] in done.stderr
 
 
 def test_borrowed_session_is_not_stopped(spark: SparkSession) -> None:

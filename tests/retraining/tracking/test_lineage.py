@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
@@ -254,28 +253,6 @@ def test_a_signal_goes_before_what_fails_in_its_wake(failure: Exception) -> None
     killed = mlflow.get_run(run.run_id)
     assert killed.info.status == "KILLED"
     assert "failure" not in killed.data.tags
-
-
-def test_a_run_ends_without_a_jvm_that_the_signal_has_ended(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refuse() -> None:
-        raise ConnectionRefusedError
-
-    def stop(patched: pytest.MonkeyPatch) -> None:
-        registry = "mlflow.tracking._model_registry.utils._get_registry_uri_from_spark_session"
-        patched.setattr(registry, refuse)
-        raise KeyboardInterrupt
-
-    with (
-        monkeypatch.context() as patched,
-        pytest.raises(KeyboardInterrupt),
-        lineage.open_step("train", {}) as run,
-    ):
-        stop(patched)
-
-    assert MlflowClient().get_run(run.run_id).info.status == "KILLED"
-    assert "MLFLOW_REGISTRY_URI" not in os.environ
 
 
 def test_note_shows_inputs_and_commands(monkeypatch: pytest.MonkeyPatch) -> None:
