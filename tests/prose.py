@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import importlib
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 import click
 import yaml
+
+from retraining.gate.reasons import explain_verdict
+from retraining.gate.verdict import Outcome
+from retraining.report import summary
+from tests.samples import FACTS, NAMES, make_sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +50,28 @@ def help_of(entry_point: str) -> str:
     return command.get_help(context)
 
 
+def verdict_of(outcome: Outcome) -> str:
+    """The Markdown of a verdict, as the note of a run holds it."""
+    return summary.markdown(make_sample(outcome).verdict, FACTS, NAMES).rstrip("\n")
+
+
+def undecided() -> str:
+    """The reasons of a verdict where rows are too few to decide."""
+    verdict = replace(
+        make_sample("inconclusive").verdict,
+        pvalue=0.3,
+        guardrails=(),
+        rows_still_needed=12_345,
+        positives_still_needed=478,
+    )
+    return "\n".join(explain_verdict(verdict))
+
+
 # Each title with the function that makes its text.
 SECTIONS: Final[dict[str, Callable[[], str]]] = {
-    f"{script_of(name)}.py --help": partial(help_of, name) for name in ENTRY_POINTS
+    **{f"{script_of(name)}.py --help": partial(help_of, name) for name in ENTRY_POINTS},
+    **{f"verdict {outcome}": partial(verdict_of, outcome) for outcome in get_args(Outcome)},
+    "reasons of an undecided verdict": undecided,
 }
 
 

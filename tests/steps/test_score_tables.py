@@ -140,7 +140,7 @@ def test_equal_scores_keep_the_champion(call: Call, tmp_path: Path) -> None:
         ({"weight": np.nan}, "weight is negative or not finite in 1 rows"),
         ({"unit": None}, "unit is missing in 1 rows"),
         ({"champion": "high"}, "champion is not numeric"),
-        ({"label": "all 0"}, "label holds no row of class 1"),
+        ({"label": "all 0"}, "label has no positives"),
         ({"label": "no rows"}, "has no rows: give a table with rows"),
     ],
 )

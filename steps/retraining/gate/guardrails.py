@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from retraining.gate.policy import Policy
     from retraining.statistics.rows import Rows
 
-COMMON: Final = 0.99  # share of rows with one score above which a model hardly tells rows apart
-NAMED: Final = 5  # slices that a sentence names; the report's table has them all
+COMMON: Final = 0.99  # share of rows with the same score above which a model barely orders rows
+NAMED: Final = 5  # slices named in a sentence; the table of the report lists all of them
 
 
 def check(
     rows: Rows, slices: Sequence[Slice], effect: PairedResult, policy: Policy
 ) -> tuple[Guardrail, ...]:
-    """Every guardrail but the self-test, in the order in which they are told.
+    """Every guardrail but the self-test, in the order of the report.
 
     Args:
         rows: With the scores of champion and challenger.
         slices: As `retraining.gate.slices.compare_slices` returns them.
         effect: The comparison by the primary metric.
-        policy: What must be shown.
+        policy: Minimums, margins and alpha; the guardrails use its alpha, not the ledger's.
     """
     return (
         _minimum_positives(rows, policy),
@@ -45,7 +45,7 @@ def check(
 
 
 def promotable(guardrails: Iterable[Guardrail]) -> bool:
-    """Whether none of them stops a promotion."""
+    """Whether no guardrail stops a promotion."""
     return all(guardrail.status != "failed" for guardrail in guardrails)
 
 
@@ -54,12 +54,12 @@ def _minimum_positives(rows: Rows, policy: Policy) -> Guardrail:
     if missing:
         sentence = " ".join(shortfall.sentence for shortfall in missing)
         return Guardrail("minimum_positives", "failed", sentence)
-    units = "" if rows.unit is None else f", of {MINIMUM_UNITS} units or more"
+    units = "" if rows.unit is None else f", each from at least {MINIMUM_UNITS} units"
     return Guardrail(
         "minimum_positives",
         "passed",
-        f"{rows.n_positives:,} rows are of class 1 and {rows.n_rows - rows.n_positives:,} of class "
-        f"0{units}; the policy asks for {policy.minimum_positives} of each.",
+        f"There are {rows.n_positives:,} positives and {rows.n_rows - rows.n_positives:,} "
+        f"negatives{units}; the policy requires {policy.minimum_positives} of each.",
     )
 
 
@@ -72,26 +72,26 @@ def _slices(slices: Sequence[Slice], policy: Policy) -> list[Guardrail]:
         if one.status == "worse"
     ]
     small = [one.name for one in slices if one.status == "too_small"]
-    untold = f" Too small to judge: {_list(small)}." if small else ""
+    unjudged = f" Too small to judge: {_list(small)}." if small else ""
     margin = f" by more than {number(policy.slice_margin)}" if policy.slice_margin else ""
     if worse:
-        sentence = f"The challenger is worse{margin} in {_list(worse)}.{untold}"
+        sentence = f"The challenger is worse{margin} in {_list(worse)}.{unjudged}"
         return [Guardrail("slices", "failed", sentence)]
     judged = len(slices) - len(small)
     if not judged:
-        sentence = f"No slice has enough rows to be judged: {_list(small)}."
+        sentence = f"No slice is large enough to be judged: {_list(small)}."
         return [Guardrail("slices", "unknown", sentence)]
-    many = f"any of {judged} slices" if judged > 1 else "the one slice judged"
-    sentence = f"The challenger is not shown to be worse{margin} in {many}.{untold}"
+    many = f"any of {judged} slices" if judged > 1 else "the only slice that could be judged"
+    sentence = f"The challenger is not shown to be worse{margin} in {many}.{unjudged}"
     return [Guardrail("slices", "passed", sentence)]
 
 
 def _secondary(rows: Rows, name: str, margin: float, policy: Policy) -> Guardrail:
-    """Non-inferiority: "worse by the margin or more" must be ruled out, not merely not shown."""
+    """Non-inferiority: a deterioration by the margin or more must be ruled out by a test."""
     metric = policy.measure(name)
-    wild = _no_probabilities(rows) if metric.of_probabilities else ""
-    if wild:
-        return Guardrail("secondary", "unknown", f"{wild}, so {name} cannot be judged.")
+    improper = _not_probabilities(rows) if metric.of_probabilities else ""
+    if improper:
+        return Guardrail("secondary", "unknown", f"{improper}, so {name} cannot be judged.")
     result = compare_rows(rows, metric, confidence_level=policy.confidence_level)
     pvalue = tail_probability(
         result.effect_size + margin,
@@ -104,16 +104,16 @@ def _secondary(rows: Rows, name: str, margin: float, policy: Policy) -> Guardrai
         "secondary",
         "passed" if passed else "failed",
         f"The {name} of the challenger is {number(result.challenger)}, that of the champion "
-        f"{number(result.champion)}: that it is worse by {number(margin)} or more is "
-        f"{'ruled out' if passed else 'not ruled out'} (p-value {number(pvalue)}, "
-        f"alpha {number(policy.alpha)}).",
+        f"{number(result.champion)}: a deterioration of {number(margin)} or more is "
+        f"{'ruled out' if passed else 'not ruled out'} (p-value {number(pvalue)}; "
+        f"the policy's alpha is {number(policy.alpha)}).",
     )
 
 
 def _calibration(rows: Rows, policy: Policy) -> Guardrail:
-    wild = _no_probabilities(rows)
-    if wild:
-        return Guardrail("calibration", "unknown", f"{wild}, so calibration cannot be judged.")
+    improper = _not_probabilities(rows)
+    if improper:
+        return Guardrail("calibration", "unknown", f"{improper}, so calibration cannot be judged.")
     champion, challenger = (
         expected_calibration_error(reliability(rows.label, score, rows.weight))
         for score in rows.scores
@@ -129,34 +129,35 @@ def _calibration(rows: Rows, policy: Policy) -> Guardrail:
 
 
 def _leak(rows: Rows, effect: PairedResult, policy: Policy) -> Guardrail:
-    """A gain too good to be true, measured from the champion to what the label itself reaches.
+    """A gain too good to be true: its share of the distance from the champion to the best value.
 
-    That is a perfect metric, except for recall_at_capacity where class 1 exceeds the capacity.
-    Near it, chance alone closes most of the distance: only a gain that is shown is suspicious.
+    The best value is what the label itself reaches as a score. It is a perfect metric, except for
+    recall_at_capacity where the positives exceed the capacity. Close to it, chance alone covers
+    most of the distance, so only a gain whose interval lies above zero is suspicious.
     """
     metric = policy.chosen_metric
     best, _ = metric.influence(rows.label, rows.label.astype(np.float64), rows.weight)
     distance = abs(best - effect.champion)
     if not effect.ci_lower > 0 or not distance:
-        sentence = f"The challenger shows no gain of {metric.name} that could be suspicious."
+        sentence = f"The challenger shows no gain in {metric.name} that could be suspicious."
         return Guardrail("leak", "passed", sentence)
     share = effect.effect_size / distance
-    found = (
+    gain = (
         f"The challenger closes {percent(share)} of the champion's distance to the best possible "
         f"{metric.name} of {number(best)}"
     )
     credible = percent(policy.suspicious_gain)
     if share > policy.suspicious_gain:
-        remedy = "look for a feature that knows the label"
-        return Guardrail("leak", "failed", f"{found}, more than {credible}: {remedy}.")
-    return Guardrail("leak", "passed", f"{found}; up to {credible} is credible.")
+        remedy = "look for a feature that reveals the label"
+        return Guardrail("leak", "failed", f"{gain}, more than {credible}: {remedy}.")
+    return Guardrail("leak", "passed", f"{gain}; up to {credible} is credible.")
 
 
 def _scores(rows: Rows) -> Guardrail:
-    """Scores that tell rows apart. A constant one is broken; other oddities are only told."""
+    """Scores that distinguish rows. Constant scores fail; other oddities are only reported."""
     distinct, tie = np.unique(rows.scores[1], return_inverse=True)
     if distinct.size == 1:
-        sentence = f"The challenger gives every row the score {number(float(distinct[0]))}."
+        sentence = f"The challenger gives every row the same score, {number(float(distinct[0]))}."
         return Guardrail("scores", "failed", sentence)
     counts = np.bincount(tie, rows.sizes)
     commonest = int(np.argmax(counts))
@@ -165,32 +166,34 @@ def _scores(rows: Rows) -> Guardrail:
         return Guardrail(
             "scores",
             "unknown",
-            f"{percent(share)} of the rows have the challenger's score "
-            f"{number(float(distinct[commonest]))}: it hardly tells rows apart.",
+            f"The challenger gives {percent(share)} of the rows the same score, "
+            f"{number(float(distinct[commonest]))}: it barely distinguishes rows.",
         )
     if len(set(rows.are_probabilities)) > 1:
         return Guardrail(
             "scores",
             "unknown",
-            f"{_no_probabilities(rows)} and those of the other model are: whoever reads them as "
-            "such must know.",
+            f"{_not_probabilities(rows)}, while those of the other model are: check everything "
+            "that reads the scores as probabilities.",
         )
     return Guardrail(
         "scores",
         "passed",
-        f"The challenger's scores take {distinct.size:,} values from {number(float(distinct[0]))} "
-        f"to {number(float(distinct[-1]))}.",
+        f"The challenger's scores have {distinct.size:,} distinct values, from "
+        f"{number(float(distinct[0]))} to {number(float(distinct[-1]))}.",
     )
 
 
-def _no_probabilities(rows: Rows) -> str:
+def _not_probabilities(rows: Rows) -> str:
     """The beginning of a sentence, empty where both models' scores lie in [0, 1]."""
-    wild = [
+    improper = [
         name
         for name, probable in zip(("champion", "challenger"), rows.are_probabilities, strict=True)
         if not probable
     ]
-    return f"The scores of the {' and the '.join(wild)} are no probabilities" if wild else ""
+    return (
+        f"The scores of the {' and the '.join(improper)} are not probabilities" if improper else ""
+    )
 
 
 def _list(names: Sequence[str]) -> str:

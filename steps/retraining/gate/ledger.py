@@ -1,8 +1,8 @@
-"""What repeated tests of one model may use of alpha.
+"""How much alpha each of repeated tests of one model may use.
 
-A model that is retrained every week is tested 52 times a year. At alpha 0.05 each, a worthless
-challenger gets through nearly for certain; and a holdout that is looked at again and again is fit
-by the survivors. The ledger keeps every earlier test and says what the next one may use.
+A model that is retrained every week is tested 52 times a year. At alpha 0.05 each, the promotion of
+some worthless challenger is almost certain; and models that survive many tests on the same holdout
+are fitted to it. The ledger records every test and computes the alpha of the next one.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 YEAR: Final = timedelta(days=365)
 FIRST: Final = 10  # the first test may use a tenth of the budget
-LEAST: Final = 1e-300  # alpha of a test for which no budget is left: not zero, but as good as
+LEAST: Final = 1e-300  # alpha of a test for which no budget is left: above zero, but negligible
 
 
 class HoldoutTest(NamedTuple):
-    """A test of the model that is about to be made.
+    """A test of the model that is about to start.
 
     Attributes:
-        test: Names it; a test that is tried again has the same name.
-        time: When it is made, with a time zone, as all times here.
+        test: Its name; a test that is tried again keeps its name.
+        time: When it starts, with a time zone, like all times here.
         fingerprint: Of the content of its holdout.
         start: First moment of the holdout; None where rows have no time.
         end: First moment after it.
@@ -43,15 +43,15 @@ class HoldoutTest(NamedTuple):
     end: datetime | None
 
     def charge(self, alpha: float) -> Entry:
-        """The entry of the ledger for this test, once it is known what it uses of alpha."""
+        """The entry of the ledger for this test, once its alpha is known."""
         return Entry(self.test, self.time, alpha, self.fingerprint, self.start, self.end)
 
 
 class Entry(NamedTuple):
-    """A test of the model that was made; see `HoldoutTest`.
+    """A test of the model in the ledger; see `HoldoutTest`.
 
     Attributes:
-        alpha: What it used.
+        alpha: The alpha that it used.
     """
 
     test: str
@@ -74,7 +74,7 @@ class Entry(NamedTuple):
         """The entry that `write` wrote.
 
         Raises:
-            RetrainingError: The text is no entry.
+            RetrainingError: The text is not an entry.
         """
         try:
             mapping = json.loads(text)
@@ -94,19 +94,19 @@ class Entry(NamedTuple):
 
 
 def spend(entries: Iterable[Entry], policy: Policy, test: HoldoutTest) -> Spending:
-    """What a test may use, given the earlier ones of the same model.
+    """The alpha that a test may use, given the earlier tests of the same model.
 
-    "per_test" gives `policy.alpha` to every test. "spending" gives the test
-    after n others 1 / (10 + n) of what is left of `policy.yearly_alpha`, and `policy.alpha` at
-    most, so that the sum over any 365 days, and with it the probability of any false promotion in
-    them, stays within the budget, while the weekly and even the daily test find something left.
-    "fresh_holdout_only" gives `policy.alpha`, but tests no holdout twice.
+    "per_test" gives `policy.alpha` to every test. "spending" gives the test after n others
+    1 / (10 + n) of what is left of `policy.yearly_alpha`, and at most `policy.alpha`. The sum over
+    any 365 days, and with it the probability of any false promotion in them, stays within the
+    budget, and weekly or even daily tests still have some alpha left. "fresh_holdout_only" gives
+    `policy.alpha`, but refuses to test a holdout twice.
 
     Args:
-        entries: Earlier tests of the model, in any order. One of the same name is this test tried
-            before: it keeps its alpha and is not counted again.
-        policy: Its memory, alpha and yearly_alpha count.
-        test: The one to be made.
+        entries: Earlier tests of the model, in any order. An entry with the name of this test is
+            an earlier attempt at it: the test keeps that alpha and is not counted twice.
+        policy: Its memory, alpha and yearly_alpha are used.
+        test: The test that is about to start.
 
     Raises:
         RetrainingError: Memory is "fresh_holdout_only" and the holdout, or some of its time, was
@@ -118,7 +118,7 @@ def spend(entries: Iterable[Entry], policy: Policy, test: HoldoutTest) -> Spendi
     used = [entry for entry in others if _shares_holdout(entry, test)]
     if policy.memory == "fresh_holdout_only" and used:
         raise _used_up(used[0], test)
-    # Entries after this test come from another clock: some 365 days hold them and it.
+    # Entries later than this test come from another clock: some 365 days include both.
     recent = [entry for entry in others if abs(entry.time - test.time) <= YEAR]
     spent = math.fsum(entry.alpha for entry in recent)
     alpha, budget, left = policy.alpha, None, None

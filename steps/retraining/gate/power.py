@@ -1,4 +1,4 @@
-"""What these rows can decide: whether they are enough, and what effect they would find."""
+"""What rows can decide: whether there are enough of them, and which effect they can detect."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from retraining.statistics.rows import Bools, Rows
 
 MINIMUM_UNITS: Final = 30  # of each class; with fewer, sums over units are far from normal
-FARTHEST: Final = 1000  # times the rows at hand: no forecast of rows needed reaches beyond
+FARTHEST: Final = 1000  # times the rows at hand: the most that is forecast as needed
 POINTS_A_DECADE: Final = 10
 
 
@@ -36,8 +36,8 @@ class Needed(NamedTuple):
     """Further rows of the same kind.
 
     Attributes:
-        rows: All of them.
-        positives: Those of class 1.
+        rows: Their number.
+        positives: The number of positives among them.
     """
 
     rows: int
@@ -49,7 +49,7 @@ class Point(NamedTuple):
 
     Attributes:
         rows: Number of rows.
-        effect: The minimum detectable effect of that many.
+        effect: The minimum detectable effect with that number of rows.
     """
 
     rows: int
@@ -59,29 +59,29 @@ class Point(NamedTuple):
 def shortfalls(rows: Rows, minimum_positives: int) -> tuple[Shortfall, ...]:
     """The minimums that rows, or a slice of them, do not meet; empty if they are enough.
 
-    Each class needs `minimum_positives` rows, of unequal weights as many as are worth that
-    many of equal weight, and `MINIMUM_UNITS` units where rows belong to units.
+    Each class needs rows that are worth `minimum_positives` rows of equal weight, and
+    `MINIMUM_UNITS` units where rows belong to units.
     """
-    found = []
-    for value, side in ((1, rows.label), (0, ~rows.label)):
+    missing = []
+    for name, side in (("positives", rows.label), ("negatives", ~rows.label)):
         count = round(float(np.sum(rows.sizes[side])))
         worth = effective_rows(rows, side)
         if worth < minimum_positives:
             unequal = not math.isclose(worth, count, rel_tol=1e-6)
             sentence = (
-                f"Only {count} rows are of class {value}"
-                f"{f', worth {worth:.1f} of equal weight' if unequal else ''}, "
-                f"and the policy asks for {minimum_positives}."
+                f"There are too few {name}: {count}"
+                f"{f', worth {worth:.1f} rows of equal weight' if unequal else ''}, "
+                f"and the policy requires {minimum_positives}."
             )
-            found.append(Shortfall(sentence, minimum_positives / worth if worth else np.inf))
+            missing.append(Shortfall(sentence, minimum_positives / worth if worth else np.inf))
         units = MINIMUM_UNITS if rows.unit is None else np.unique(rows.unit[side]).size
         if units < MINIMUM_UNITS:
             sentence = (
-                f"The rows of class {value} belong to only {units} unit{'s' if units > 1 else ''}, "
-                f"and {MINIMUM_UNITS} are needed."
+                f"The {name} belong to too few units: {units}, and at least {MINIMUM_UNITS} are "
+                "needed."
             )
-            found.append(Shortfall(sentence, MINIMUM_UNITS / units if units else np.inf))
-    return tuple(found)
+            missing.append(Shortfall(sentence, MINIMUM_UNITS / units if units else np.inf))
+    return tuple(missing)
 
 
 def effective_rows(rows: Rows, side: Bools) -> float:
@@ -114,7 +114,7 @@ def minimum_detectable_effect(
 
 
 def chance(effect: float, standard_error: float, alpha: float, degrees: float = math.inf) -> float:
-    """Probability that a true effect is promoted, guardrails apart.
+    """Probability that a true effect is promoted if every guardrail passes.
 
     Args:
         effect: The true effect, less the policy's min_effect_size.
@@ -143,10 +143,10 @@ def rows_still_needed(
     falls below min_effect_size with that probability.
 
     Args:
-        result: What was found on the rows at hand.
-        policy: What must be shown.
-        missing: Minimums to be met as well.
-        alpha: Of this test.
+        result: The comparison on the rows at hand.
+        policy: Its power, confidence_level and min_effect_size are used.
+        missing: Minimums that must be met as well.
+        alpha: Of this test: the policy's, or what the ledger left.
         degrees: Degrees of freedom of Student's t; infinity for the normal.
 
     Returns:
@@ -176,7 +176,7 @@ def curve(
     min_effect_size: float,
     degrees: float = math.inf,
 ) -> tuple[Point, ...]:
-    """Minimum detectable effects from a tenth of the rows at hand to a hundred times as many.
+    """Minimum detectable effects from a tenth of the rows at hand to a hundred times their number.
 
     Args:
         n_rows: The rows at hand.

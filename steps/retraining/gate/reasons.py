@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def explain_verdict(verdict: Verdict, *, unsound: str = "") -> tuple[str, ...]:
-    """Full sentences that say what was found, what follows, and what more rows could change.
+    """Full sentences: the result, what follows from it, and what more rows would change.
 
     Args:
         verdict: Everything but its reasons.
-        unsound: A sentence on a strategy that nothing is promoted on.
+        unsound: Why nothing is promoted on this strategy; empty for a valid one.
     """
-    sentences = [_finding(verdict)]
+    sentences = [_effect(verdict)]
     if verdict.ledger is not None and verdict.ledger.budget is not None:
         sentences.append(_budget(verdict, verdict.ledger))
     failed = [check for check in verdict.guardrails if check.status == "failed"]
@@ -32,20 +32,20 @@ def explain_verdict(verdict: Verdict, *, unsound: str = "") -> tuple[str, ...]:
             f"{number(verdict.min_effect_size)}."
         )
     elif verdict.pvalue < verdict.alpha and believed:
-        sentences += [_significance(verdict), "Nothing is promoted all the same.", *against]
+        sentences += [_significance(verdict), "Even so, the challenger is not promoted.", *against]
     else:
         sentences += against or [_doubt(verdict)]
         sentences += [_detectable(verdict), _rows_needed(verdict)]
     return tuple(sentences)
 
 
-def _finding(verdict: Verdict) -> str:
+def _effect(verdict: Verdict) -> str:
     models = (
         f"The {verdict.metric} of the challenger is {number(verdict.challenger)}, "
         f"that of the champion {number(verdict.champion)}"
     )
     if verdict.standard_error == 0 and verdict.effect_size == 0:
-        return f"{models}: as far as {verdict.metric} can tell, both score every row alike."
+        return f"{models}: by {verdict.metric}, the two models score every row alike."
     favoured = "challenger" if verdict.effect_size > 0 else "champion"
     favour = f", in favour of the {favoured}," if verdict.effect_size else ""
     interval = f"{number(verdict.ci_lower)} to {number(verdict.ci_upper)}"
@@ -56,23 +56,23 @@ def _finding(verdict: Verdict) -> str:
 
 
 def _budget(verdict: Verdict, ledger: Spending) -> str:
-    budget = f"the {number(ledger.budget or 0.0)} that false promotions may take in a year"
+    budget = f"the yearly budget of {number(ledger.budget or 0.0)} for false promotions"
     if not ledger.n_tests:
         return (
-            f"This is the first test of the model in 365 days; of {budget} it may use "
-            f"{number(verdict.alpha)}."
+            "This is the first test of this model in 365 days; it may use "
+            f"{number(verdict.alpha)} of {budget}."
         )
     tests = f"{ledger.n_tests} tests" if ledger.n_tests > 1 else "One test"
     return (
-        f"{tests} of this model in the last 365 days used {number(ledger.spent)} of {budget}; this "
-        f"one may use {number(verdict.alpha)}."
+        f"{tests} of this model in the last 365 days used {number(ledger.spent)} of {budget}; "
+        f"this test may use {number(verdict.alpha)}."
     )
 
 
 def _significance(verdict: Verdict) -> str:
     return (
         f"If the true effect were at most {number(verdict.min_effect_size)}, an effect this large "
-        f"would come up with probability {number(verdict.pvalue)}, below alpha "
+        f"would occur with probability {number(verdict.pvalue)}, below this test's alpha of "
         f"{number(verdict.alpha)}."
     )
 
@@ -83,15 +83,16 @@ def _unknown(verdict: Verdict) -> list[str]:
 
 def _doubt(verdict: Verdict) -> str:
     return (
-        f"The p-value {number(verdict.pvalue)} is not below alpha {number(verdict.alpha)}, and the "
-        f"interval reaches above the required effect of {number(verdict.min_effect_size)}: "
-        "these rows can neither show nor rule out that the challenger is better."
+        f"The p-value {number(verdict.pvalue)} is not below this test's alpha of "
+        f"{number(verdict.alpha)}, and the interval reaches above the required effect of "
+        f"{number(verdict.min_effect_size)}: these rows can neither show nor rule out "
+        "that the challenger is better."
     )
 
 
 def _detectable(verdict: Verdict) -> str:
     if math.isnan(verdict.minimum_detectable_effect):
-        return "The standard error cannot be estimated, nor what effect could be detected."
+        return "The standard error and the minimum detectable effect cannot be estimated."
     return (
         f"The minimum detectable effect is {number(verdict.minimum_detectable_effect)}: a "
         "challenger that is better by this much would be promoted in "
@@ -102,12 +103,12 @@ def _detectable(verdict: Verdict) -> str:
 def _rows_needed(verdict: Verdict) -> str:
     if verdict.rows_still_needed is None:
         return (
-            "The observed effect is too close to the required one to say how many rows would "
-            "decide."
+            "The observed effect is too close to the required one to estimate how many more rows "
+            "would be enough for a decision."
         )
     positives = verdict.positives_still_needed
-    among = "" if positives is None else f", {positives:,} of them of class 1,"
+    among = "" if positives is None else f", {positives:,} of them positives,"
     return (
-        f"About {verdict.rows_still_needed:,} more rows of the same kind{among} would decide, if "
-        "the true effect is as large as the observed one."
+        f"About {verdict.rows_still_needed:,} more rows of the same kind{among} would be enough "
+        "for a decision if the true effect is as large as the observed one."
     )

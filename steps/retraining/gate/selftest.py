@@ -1,9 +1,9 @@
-"""Whether the gate can tell a worse model from a better one on the rows at hand.
+"""Whether the gate can distinguish a worse model from a better one on the rows at hand.
 
-Before a verdict is believed, the comparison is asked two questions whose answers are known. The
-champion against itself has no effect. And two models made from the champion, of which one knows
-the label of a random part of the rows and the other its opposite, differ by every metric, however
-good or bad the champion is: the worse must be found worse, the better must win.
+Before a verdict is believed, the comparison must answer questions whose answers are known. The
+champion compared with itself has no effect. Two models are derived from the champion: in a random
+part of the rows, one knows the label and the other its opposite. They differ by every metric,
+however good or bad the champion is: the better one must win and the worse one must lose.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from retraining.statistics.metrics import Metric
     from retraining.statistics.rows import Bools, Rows
 
-PLANTED: Final = 0.3  # share of the rows in which the two models know the label or its opposite
-MINIMUM_ROWS: Final = 50  # of each class; in so many, what is planted is found by every metric
-MAXIMUM_ROWS: Final = 1_000_000  # bounds the time; the planted effect is plain in far fewer
+PLANTED: Final = 0.3  # share of the rows in which one model knows the label, the other its opposite
+MINIMUM_ROWS: Final = 50  # of each class; enough for every metric to detect the planted difference
+MAXIMUM_ROWS: Final = 1_000_000  # bounds the time; far fewer rows show the planted difference
 
 
 def self_test(rows: Rows, policy: Policy, test_alpha: float, rng: np.random.Generator) -> Guardrail:
-    """A guardrail that fails where the comparison gives a wrong answer to a known question.
+    """A guardrail that fails if the comparison gives a wrong answer where the truth is known.
 
-    More than `MAXIMUM_ROWS` rows are thinned to every k-th of each class. Fewer than
-    `MINIMUM_ROWS` of a class cannot answer: "unknown".
+    More than `MAXIMUM_ROWS` rows are thinned to every k-th row of each class. With fewer than
+    `MINIMUM_ROWS` rows of a class the status is "unknown".
 
     Args:
         rows: As compared; only the champion's scores are used.
-        policy: Its metric and confidence_level count.
-        test_alpha: The alpha of this test.
-        rng: Chooses the rows in which something is planted.
+        policy: Its metric and confidence_level are used.
+        test_alpha: The alpha of this test: the policy's, or what the ledger left.
+        rng: Chooses the rows in which the models know the label or its opposite.
     """
     if shortfalls(rows, MINIMUM_ROWS):
         return Guardrail("self_test", "unknown", "There are too few rows to test the gate itself.")
@@ -58,26 +58,26 @@ def self_test(rows: Rows, policy: Policy, test_alpha: float, rng: np.random.Gene
     )
     wrong = []
     if same.effect_size != 0 or same.pvalue < test_alpha:
-        wrong.append(f"the champion against itself has {_found(same)}")
+        wrong.append(f"the champion compared with itself has {_figures(same)}")
     if not (lift.ci_lower > 0 and lift.pvalue < 1 - policy.confidence_level):
-        wrong.append(f"a model planted to be better is not found better: {_found(lift)}")
+        wrong.append(f"a model built to be better does not win: {_figures(lift)}")
     if not loss.ci_upper < 0 or loss.pvalue < test_alpha:
-        wrong.append(f"a model planted to be worse is not found worse: {_found(loss)}")
+        wrong.append(f"a model built to be worse does not lose: {_figures(loss)}")
     where = f"On {every}" if every else "On these rows"
     if wrong:
-        sentence = f"{where} the gate errs where the truth is known: {'; '.join(wrong)}."
+        sentence = f"{where} the gate is wrong where the truth is known: {'; '.join(wrong)}."
         return Guardrail("self_test", "failed", sentence)
     return Guardrail(
         "self_test",
         "passed",
-        f"{where} the champion against itself has no effect, and of two models made from it that "
-        f"know the label or its opposite in {percent(PLANTED)} of the rows, the better wins "
-        f"({_found(lift)}) and the worse loses ({_found(loss)}).",
+        f"{where} the champion compared with itself has no effect. Of two models derived from it, "
+        f"which know the label or its opposite in {percent(PLANTED)} of the rows, the better one "
+        f"wins ({_figures(lift)}) and the worse one loses ({_figures(loss)}).",
     )
 
 
 def _thin(rows: Rows) -> tuple[Rows, str]:
-    """Every k-th row of each class, and how to say so; all rows and nothing to say for k = 1."""
+    """Every k-th row of each class, and a text that says so, empty for k = 1 (all rows)."""
     step = -(-rows.label.size // MAXIMUM_ROWS)
     if step == 1:
         return rows, ""
@@ -90,7 +90,7 @@ def _plant(rows: Rows, metric: Metric, rng: np.random.Generator) -> Rows:
     """The champion's rows, scored by one model that is planted to be worse and one to be better.
 
     Single rows are chosen at random. A few cells may hold nearly all rows of a class, so each cell
-    is split in two instead: what a random choice of its rows gives on average.
+    is split in two instead, as a random choice among its rows would do on average.
     """
     champion = rows.scores[0]
     ends = (0.0, 1.0)
@@ -111,7 +111,7 @@ def _plant(rows: Rows, metric: Metric, rng: np.random.Generator) -> Rows:
 
 
 def _split(cells: Rows) -> tuple[Rows, Bools]:
-    """Every cell as one of the planted share of its rows and one of the others."""
+    """Every cell as two: one with the planted share of its rows, one with the others."""
     n_cells = cells.label.size
     doubled = part(cells, np.tile(np.arange(n_cells), 2))
     share = np.repeat((PLANTED, 1 - PLANTED), n_cells)
@@ -123,5 +123,5 @@ def _split(cells: Rows) -> tuple[Rows, Bools]:
     return split, np.arange(2 * n_cells) < n_cells
 
 
-def _found(result: PairedResult) -> str:
+def _figures(result: PairedResult) -> str:
     return f"effect {number(result.effect_size)}, p-value {number(result.pvalue)}"

@@ -140,7 +140,7 @@ STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType(
             Strategy(
                 name="interval_overlap",
                 valid=False,
-                false_promotion_rate=FalsePromotionRate(0.0, None, "it misses nearly every gain"),
+                false_promotion_rate=FalsePromotionRate(0.0, None, "it misses almost every gain"),
                 run=unsound.interval_overlap,
             ),
         )
@@ -184,4 +184,4 @@ def explain_unsound(name: Name, found: StrategyResult) -> str:
     if name not in UNSOUND:
         return ""
     rate = STRATEGIES[name].false_promotion_rate.describe()
-    return f"By {name}: {found.because} That rule promotes {rate}, so nothing is promoted on it."
+    return f"{name}: {found.because} This rule promotes {rate}, so no promotion is based on it."

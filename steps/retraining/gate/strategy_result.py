@@ -49,22 +49,24 @@ def apply_rule(
     pvalue = excess_pvalue(result, min_effect_size, degrees)
     result = result._replace(pvalue=pvalue)
     alpha, least = number(test_alpha), number(min_effect_size)
-    chance = f"The p-value {number(pvalue)} of an effect of at most {least}"
+    test = f"The p-value {number(pvalue)} (for an effect of at most {least})"
     if pvalue < test_alpha:
-        return StrategyResult(result, "promote", f"{chance} is below alpha {alpha}.")
+        return StrategyResult(result, "promote", f"{test} is below this test's alpha of {alpha}.")
     # Models that give every row the same score have the interval [0, 0], which ends here too.
     if result.ci_upper <= min_effect_size:
-        because = f"The whole interval, up to {number(result.ci_upper)}, is not above {least}."
+        because = f"The interval ends at {number(result.ci_upper)}, not above {least}."
         return StrategyResult(result, "keep_champion", because)
-    because = f"{chance} is not below alpha {alpha}, and the interval reaches above."
+    because = (
+        f"{test} is not below this test's alpha of {alpha}, and the interval reaches above {least}."
+    )
     return StrategyResult(result, "inconclusive", because)
 
 
 def refuse_cells(rows: Rows, strategy: str) -> None:
-    """Refuse rows that were put into cells, which cannot be drawn one by one.
+    """Refuse cells of rows, because the rows in them cannot be drawn one by one.
 
     Raises:
-        RetrainingError: They were.
+        RetrainingError: The rows are cells.
     """
     if rows.are_cells:
         raise RetrainingError(

@@ -1,8 +1,8 @@
-"""What earlier systems would have decided: rules whose error is not what they say it is.
+"""What earlier systems would have decided: rules whose error rate is not the one they claim.
 
-They are kept so that their answer can be seen beside that of a valid test. They take rows as
-independent, and none of them compares the two models on the same rows. Files and numbers have the
-names that those systems gave them.
+They are kept so that their answers can be compared with that of a valid test. They assume
+independent rows, and none of them compares the two models on the same rows. Files and numbers have
+the names that those systems gave them.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ EARLIER_NAMES: Final = ("init", "tuned")  # of champion and challenger, by subsa
 def subsample_ttest(
     rows: Rows, policy: Policy, test_alpha: float, rng: np.random.Generator
 ) -> StrategyResult:
-    """Student's t-test between the metrics of two models on subsamples, as if these were new rows.
+    """Student's t-test between the metrics of two models on subsamples, as if they were new rows.
 
-    Each model is measured on draws of its own, without replacement. The subsamples overlap, so
+    Each model is measured on its own draws, without replacement. The subsamples overlap, so
     the p-value shrinks as their number grows and says nothing about unseen rows. The normality of
     both samples is tested by Shapiro and Wilk, but the result is not used.
     """
@@ -55,8 +55,8 @@ def subsample_ttest(
     return StrategyResult(
         result,
         "promote" if promotes else "keep_champion",
-        f"Its t-test has the p-value {number(result.pvalue)} and a mean gain of "
-        f"{number(result.effect_size)}, at alpha {number(test_alpha)}.",
+        f"Its t-test gives the p-value {number(result.pvalue)} for a mean gain of "
+        f"{number(result.effect_size)}; this test's alpha is {number(test_alpha)}.",
         {f"scores_{name}.csv": {metric.name: values} for name, values in samples.items()},
         measured,
     )
@@ -68,7 +68,7 @@ def disjoint_split(
     test_alpha: float,  # noqa: ARG001
     rng: np.random.Generator,
 ) -> StrategyResult:
-    """Each model is measured on a half of its own, and a gain above `REQUIRED_GAIN` promotes."""
+    """Each model is measured on its own half of the rows; a gain above `REQUIRED_GAIN` promotes."""
     refuse_cells(rows, "disjoint_split")
     half = np.zeros(rows.label.size)
     half[rng.permutation(half.size)[: half.size // 2]] = 1
@@ -88,8 +88,8 @@ def disjoint_split(
     return StrategyResult(
         _without_error(rows, measured["champion_auc"], measured["challenger_auc"]),
         "promote" if gain > REQUIRED_GAIN else "keep_champion",
-        f"The gain between its halves is {number(gain)}, and it asks for more than "
-        f"{REQUIRED_GAIN:g}.",
+        f"The gain from one half of the rows to the other is {number(gain)}; the rule requires "
+        f"more than {REQUIRED_GAIN:g}.",
         measured=measured,
     )
 
@@ -100,9 +100,10 @@ def interval_overlap(
     test_alpha: float,  # noqa: ARG001
     rng: np.random.Generator,
 ) -> StrategyResult:
-    """Each model has a bootstrap of its own; intervals that do not overlap win a vote.
+    """Each model has its own bootstrap; every pair of intervals that do not overlap is a vote.
 
-    Votes are of AUROC and, where all scores are probabilities, of accuracy and F1 at `THRESHOLD`.
+    The votes are by AUROC and, where all scores are probabilities, by accuracy and by F1 at
+    `THRESHOLD`.
     """
     refuse_cells(rows, "interval_overlap")
     shares = ((1 - policy.confidence_level) / 2, (1 + policy.confidence_level) / 2)
@@ -121,7 +122,7 @@ def interval_overlap(
     return StrategyResult(
         _without_error(rows, values[0], values[1]),
         "promote" if wins > losses else "keep_champion",
-        f"Of its {len(names)} pairs of intervals {wins} lie apart in favour of the challenger "
+        f"Of {len(names)} pairs of intervals, {wins} do not overlap in favour of the challenger "
         f"and {losses} in favour of the champion.",
         measured={
             "improvements": float(wins),
@@ -132,7 +133,7 @@ def interval_overlap(
 
 
 def _subsampled(rows: Rows, score: Floats, policy: Policy, rng: np.random.Generator) -> Floats:
-    """The metric in every subsample that holds both classes."""
+    """The metric in every subsample that has both classes."""
     evaluate = policy.chosen_metric.evaluator(rows.label, score)
     draws = subsamples(rows, policy.subsample, policy.n_subsamples, rng)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -177,7 +178,7 @@ def _shapiro(values: Floats) -> tuple[float, float]:
 
 
 def _votes(rows: Rows) -> Iterator[Mapping[str, Evaluate]]:
-    """Model by model, what is voted on, by the names that were logged."""
+    """The metrics that vote, model by model, under the names that were logged."""
     label = rows.label
     for score, probable in zip(rows.scores, rows.are_probabilities, strict=True):
         votes = {"auc": METRICS["auroc"].evaluator(label, score)}

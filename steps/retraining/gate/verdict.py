@@ -108,8 +108,8 @@ class FalsePromotionRate(_Record):
     """What changes the rate."""
 
     def describe(self) -> str:
-        """For example "18.6% of equal models, whatever alpha"."""
-        alpha = ", whatever alpha" if self.alpha is None else f" at alpha {number(self.alpha)}"
+        """For example "18.6% of equal models at any alpha"."""
+        alpha = " at any alpha" if self.alpha is None else f" at alpha {number(self.alpha)}"
         note = f" ({self.note})" if self.note else ""
         return f"{percent(self.rate)} of equal models{alpha}{note}"
 

@@ -1,4 +1,4 @@
-"""A verdict in short: a sentence for everybody, a line for a chat, Markdown for a run's note."""
+"""A verdict in short: one sentence, a line for a chat, and Markdown for the note of a run."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _HEADLINES: Final = {
     "promote": "Promote {challenger}: it is better than {champion} by more than is required, and "
     "chance is an unlikely explanation.",
     "keep_champion": "Keep {champion}: {challenger} is not better by as much as is required.",
-    "inconclusive": "No decision: these rows cannot tell whether {challenger} is better, so "
+    "inconclusive": "No decision: these rows cannot show whether {challenger} is better, so "
     "{champion} stays.",
-    "besides": "No decision: these rows cannot tell whether {challenger} is better over all; "
-    "besides, {doubts}, so {champion} stays.",
+    "besides": "No decision: these rows cannot show whether {challenger} is better overall; "
+    "in addition, {doubts}, so {champion} stays.",
     "doubted": "No promotion yet: {challenger} looks better, but {doubts}; {champion} stays until "
-    "a person has looked.",
-    "minimum_positives": "No decision: the rows are too few to tell whether {challenger} is "
+    "a person has checked this.",
+    "minimum_positives": "No decision: there are too few rows to show whether {challenger} is "
     "better, so {champion} stays.",
     "self_test": "No decision: the gate failed its own check on these rows, so {champion} stays.",
-    "unreliable": "No decision: nothing is promoted on the chosen rule, which is not reliable, so "
-    "{champion} stays.",
+    "unreliable": "No decision: the chosen rule is not reliable, so no promotion is based on it, "
+    "and {champion} stays.",
 }
 _DOUBTS: Final = {
     "slices": "it is worse for some of the rows",
     "secondary": "it is not shown to be as good by another metric",
-    "calibration": "its probabilities are less true",
+    "calibration": "its probabilities are less accurate",
     "leak": "the gain is too good to be believed",
     "scores": "its scores look broken",
 }
@@ -75,14 +75,14 @@ def sort_slices(verdict: Verdict) -> tuple[list[Slice], list[Slice]]:
 
 
 def shorten_name(name: str) -> str:
-    """At most 30 characters, without the middle: the version stands at the end."""
+    """At most 30 characters; the middle is left out, because the version is at the end."""
     name = " ".join(name.split())
     half = LONGEST_NAME // 2
     return name if len(name) <= LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def line(verdict: Verdict, names: tuple[str, str] = ("champion", "challenger")) -> str:
-    """One line of plain text, under 200 characters: what was decided, and on what."""
+    """One line of plain text, under 200 characters: the decision and its main numbers."""
     champion, challenger = map(shorten_name, names)
     effect, lower, upper = align(verdict.effect_size, verdict.ci_lower, verdict.ci_upper)
     text = (
@@ -99,10 +99,10 @@ def markdown(
     facts: Mapping[str, str],
     names: tuple[str, str] = ("champion", "challenger"),
 ) -> str:
-    """Verdict, reasons, numbers, guardrails and slices; a page at most.
+    """Verdict, reasons, numbers, guardrails and slices, on one page at most.
 
     Args:
-        verdict: What was decided.
+        verdict: The verdict to describe.
         facts: What the reader must know to trust the comparison: text by title.
         names: What to call champion and challenger.
     """
@@ -114,7 +114,7 @@ def markdown(
         (f"{percent(verdict.confidence_level)} interval", f"{lower} to {upper}"),
         ("required effect", number(verdict.min_effect_size)),
         ("p-value", f"{number(verdict.pvalue)} (alpha {number(verdict.alpha)})"),
-        ("rows", f"{verdict.n_rows:,}, {verdict.n_positives:,} of class 1"),
+        ("rows", f"{verdict.n_rows:,}, {verdict.n_positives:,} positives"),
     ]
     parts = [
         f"**{verdict.verdict}**: {_escape(headline(verdict, names))}",
@@ -123,7 +123,7 @@ def markdown(
     ]
     if verdict.guardrails:
         rows = [(item.name, item.status, item.sentence) for item in verdict.guardrails]
-        parts.append(_table(("guardrail", "status", "found"), rows))
+        parts.append(_table(("guardrail", "status", "result"), rows))
     if verdict.slices:
         parts.append(_slices(verdict))
     if facts:

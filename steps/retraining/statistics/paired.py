@@ -52,7 +52,7 @@ def delong(
 ) -> PairedResult:
     """Paired test of DeLong, DeLong and Clarke-Pearson (1988) on the difference of two AUROCs.
 
-    Exact with ties by midranks, in O(n log n) time and O(n) memory (Sun and Xu 2014). The
+    Exact with ties (midranks), in O(n log n) time and O(n) memory (Sun and Xu 2014). The
     statistic is normal; with units, their influence values are summed before they are squared
     (Obuchowski 1997) and it has Student's t with n_units - 1 degrees of freedom.
 
@@ -60,9 +60,9 @@ def delong(
         label: 0 or 1, shape (n,).
         champion: Score of the champion, shape (n,); any scale, only its order counts.
         challenger: Score of the challenger, shape (n,); it may have another scale.
-        weight: How much a row counts, shape (n,). The effect is that of repeated rows, the
+        weight: How much a row counts, shape (n,). The effect is that of repeated rows; the
             standard error is not: a row of weight 2 is still one observation.
-        unit: Whom a row belongs to, shape (n,): rows of one unit may depend on each other.
+        unit: The unit of every row, shape (n,): rows of one unit may depend on each other.
             None takes all rows as independent.
         alternative: "greater": the challenger is better; "less"; "two-sided".
         confidence_level: Of the interval, which is two-sided whatever the alternative.
@@ -97,7 +97,7 @@ def influence(
             confidence_level; metrics of probabilities refuse scores outside [0, 1].
         champion: Shape (n,).
         challenger: Shape (n,).
-        metric: A name in `metrics.METRICS`, or what `metrics.choose` made.
+        metric: A name in `metrics.METRICS`, or a result of `metrics.choose`.
         weight: Shape (n,).
         unit: Shape (n,).
         alternative: "greater", "less" or "two-sided".
@@ -131,7 +131,7 @@ def paired_bootstrap(
     Every row, or every whole unit when given, comes up a Poisson(1) number of times. The p-value
     is not a count of resamples, which could never be smaller than 1 / n_resamples: the effect is
     divided by the standard deviation of its resamples and referred to the normal (with units:
-    Student's t, n_units - 1 degrees). Resamples that hold one class only have no metric and are
+    Student's t, n_units - 1 degrees). Resamples with one class only have no metric and are
     left out. Memory is bounded by a batch of resamples, or by one resample if that is larger;
     time grows with n * n_resamples.
 
@@ -185,14 +185,16 @@ def compare_rows(
         RetrainingError: An option is not what `influence` describes.
     """
     _check_options(alternative, confidence_level)
-    old, new, values = paired_influence(rows, metric)
+    champion, challenger, values = paired_influence(rows, metric)
     error = math.sqrt(variance_of_difference(rows, metric, values))
     sign = 1 if metric.greater_is_better else -1
-    effect, error = without_rounding(sign * (new - old), error, old)
+    effect, error = without_rounding(sign * (challenger - champion), error, champion)
     degrees = degrees_of_freedom(rows.unit)
     reach = half_width(error, confidence_level, degrees)
     ends = (effect - reach, effect + reach)
-    return conclude(rows, (old, new), effect, error, ends, alternative=alternative, degrees=degrees)
+    return conclude(
+        rows, (champion, challenger), effect, error, ends, alternative=alternative, degrees=degrees
+    )
 
 
 def bootstrap_rows(
@@ -235,21 +237,23 @@ def of_effects(
     confidence_level: float = 0.95,
     interval: Interval = "percentile",
 ) -> PairedResult:
-    """What the effects in resamples, as `replicates` returns them, say of the rows' effect."""
-    old, new, values = paired_influence(rows, metric)
+    """The comparison from the effects in resamples, as `replicates` returns them."""
+    champion, challenger, values = paired_influence(rows, metric)
     sign = 1 if metric.greater_is_better else -1
     error = float(np.std(effects, ddof=1)) if effects.size > 1 else math.nan
-    effect, error = without_rounding(sign * (new - old), error, old)
+    effect, error = without_rounding(sign * (challenger - champion), error, champion)
     ends = (effect + error, effect + error)  # without an error, or of NaN
     if error > 0:
         skewness = acceleration(rows, sign * values) if interval == "bca" else None
         ends = interval_ends(effects, confidence_level, effect=effect, acceleration=skewness)
     degrees = degrees_of_freedom(rows.unit)
-    return conclude(rows, (old, new), effect, error, ends, alternative=alternative, degrees=degrees)
+    return conclude(
+        rows, (champion, challenger), effect, error, ends, alternative=alternative, degrees=degrees
+    )
 
 
 def check_resamples(n_resamples: int) -> None:
-    """Refuse a number of resamples that no interval can be read from."""
+    """Refuse a number of resamples that is too small for an interval."""
     whole = isinstance(n_resamples, int | np.integer) and not isinstance(n_resamples, bool)
     if not whole or n_resamples < MINIMUM_RESAMPLES:
         raise RetrainingError(

@@ -16,12 +16,12 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.intp]
 
-# What is wrong with rows that are refused, by what it is wrong with, and the remedy.
+# The fault and the remedy of values that are refused, by the kind of value.
 FAULTS: Final = {
-    "label": ("neither 0 nor 1", "code class 1 as 1"),
+    "label": ("neither 0 nor 1", "code positives as 1 and negatives as 0"),
     "score": ("not finite", "give every row a finite score"),
-    "outside": ("outside [0, 1]", "give the probability of class 1"),
-    "weight": ("negative or not finite", "give weights of 0 or more"),
+    "outside": ("outside [0, 1]", "give the probability that the row is positive"),
+    "weight": ("negative or not finite", "give finite weights of 0 or more"),
     "unit": ("missing", "give every row a unit"),
 }
 DENSE: Final = 8  # integers that span at most this many times the rows are coded without a sort
@@ -31,13 +31,13 @@ class Rows(NamedTuple):
     """Rows that passed every check; rows of weight zero are left out.
 
     Attributes:
-        label: True for class 1, shape (n,).
-        scores: One float64 array of shape (n,) a model, in the order given.
+        label: True for positives, shape (n,).
+        scores: One float64 array of shape (n,) per model, in the order given.
         weight: float64, shape (n,); ones where none were given.
         unit: Codes 0 to n_units - 1, shape (n,), or None.
-        square: Of cells, each of which stands for many rows with one label and one score a model
-            and has their summed weight: the sum of their squared weights, shape (n,). None where
-            every element is a single row.
+        square: Of cells, each of which stands for many rows with the same label and the same
+            scores and has the sum of their weights: the sum of their squared weights, shape (n,).
+            None where every element is a single row.
         size: Of cells: the number of their rows, shape (n,). None for single rows.
     """
 
@@ -65,7 +65,7 @@ class Rows(NamedTuple):
 
     @property
     def n_units(self) -> int | None:
-        """Units that they belong to; None where rows are taken as independent."""
+        """The number of units that the rows belong to; None where rows are taken as independent."""
         return None if self.unit is None else int(np.max(self.unit)) + 1
 
     @property
@@ -104,14 +104,14 @@ def check_rows(
 
     Args:
         label: 0 or 1 (or booleans), shape (n,).
-        scores: Scores of shape (n,) by the name that errors shall use.
+        scores: Scores of shape (n,) by the name that error messages use.
         weight: Finite and non-negative, shape (n,).
         unit: Sortable and without missing values, shape (n,).
         of_probabilities: Refuse scores outside [0, 1].
         both_classes: Refuse labels of one class only.
 
     Raises:
-        RetrainingError: Naming the first argument that is wrong, its value and the remedy.
+        RetrainingError: An argument is wrong; the message names it, its value and the remedy.
     """
     labels = _numbers("label", label, None)
     least = 2 if both_classes else 1
@@ -139,19 +139,19 @@ def check_classes(rows: Rows) -> None:
     """Refuse rows of one class only.
 
     Raises:
-        RetrainingError: Naming the class that is missing.
+        RetrainingError: A class is missing.
     """
-    for value in (0, 1):
+    for value, name in enumerate(("negatives", "positives")):
         if not np.any(rows.label == value):
             raise RetrainingError(
-                f"label holds no row of class {value} with a weight above 0",
+                f"label has no {name} with a weight above 0",
                 "give rows of both classes, for example of a longer period",
             )
 
 
 def _without_weight_zero(rows: Rows) -> Rows:
     kept = rows.weight > 0
-    if np.all(kept):  # the rule, and a copy of many rows takes longer than all the checks
+    if np.all(kept):  # the usual case; a copy of many rows takes longer than all the checks
         return rows
     units = None if rows.unit is None else np.unique(rows.unit[kept], return_inverse=True)[1]
     scores = tuple(score[kept] for score in rows.scores)
@@ -193,7 +193,7 @@ def encode(name: str, values: npt.ArrayLike, size: int) -> Codes:
 
 
 def _code(array: npt.NDArray[np.generic]) -> Codes:
-    """What `np.unique` returns as inverse, without its sort of all rows where that can be."""
+    """The inverse that `np.unique` returns, without sorting all rows where that is possible."""
     if array.dtype.kind == "O":
         codes = {value: code for code, value in enumerate(sorted(set(array.tolist())))}
         return np.fromiter((codes[value] for value in array.tolist()), np.intp, array.size)
@@ -205,18 +205,18 @@ def _code(array: npt.NDArray[np.generic]) -> Codes:
             wide = array.astype(np.int64 if array.dtype.kind == "i" else np.uint64)
             shifted = (wide - wide.dtype.type(least)).astype(np.intp)
             seen[shifted] = True
-            found: Codes = (np.cumsum(seen) - 1)[shifted]
-            return found
+            codes_of_span: Codes = (np.cumsum(seen) - 1)[shifted]
+            return codes_of_span
     codes_of_sorted: Codes = np.unique(array, return_inverse=True)[1]
     return codes_of_sorted
 
 
 def _check_shape(name: str, array: npt.NDArray[np.generic], size: int | None) -> None:
     if array.ndim != 1:
-        raise RetrainingError(f"{name} has the shape {array.shape}", "give one value a row")
+        raise RetrainingError(f"{name} has the shape {array.shape}", "give one value per row")
     if size is not None and array.size != size:
         raise RetrainingError(
-            f"{name} has {array.size} rows and label has {size}", "give both of the same rows"
+            f"{name} has {array.size} rows and label has {size}", "give both for the same rows"
         )
 
 

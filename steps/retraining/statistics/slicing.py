@@ -67,7 +67,7 @@ def _group(column: str, values: npt.NDArray[np.generic], n_rows: int) -> tuple[l
     if values.shape != (n_rows,):
         raise RetrainingError(
             f"slice column {column} has the shape {values.shape} and label has {n_rows} rows",
-            "give one value a row",
+            "give one value per row",
         )
     if values.dtype.kind == "O":  # sorted by name: None and text have no order of their own
         spelled = [_spell(value) for value in values.tolist()]

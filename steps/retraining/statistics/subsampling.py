@@ -59,14 +59,16 @@ def nadeau_bengio(
     pairs = pairs[~np.isnan(pairs).any(axis=1)]
     count = len(pairs)
     if count < 2:
-        old = new = effect = error = degrees = math.nan
+        champion = challenger = effect = error = degrees = math.nan
     else:
-        old, new = (float(value) for value in np.mean(pairs, axis=0))
+        champion, challenger = (float(value) for value in np.mean(pairs, axis=0))
         spread = float(np.var(pairs[:, 1] - pairs[:, 0], ddof=1))
         error = math.sqrt(spread * (1 / count + share / (1 - share)))
-        effect, error = without_rounding(sign * (new - old), error, old)
+        effect, error = without_rounding(sign * (challenger - champion), error, champion)
         degrees = count - 1.0
     reach = half_width(error, confidence_level, degrees)
     ends = (effect - reach, effect + reach)
-    result = conclude(rows, (old, new), effect, error, ends, alternative="greater", degrees=degrees)
+    result = conclude(
+        rows, (champion, challenger), effect, error, ends, alternative="greater", degrees=degrees
+    )
     return result, degrees

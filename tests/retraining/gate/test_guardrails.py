@@ -1,8 +1,9 @@
-"""Guardrails: what each lets pass and stops, in which words, and how often it errs."""
+"""Guardrails: what each lets pass and stops, which numbers it names, and how often it errs."""
 
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from retraining.statistics.metrics import choose
 from retraining.statistics.paired import compare_rows
 from retraining.statistics.rows import Rows, check_rows
 from tests.drawing import draw_scores
+from tests.reading import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +35,7 @@ def scored(
     flat: float = 0.0,
     unit: npt.ArrayLike | None = None,
 ) -> Rows:
-    """Every fourth row of class 1, calibrated probabilities; `flat` is added to the challenger."""
+    """Every fourth row positive, calibrated probabilities; `flat` is added to the challenger."""
     rng = np.random.default_rng(seed)
     label = np.arange(n_rows) % 4 == 0
     slope = SEPARATION / (1 + NOISE**2)
@@ -87,21 +89,18 @@ def test_any_failure_stops_a_promotion_and_the_unknown_does_not() -> None:
 
 
 def test_minimum_positives_says_what_there_is_and_what_is_missing() -> None:
-    assert checked(scored())["minimum_positives"].sentence == (
-        "500 rows are of class 1 and 1,500 of class 0; the policy asks for 100 of each."
-    )
+    enough = checked(scored())["minimum_positives"]
+    assert enough.status == "passed"
+    assert numbers(enough.sentence) == ["500", "1,500", "100"]
     units = checked(scored(unit=np.arange(2000) // 40))["minimum_positives"]
-    assert units.sentence.startswith("500 rows are of class 1 and 1,500 of class 0, of 30 units or")
+    assert numbers(units.sentence) == ["500", "1,500", "30", "100"]
     few = checked(scored(n_rows=200, unit=np.arange(200) // 8))["minimum_positives"]
     assert few.status == "failed"
-    assert few.sentence == (
-        "Only 50 rows are of class 1, and the policy asks for 100. "
-        "The rows of class 1 belong to only 25 units, and 30 are needed. "
-        "The rows of class 0 belong to only 25 units, and 30 are needed."
-    )
+    assert numbers(few.sentence) == ["50", "100", "25", "30", "25", "30"]
+    assert re.findall("positives|negatives", few.sentence) == ["positives"] * 2 + ["negatives"]
 
 
-def test_no_slices_are_not_told() -> None:
+def test_without_slices_there_is_no_guardrail_on_them() -> None:
     assert "slices" not in checked(scored())
 
 
@@ -109,42 +108,41 @@ def test_slices_names_those_that_are_worse_and_those_too_small() -> None:
     slices = [judged("a=1", "not_worse"), judged("b=2", "worse"), judged("c=3", "too_small")]
     found = checked(scored(), None, *slices)["slices"]
     assert found.status == "failed"
-    assert found.sentence == (
-        "The challenger is worse in b=2 (effect -0.02, adjusted p-value 0.001). "
-        "Too small to judge: c=3."
-    )
+    assert "worse in b=2 (" in found.sentence
+    assert {"-0.02", "0.001"} <= set(numbers(found.sentence))
+    assert found.sentence.endswith(": c=3.")
+    assert "a=1" not in found.sentence
     tolerant = checked(scored(), Policy(slice_margin=0.01), *slices)["slices"]
-    assert tolerant.sentence.startswith("The challenger is worse by more than 0.01 in b=2")
+    assert "worse by more than 0.01 in b=2 (" in tolerant.sentence
 
 
 def test_slices_pass_where_none_is_shown_to_be_worse() -> None:
     slices = [judged(f"a={i}", "not_worse") for i in range(2)]
-    assert checked(scored(), None, *slices)["slices"] == Guardrail(
-        "slices", "passed", "The challenger is not shown to be worse in any of 2 slices."
-    )
+    both = checked(scored(), None, *slices)["slices"]
+    assert both.status == "passed"
+    assert numbers(both.sentence) == ["2"]
     slices = [judged("a", "not_worse"), *(judged(f"b={i}", "too_small") for i in range(7))]
-    assert checked(scored(), None, *slices)["slices"].sentence == (
-        "The challenger is not shown to be worse in the one slice judged. "
-        "Too small to judge: b=0, b=1, b=2, b=3, b=4 and 2 more."
-    )
+    one = checked(scored(), None, *slices)["slices"]
+    assert one.status == "passed"
+    assert one.sentence.endswith(": b=0, b=1, b=2, b=3, b=4 and 2 more.")
 
 
 def test_slices_that_are_all_too_small_are_unknown() -> None:
     found = checked(scored(), None, judged("a=1", "too_small"), judged("a=2", "too_small"))
-    expected = "No slice has enough rows to be judged: a=1, a=2."
-    assert found["slices"] == Guardrail("slices", "unknown", expected)
+    assert found["slices"].status == "unknown"
+    assert found["slices"].sentence.endswith(": a=1, a=2.")
 
 
 def test_a_secondary_metric_must_be_shown_not_to_get_worse() -> None:
     """An equal challenger: a wide margin is ruled out, one below the standard error is not."""
     wide = checked(scored(), Policy(secondary={"log_loss": 0.05}))["secondary"]
     assert wide.status == "passed"
-    assert "that it is worse by 0.05 or more is ruled out (p-value" in wide.sentence
+    assert "0.05 or more is ruled out (p-value" in wide.sentence
     assert wide.sentence.startswith("The log_loss of the challenger is 0.")
     narrow = checked(scored(), Policy(secondary={"log_loss": 0.0001}))["secondary"]
     assert narrow.status == "failed"
-    assert "is not ruled out (p-value" in narrow.sentence
-    assert narrow.sentence.endswith("alpha 0.05).")
+    assert "0.0001 or more is not ruled out (p-value" in narrow.sentence
+    assert narrow.sentence.endswith("the policy's alpha is 0.05).")
 
 
 def test_a_secondary_metric_has_the_parameters_of_the_policy() -> None:
@@ -163,15 +161,15 @@ def test_equal_scores_are_never_worse() -> None:
 
 def test_metrics_of_probabilities_are_unknown_for_other_scores() -> None:
     found = checked(with_challenger(special.logit), Policy(secondary={"brier": 0.1, "f1": 0.1}))
-    beginning = "The scores of the challenger are no probabilities, so "
-    f1 = Guardrail("secondary", "unknown", beginning + "f1 cannot be judged.")
-    assert found["secondary"] == f1
-    assert found["calibration"].status == "unknown"
-    assert found["calibration"].sentence == beginning + "calibration cannot be judged."
+    for name, judged_by in (("secondary", "f1"), ("calibration", "calibration")):
+        assert found[name].status == "unknown"
+        assert judged_by in found[name].sentence
+        assert "challenger are not probabilities" in found[name].sentence
+        assert "champion" not in found[name].sentence
     rows = with_challenger(special.logit)
     both = rows._replace(scores=(rows.scores[1], rows.scores[1]))
     sentence = checked(both)["calibration"].sentence
-    assert sentence.startswith("The scores of the champion and the challenger are no probabil")
+    assert "champion and the challenger are not probabilities" in sentence
     ranks = checked(both, Policy(metric="auprc", strategy="influence", secondary={"auroc": 0.1}))
     assert ranks["secondary"].status == "passed"
 
@@ -180,7 +178,8 @@ def test_calibration_may_grow_by_its_margin_only() -> None:
     worse = scored(flat=0.08)
     found = checked(worse, Policy(calibration_margin=0.05))["calibration"]
     assert found.status == "failed"
-    assert found.sentence.endswith("beyond the margin of 0.05.")
+    assert "beyond" in found.sentence
+    assert numbers(found.sentence)[-1] == "0.05"
     assert checked(worse, Policy(calibration_margin=0.1))["calibration"].status == "passed"
     turned = worse._replace(scores=worse.scores[::-1])
     assert checked(turned, Policy(calibration_margin=0.0))["calibration"].status == "passed"
@@ -190,18 +189,16 @@ def test_a_gain_too_good_to_be_true_is_looked_at() -> None:
     knowing = with_challenger(lambda score: np.where(np.arange(2000) % 4 == 0, 1.0, score / 2))
     found = checked(knowing)["leak"]
     assert found.status == "failed"
-    assert found.sentence == (
-        "The challenger closes 100% of the champion's distance to the best possible auroc of 1, "
-        "more than 80%: look for a feature that knows the label."
-    )
+    assert numbers(found.sentence) == ["100%", "1", "80%"]
+    assert "auroc" in found.sentence
     assert checked(knowing, Policy(suspicious_gain=1))["leak"].status == "passed"
     honest = checked(scored(lift=0.5))["leak"]
     assert honest.status == "passed"
-    assert honest.sentence.endswith("up to 80% is credible.")
+    assert numbers(honest.sentence)[1:] == ["1", "80%"]
 
 
 def test_a_leak_is_seen_in_losses_and_below_a_small_capacity() -> None:
-    """1 % of the rows can hold 4 % of class 1, so that no recall comes near 1."""
+    """1 % of the rows can hold 4 % of the positives, so that no recall comes near 1."""
     knowing = with_challenger(lambda _: (np.arange(2000) % 4 == 0).astype(np.float64))
     for metric in ("log_loss", "brier", "expected_cost", "f1", "recall_at_capacity"):
         policy = Policy(metric=metric, strategy="influence", suspicious_gain=0.5)
@@ -215,34 +212,30 @@ def test_a_perfect_champion_leaves_nothing_to_leak() -> None:
     score = label.astype(np.float64)
     found = checked(Rows(label, (score, score), np.ones(400), None))
     assert found["leak"].status == "passed"
-    assert "no gain of auroc" in found["leak"].sentence
+    assert "no gain in auroc" in found["leak"].sentence
 
 
 def test_a_constant_score_is_broken() -> None:
     found = checked(with_challenger(lambda score: np.full_like(score, 0.25)))["scores"]
-    expected = "The challenger gives every row the score 0.25."
-    assert found == Guardrail("scores", "failed", expected)
+    assert found.status == "failed"
+    assert numbers(found.sentence) == ["0.25"]
 
 
-def test_odd_scores_are_told() -> None:
+def test_odd_scores_are_reported() -> None:
     common = checked(with_challenger(lambda s: np.where(s > np.quantile(s, 0.995), s, 0.1)))
     assert common["scores"].status == "unknown"
-    assert common["scores"].sentence == (
-        "99.5% of the rows have the challenger's score 0.1: it hardly tells rows apart."
-    )
+    assert numbers(common["scores"].sentence) == ["99.5%", "0.1"]
     logits = checked(with_challenger(special.logit))["scores"]
     assert logits.status == "unknown"
-    assert logits.sentence.startswith("The scores of the challenger are no probabilities and those")
-    assert checked(scored())["scores"].sentence.startswith(
-        "The challenger's scores take 2,000 values from 0."
-    )
+    assert "challenger are not probabilities" in logits.sentence
+    assert numbers(checked(scored())["scores"].sentence)[0] == "2,000"
 
 
 def test_a_score_is_common_by_the_rows_that_cells_stand_for() -> None:
     rows = scored(n_rows=400)
     size = np.where(np.arange(400) == 7, 1_000_000.0, 1.0)
     cells = rows._replace(weight=size, square=size, size=size)
-    assert checked(cells)["scores"].sentence.startswith("99.96% of the rows have")
+    assert numbers(checked(cells)["scores"].sentence)[0] == "99.96%"
 
 
 def test_a_challenger_that_is_worse_by_the_margin_passes_as_seldom_as_alpha() -> None:

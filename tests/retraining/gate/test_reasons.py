@@ -1,4 +1,4 @@
-"""Verdicts in words, number by number."""
+"""Verdicts in words: which sentences, with which numbers; `tests/prose.md` has their wording."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from retraining.gate.reasons import explain_verdict
 from retraining.gate.verdict import Guardrail, Spending, Verdict
 from retraining.gate.wording import number, percent
+from tests.reading import numbers
 
 VERDICT = Verdict(
     verdict="inconclusive",
@@ -42,22 +43,22 @@ VERDICT = Verdict(
     maturities=(),
     ledger=None,
 )
-FINDING = (
-    "The auroc of the challenger is 0.8123, that of the champion 0.8022: an effect of 0.0101, in "
-    "favour of the challenger, with a 95% interval of -0.0012 to 0.0214."
-)
+EFFECT = ["0.8123", "0.8022", "0.0101", "95%", "-0.0012", "0.0214"]
 
 
 def test_explain_verdict_says_what_more_rows_would_do() -> None:
-    assert explain_verdict(VERDICT) == (
-        FINDING,
-        "The p-value 0.0401 is not below alpha 0.01, and the interval reaches above the required "
-        "effect of 0.001: these rows can neither show nor rule out that the challenger is better.",
-        "The minimum detectable effect is 0.0182: a challenger that is better by this much would "
-        "be promoted in 80% of such tests.",
-        "About 12,345 more rows of the same kind, 1,234 of them of class 1, would decide, if the "
-        "true effect is as large as the observed one.",
-    )
+    sentences = explain_verdict(VERDICT)
+    assert [numbers(sentence) for sentence in sentences] == [
+        EFFECT,
+        ["0.0401", "0.01", "0.001"],
+        ["0.0182", "80%"],
+        ["12,345", "1,234"],
+    ]
+    assert "in favour of the challenger" in sentences[0]
+    assert "not below" in sentences[1]
+    assert "minimum detectable effect" in sentences[2]
+    assert "12,345 more rows" in sentences[3]
+    assert "1,234 of them positives" in sentences[3]
 
 
 def test_explain_verdict_names_what_failed_instead_of_the_doubt() -> None:
@@ -68,26 +69,24 @@ def test_explain_verdict_names_what_failed_instead_of_the_doubt() -> None:
     )
     verdict = replace(VERDICT, rows_still_needed=None, pvalue=0.001, guardrails=checks)
     sentences = explain_verdict(verdict)
-    assert sentences[:3] == (FINDING, "Too few.", "Too bold.")
-    assert sentences[3].startswith("The minimum detectable effect is 0.0182")
-    assert sentences[4].startswith("The observed effect is too close to the required one")
+    assert numbers(sentences[0]) == EFFECT
+    assert sentences[1:3] == ("Too few.", "Too bold.")
+    assert numbers(sentences[3]) == ["0.0182", "80%"]
+    assert "too close" in sentences[4]
     assert len(sentences) == 5
 
 
-def test_explain_verdict_tells_what_stops_a_significant_effect() -> None:
+def test_explain_verdict_says_what_stops_a_significant_effect() -> None:
     checks = (Guardrail("slices", "failed", "Worse in Oslo."),)
     verdict = replace(VERDICT, pvalue=0.001, guardrails=checks)
-    assert explain_verdict(verdict, unsound="A bad rule.") == (
-        FINDING,
-        "If the true effect were at most 0.001, an effect this large would come up with "
-        "probability 0.001, below alpha 0.01.",
-        "Nothing is promoted all the same.",
-        "Worse in Oslo.",
-        "A bad rule.",
-    )
+    effect, significance, stopped, *against = explain_verdict(verdict, unsound="A bad rule.")
+    assert numbers(effect) == EFFECT
+    assert numbers(significance) == ["0.001", "0.001", "0.01"]
+    assert "not promoted" in stopped
+    assert against == ["Worse in Oslo.", "A bad rule."]
 
 
-def test_explain_verdict_tells_what_a_promotion_could_not_judge() -> None:
+def test_explain_verdict_says_what_a_promotion_could_not_judge() -> None:
     checks = (Guardrail("slices", "unknown", "Too small to judge: Oslo."),)
     sentences = explain_verdict(replace(VERDICT, verdict="promote", guardrails=checks))
     assert sentences[-1] == "Too small to judge: Oslo."
@@ -96,36 +95,29 @@ def test_explain_verdict_tells_what_a_promotion_could_not_judge() -> None:
 
 def test_explain_verdict_says_what_the_ledger_leaves() -> None:
     ledger = Spending("spending", 0.01, 4, 0, 0.12, 0.2, 0.07, ())
-    assert explain_verdict(replace(VERDICT, ledger=ledger))[1] == (
-        "4 tests of this model in the last 365 days used 0.12 of the 0.2 that false promotions may "
-        "take in a year; this one may use 0.01."
-    )
-    first = replace(ledger, n_tests=0, spent=0.0)
-    assert explain_verdict(replace(VERDICT, ledger=first))[1] == (
-        "This is the first test of the model in 365 days; of the 0.2 that false promotions may "
-        "take in a year it may use 0.01."
-    )
+    sentence = explain_verdict(replace(VERDICT, ledger=ledger))[1]
+    assert sentence.startswith("4 tests ")
+    assert numbers(sentence) == ["4", "365", "0.12", "0.2", "0.01"]
+    one = explain_verdict(replace(VERDICT, ledger=replace(ledger, n_tests=1)))[1]
+    assert one.startswith("One test ")
+    first = explain_verdict(replace(VERDICT, ledger=replace(ledger, n_tests=0, spent=0.0)))[1]
+    assert "first test" in first
+    assert numbers(first) == ["365", "0.01", "0.2"]
 
 
 @pytest.mark.parametrize(
-    ("outcome", "sentence"),
-    [
-        (
-            "promote",
-            "If the true effect were at most 0.001, an effect this large would come up with "
-            "probability 0.0401, below alpha 0.01.",
-        ),
-        ("keep_champion", "The whole interval lies at or below the required effect of 0.001."),
-    ],
+    ("outcome", "named"),
+    [("promote", ["0.001", "0.0401", "0.01"]), ("keep_champion", ["0.001"])],
 )
-def test_explain_verdict_gives_one_reason_for_a_decision(outcome: str, sentence: str) -> None:
+def test_explain_verdict_gives_one_reason_for_a_decision(outcome: str, named: list[str]) -> None:
     decided = replace(VERDICT, verdict=outcome)  # type: ignore[arg-type]
-    assert explain_verdict(decided) == (FINDING, sentence)
+    assert [numbers(sentence) for sentence in explain_verdict(decided)] == [EFFECT, named]
 
 
 def test_explain_verdict_favours_nobody_without_an_effect() -> None:
     first = explain_verdict(replace(VERDICT, effect_size=0.0))[0]
-    assert "an effect of 0 with a 95% interval" in first
+    assert numbers(first) == ["0.8123", "0.8022", "0", "95%", "-0.0012", "0.0214"]
+    assert "in favour" not in first
 
 
 def test_number_and_percent() -> None:

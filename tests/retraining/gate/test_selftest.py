@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def scored(n_rows: int = 1000, every: int = 10, seed: int = 0, unit: object = None) -> Rows:
-    """Every n-th row of class 1; probabilities of an ordinary champion, and nonsense beside it."""
+    """Every n-th row positive; probabilities of an ordinary champion, and random numbers."""
     rng = np.random.default_rng(seed)
     label = np.arange(n_rows) % every == 0
     logit = rng.normal(size=n_rows) + 1.2 * label - math.log(every)
@@ -46,7 +46,7 @@ def compare_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Compare], None]:
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("champion", ["ordinary", "constant", "perfect", "inverted", "timid"])
 def test_a_right_comparison_passes_whatever_the_champion(metric: str, champion: str) -> None:
-    """A timid champion predicts no row to be of class 1: by f1 it could not get worse."""
+    """A timid champion predicts no positives: by f1 it could not get worse."""
     rows = scored()
     score = {
         "ordinary": rows.scores[0],
@@ -57,7 +57,8 @@ def test_a_right_comparison_passes_whatever_the_champion(metric: str, champion: 
     }[champion]
     found = asked(rows._replace(scores=(score, rows.scores[1])), metric)
     assert found.status == "passed", found.sentence
-    assert found.sentence.startswith("On these rows the champion against itself has no effect, and")
+    assert found.sentence.startswith("On these rows ")
+    assert "30%" in found.sentence
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -91,17 +92,20 @@ def test_a_bootstrap_passes_too(compare_by: Callable[[Compare], None]) -> None:
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        (lambda r: r._replace(pvalue=0.0), "the champion against itself has effect 0, p-value 0;"),
+        (lambda r: r._replace(pvalue=0.0), "itself has effect 0, p-value 0;"),
         (lambda r: r._replace(effect_size=r.effect_size + 1e-9), "has effect 1e-09, p-value 1."),
-        (lambda r: r._replace(pvalue=1 - r.pvalue), "planted to be worse is not found worse"),
+        (lambda r: r._replace(pvalue=1 - r.pvalue), "built to be worse does not lose"),
         (
             lambda r: r._replace(ci_lower=-r.ci_upper, ci_upper=-r.ci_lower),
-            "a model planted to be better is not found better",
+            "built to be better does not win",
         ),
-        (lambda r: r._replace(ci_lower=-1.0, ci_upper=1.0), "to be better is not found better"),
-        (lambda r: r._replace(pvalue=0.5), "a model planted to be better is not found better"),
+        (lambda r: r._replace(ci_lower=-1.0, ci_upper=1.0), "built to be better does not win"),
+        (lambda r: r._replace(pvalue=0.5), "built to be better does not win"),
         (lambda r: r._replace(effect_size=math.nan), "has effect unknown, p-value 1"),
-        (lambda r: r._replace(ci_lower=math.nan, ci_upper=math.nan), "better is not found better"),
+        (
+            lambda r: r._replace(ci_lower=math.nan, ci_upper=math.nan),
+            "built to be better does not win",
+        ),
     ],
 )
 def test_a_wrong_comparison_fails(
@@ -115,7 +119,7 @@ def test_a_wrong_comparison_fails(
     compare_by(compare)
     guardrail = asked(scored())
     assert guardrail.status == "failed"
-    assert guardrail.sentence.startswith("On these rows the gate errs where the truth is known: ")
+    assert guardrail.sentence.startswith("On these rows ")
     assert found in guardrail.sentence
 
 
@@ -128,8 +132,8 @@ def test_a_comparison_that_takes_the_models_for_each_other_fails(
 
     compare_by(compare)
     sentence = asked(scored()).sentence
-    assert "planted to be better is not found better" in sentence
-    assert "planted to be worse is not found worse" in sentence
+    assert "built to be better does not win" in sentence
+    assert "built to be worse does not lose" in sentence
 
 
 def test_too_few_rows_cannot_answer() -> None:
@@ -151,7 +155,7 @@ def test_many_rows_are_thinned_in_each_class_and_the_sentence_says_so(
     compare_by(compare)
     found = asked(scored(n_rows=2400))
     assert seen == [(800, 80)] * 3
-    assert found.sentence.startswith("On 800 of 2,400 rows the champion against itself")
+    assert found.sentence.startswith("On 800 of 2,400 rows ")
 
 
 def test_the_answer_repeats_with_its_generator() -> None:

@@ -21,6 +21,7 @@ from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import bootstrap_rows, compare_rows, delong
 from retraining.statistics.subsampling import subsamples
 from tests.drawing import draw_rows
+from tests.reading import numbers
 
 if TYPE_CHECKING:
     from retraining.statistics.rows import Rows
@@ -160,21 +161,16 @@ def test_cells_are_refused_by_strategies_that_draw_single_rows(name: str) -> Non
 @pytest.mark.parametrize(
     ("pvalue_at", "says", "because"),
     [
-        (0.02, "promote", "The p-value 0.02275 of an effect of at most 0 is below alpha 0.05."),
-        (-0.02, "keep_champion", "The whole interval, up to -0.0004, is not above 0."),
-        (
-            0.01,
-            "inconclusive",
-            "The p-value 0.1587 of an effect of at most 0 is not below alpha 0.05, "
-            "and the interval reaches above.",
-        ),
+        (0.02, "promote", ["0.02275", "0", "0.05"]),
+        (-0.02, "keep_champion", ["-0.0004", "0"]),
+        (0.01, "inconclusive", ["0.1587", "0", "0.05", "0"]),
         (math.nan, "inconclusive", None),
     ],
 )
-def test_apply_rule(pvalue_at: float, says: str, because: str | None) -> None:
+def test_apply_rule(pvalue_at: float, says: str, because: list[str] | None) -> None:
     result = delong([0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 2])._replace(
         effect_size=pvalue_at, standard_error=0.01, ci_upper=pvalue_at + 0.0196
     )
     found = apply_rule(result, test_alpha=0.05, min_effect_size=0.0, degrees=math.inf)
     assert found.says == says
-    assert because is None or found.because == because
+    assert because is None or numbers(found.because) == because

@@ -134,19 +134,19 @@ def test_report_says_status_in_words_and_labels_rules_that_do_not_hold() -> None
     assert "✕ worse" in page.text
     assert "✓ passed" in page.text
     assert page.text.count("✕ not valid") == 3
-    assert "Too small to be judged: amount_band=above 200 (445 rows, 18 of class 1)." in page.text
+    assert "Too small to be judged: amount_band=above 200 (445 rows, 18 positives)." in page.text
 
 
 def test_report_says_why_a_section_is_empty() -> None:
     sample = make_sample("promote")
     page = Page(render(bare(sample.verdict), sample.rows, facts={}))
     for sentence in (
-        "None were judged.",
+        "No guardrails were checked",
         "There is no picture of the resamples",
         "names no slices",
-        "The rows have no day",
-        "The models are in no registry",
-        "The other strategies were not asked",
+        "The rows have no dates",
+        "The models are not registered",
+        "The other strategies were not run",
     ):
         assert sentence in page.text
     assert "cross_check.pvalue" not in page.text
@@ -266,15 +266,15 @@ def test_report_stays_small_for_many_rows_slices_and_tests() -> None:
 
 
 def test_report_takes_scores_of_any_scale_unknown_numbers_and_weights() -> None:
-    """A constant champion, a challenger on the whole line, one row of class 1."""
+    """A constant champion, a challenger on the whole line, one positive."""
     label = np.array([0, 0, 0, 1])
     scores = {"champion": np.zeros(4), "challenger": np.array([-3.0, 2.0, -1.0, 5.0])}
     verdict = decide(label, *scores.values(), policy=Policy())
     assert math.isnan(verdict.standard_error)
     page = Page(render(verdict, check_rows(label, scores, weight=[1, 2, 3, 0.5]), facts={}))
     assert "unknown" in page.text
-    assert "the scores are no probabilities" in page.text
-    assert "What effect could be seen with more rows is unknown" in page.text
+    assert "the scores are not probabilities" in page.text
+    assert "more rows could show is unknown" in page.text
 
 
 def test_report_takes_cells_of_rows() -> None:

@@ -30,35 +30,43 @@ def failing(*names: str) -> tuple[Guardrail, ...]:
 @pytest.mark.parametrize(
     ("outcome", "values", "words"),
     [
-        ("promote", {}, "Promote the challenger: it is better than the champion by more"),
-        ("keep_champion", {}, "Keep the champion: the challenger is not better"),
-        ("inconclusive", {"guardrails": ()}, "these rows cannot tell whether the challenger is"),
+        ("promote", {}, ["Promote the challenger", "the champion"]),
+        ("keep_champion", {}, ["Keep the champion", "the challenger is not better"]),
+        (
+            "inconclusive",
+            {"guardrails": ()},
+            ["No decision", "whether the challenger is better", "the champion stays"],
+        ),
         (
             "inconclusive",
             {"pvalue": 0.3, "guardrails": failing("slices")},
-            "is better over all; besides, it is worse for some of the rows, so the champion stays.",
+            ["No decision", "worse for some of the rows", "the champion stays"],
         ),
         (
             "inconclusive",
             {"guardrails": failing("slices", "secondary", "leak")},
-            "looks better, but it is worse for some of the rows, it is not shown to be as good by "
-            "another metric and the gain is too good to be believed; the champion stays until",
+            ["No promotion", "some of the rows, ", "another metric and ", "champion stays until"],
         ),
-        ("inconclusive", {"guardrails": failing("slices", "minimum_positives")}, "are too few"),
-        ("inconclusive", {"guardrails": failing("self_test")}, "failed its own check"),
-        ("inconclusive", {"strategy": "subsample_ttest"}, "which is not reliable"),
+        (
+            "inconclusive",
+            {"guardrails": failing("slices", "minimum_positives")},
+            ["No decision", "too few rows"],
+        ),
+        ("inconclusive", {"guardrails": failing("self_test")}, ["No decision", "the gate failed"]),
+        ("inconclusive", {"strategy": "subsample_ttest"}, ["No decision", "rule is not reliable"]),
     ],
 )
 def test_headline_says_what_follows_and_why(
-    outcome: Outcome, values: dict[str, object], words: str
+    outcome: Outcome, values: dict[str, object], words: list[str]
 ) -> None:
-    assert words in headline(verdict_of(outcome, **values), PLAIN)
+    text = headline(verdict_of(outcome, **values), PLAIN)
+    assert [word for word in words if word not in text] == []
 
 
-def test_headline_calls_models_as_told() -> None:
-    assert headline(verdict_of("promote"), NAMES).startswith(
-        "Promote fraud version 4: it is better than fraud version 3 by"
-    )
+def test_headline_calls_models_by_their_names() -> None:
+    text = headline(verdict_of("promote"), NAMES)
+    assert text.startswith("Promote fraud version 4: ")
+    assert "than fraud version 3" in text
 
 
 @pytest.mark.parametrize(
@@ -104,7 +112,7 @@ def test_markdown_holds_verdict_reasons_guardrails_slices_and_facts() -> None:
     verdict = make_sample("inconclusive").verdict
     text = markdown(verdict, FACTS, NAMES)
     plain = text.replace("\\", "")
-    assert text.startswith("**inconclusive**: No promotion yet: fraud version 4 looks better")
+    assert text.startswith("**inconclusive**: No promotion yet: fraud version 4 ")
     for sentence in (*verdict.reasons, *(item.sentence for item in verdict.guardrails)):
         assert sentence in plain
     for title, fact in FACTS.items():

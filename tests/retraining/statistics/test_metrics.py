@@ -268,7 +268,7 @@ def test_a_class_that_is_missing_is_an_error_here_and_a_number_in_spark(
     frame = spark.createDataFrame([(label, 0.1), (label, 0.9)], "label double, score double")
     evaluator = BinaryClassificationEvaluator(rawPredictionCol="score")
     assert evaluator.evaluate(frame) == label
-    with pytest.raises(RetrainingError, match=r"^label holds no row of class [01] with a weight"):
+    with pytest.raises(RetrainingError, match=r"^label has no (positives|negatives)"):
         auroc([label, label], [0.1, 0.9])
 
 

@@ -17,24 +17,25 @@ SCORE = [0.1, 0.2, 0.3, 0.4]
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"label": [[0, 1], [0, 1]]}, r"^label has the shape \(2, 2\): give one value a row$"),
+        ({"label": [[0, 1], [0, 1]]}, r"^label has the shape \(2, 2\): give one value per row$"),
         ({"label": [1]}, r"^label has 1 rows: give at least 2 rows$"),
         ({"label": []}, r"^label has 0 rows: give at least 2 rows$"),
         (
             {"label": [0, 1, 2, 2]},
-            r"^label is neither 0 nor 1 in 2 rows, first 2 in row 2: code class 1 as 1$",
+            r"^label is neither 0 nor 1 in 2 rows, first 2 in row 2: "
+            r"code positives as 1 and negatives as 0$",
         ),
         ({"label": [0, 1, np.nan, 1]}, r"^label is neither 0 nor 1 in 1 rows, first nan in row 2"),
         ({"label": ["0", "1", "0", "1"]}, r"^label has the type <U1: give numbers$"),
         ({"label": [0, 1, None, 1]}, r"^label is neither 0 nor 1 in 1 rows, first nan in row 2"),
         ({"label": [0, 1, "bad", {}]}, r"^label is not numeric \(.*\): give numbers$"),
-        ({"label": [0, 0, 0, 0]}, r"^label holds no row of class 1 with a weight above 0: give "),
-        ({"label": [1, 1, 1, 1]}, r"^label holds no row of class 0 with a weight above 0: give "),
-        ({"score": [0.1, 0.2]}, r"^score has 2 rows and label has 4: give both of the same rows$"),
+        ({"label": [0, 0, 0, 0]}, r"^label has no positives with a weight above 0: give "),
+        ({"label": [1, 1, 1, 1]}, r"^label has no negatives with a weight above 0: give "),
+        ({"score": [0.1, 0.2]}, r"^score has 2 rows and label has 4: give both for the same rows$"),
         ({"score": [0, np.inf, np.nan, 0]}, r"^score is not finite in 2 rows, first inf in row 1"),
         (
             {"score": [[0.9, 0.1]] * 4},
-            r"^score has the shape \(4, 2\): give one value a row$",
+            r"^score has the shape \(4, 2\): give one value per row$",
         ),
         (
             {"score": [0.1, 1.5, 0, 0], "of_probabilities": True},
@@ -43,7 +44,7 @@ SCORE = [0.1, 0.2, 0.3, 0.4]
         ({"weight": [1, -1, 1, 1]}, r"^weight is negative or not finite in 1 rows, first -1 in ro"),
         ({"weight": [1, 1, 1, np.nan]}, r"^weight is negative or not finite in 1 rows, first nan"),
         ({"weight": [1, 1]}, r"^weight has 2 rows and label has 4"),
-        ({"weight": [1, 0, 1, 0]}, r"^label holds no row of class 1 with a weight above 0: give "),
+        ({"weight": [1, 0, 1, 0]}, r"^label has no positives with a weight above 0: give "),
         ({"unit": [1, 2]}, r"^unit has 2 rows and label has 4"),
         ({"unit": [1, 2, None, None]}, r"^unit is missing in 2 rows: give every row a unit$"),
         ({"unit": [1, 2, np.nan, 3]}, r"^unit is missing in 1 rows: give every row a unit$"),
