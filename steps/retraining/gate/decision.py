@@ -1,4 +1,4 @@
-"""The gate: whether a challenger replaces the champion, and why."""
+"""The gate: it decides whether a challenger replaces the champion, and says why."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ class Evidence(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A verdict, and what is kept beside it.
+    """A verdict, and the data that are kept with it.
 
     Attributes:
-        verdict: What was decided, and why.
+        verdict: The decision and its reasons.
         effects: The effect in every resample of the cross-check; empty where there was none.
-        tables: Columns that the strategy wants kept, by file name.
-        measured: Numbers that the strategy wants kept, by name.
+        tables: Columns of the strategy to keep, by file name.
+        measured: Numbers of the strategy to keep, by name.
     """
 
     verdict: Verdict
@@ -89,7 +89,7 @@ def decide(
         label: 0 or 1, shape (n,).
         champion: Scores of the champion, shape (n,).
         challenger: Scores of the challenger on the same rows, shape (n,).
-        policy: What must be shown.
+        policy: The conditions of a promotion.
         weight: Non-negative, shape (n,).
         unit: The unit that each row belongs to, shape (n,); None takes rows as independent.
         rng: For everything that is drawn; None takes a fresh generator.
@@ -122,26 +122,26 @@ def judge(
 
     Args:
         evidence: The rows.
-        policy: What must be shown.
-        ledger: What earlier tests leave of alpha; None: the policy's alpha.
+        policy: The conditions of a promotion.
+        ledger: The alpha that earlier tests have left; None: the policy's alpha.
         rng: For everything that is drawn; None takes a fresh generator.
-        in_full: Whether to ask the bootstrap and the other strategies too, which decide nothing.
+        in_full: Whether to run the bootstrap and the other strategies too; they only inform.
     """
     strategy_rng, check_rng, self_rng, opinion_rng = (rng or np.random.default_rng()).spawn(4)
     test_alpha = policy.alpha if ledger is None else ledger.alpha
-    found = _apply_strategy(evidence, policy, test_alpha, strategy_rng)
+    strategy_result = _apply_strategy(evidence, policy, test_alpha, strategy_rng)
     # The ledger limits promotions only: a smaller alpha would make harm harder to detect, so
     # slices and guardrails keep the policy's alpha.
     slices = compare_slices(evidence.slices, policy)
     checks = (
-        *guardrails.check(evidence.rows, slices, found.result, policy),
+        *guardrails.check(evidence.rows, slices, strategy_result.result, policy),
         selftest.self_test(evidence.rows, policy, test_alpha, self_rng),
     )
     cross_check, effects = _cross_check(evidence, policy, check_rng) if in_full else NOT_CHECKED
     verdict = Verdict(
-        verdict=_outcome(found, policy, checks),
+        verdict=_outcome(strategy_result, policy, checks),
         reasons=(),
-        **_figures(evidence, policy, test_alpha, found),
+        **_figures(evidence, policy, test_alpha, strategy_result),
         cross_check=cross_check,
         guardrails=checks,
         slices=slices,
@@ -149,54 +149,58 @@ def judge(
         maturities=_compare_maturities(evidence.maturities, policy),
         ledger=ledger,
     )
-    reasons = explain_verdict(verdict, unsound=explain_unsound(policy.strategy, found))
+    reasons = explain_verdict(verdict, unsound=explain_unsound(policy.strategy, strategy_result))
     explained = dataclasses.replace(verdict, reasons=reasons)
-    return Decision(explained, effects, found.tables, found.measured)
+    return Decision(explained, effects, strategy_result.tables, strategy_result.measured)
 
 
 def _apply_strategy(
     evidence: Evidence, policy: Policy, test_alpha: float, rng: np.random.Generator
 ) -> StrategyResult:
-    """What the strategy concludes; of cells, for the least effect that they allow."""
+    """The result of the strategy; for cells, at the smallest effect that they allow."""
     measured = evidence.measured
     if measured is None or policy.strategy != "influence":
         return STRATEGIES[policy.strategy].run(evidence.rows, policy, test_alpha, rng)
-    found = apply_rule(
+    strategy_result = apply_rule(
         measured._replace(effect_size=measured.effect_size - evidence.error_bound),
         test_alpha=test_alpha,
         min_effect_size=policy.min_effect_size,
         degrees=evidence.degrees,
     )
-    return found._replace(result=found.result._replace(effect_size=measured.effect_size))
+    return strategy_result._replace(
+        result=strategy_result.result._replace(effect_size=measured.effect_size)
+    )
 
 
-def _outcome(found: StrategyResult, policy: Policy, checks: tuple[Guardrail, ...]) -> Outcome:
-    if found.says == "promote":
+def _outcome(
+    strategy_result: StrategyResult, policy: Policy, checks: tuple[Guardrail, ...]
+) -> Outcome:
+    if strategy_result.says == "promote":
         allowed = policy.strategy not in UNSOUND and guardrails.promotable(checks)
         return "promote" if allowed else "inconclusive"
     failed = {check.name for check in checks if check.status == "failed"}
     decidable = not failed & {"minimum_positives", "self_test"}
-    return found.says if decidable else "inconclusive"
+    return strategy_result.says if decidable else "inconclusive"
 
 
 def _figures(
-    evidence: Evidence, policy: Policy, test_alpha: float, found: StrategyResult
+    evidence: Evidence, policy: Policy, test_alpha: float, strategy_result: StrategyResult
 ) -> dict[str, Any]:
-    """What a verdict repeats of the policy and the result, and what such rows can show."""
+    """The fields of a verdict from the policy and the result, and what such rows can detect."""
     settings = ("metric", "min_effect_size", "confidence_level", "power", "minimum_positives")
     missing = power.shortfalls(evidence.rows, policy.minimum_positives)
     needed: power.Needed | None = power.Needed(0, 0)
-    if found.says == "inconclusive" or missing:
+    if strategy_result.says == "inconclusive" or missing:
         needed = power.rows_still_needed(
-            found.result, policy, missing, alpha=test_alpha, degrees=evidence.degrees
+            strategy_result.result, policy, missing, alpha=test_alpha, degrees=evidence.degrees
         )
     return {
         "strategy": policy.strategy_in_reports,
         **{name: getattr(policy, name) for name in settings},
         "alpha": test_alpha,
-        **found.result._asdict(),
+        **strategy_result.result._asdict(),
         "minimum_detectable_effect": power.minimum_detectable_effect(
-            found.result.standard_error,
+            strategy_result.result.standard_error,
             alpha=test_alpha,
             power=policy.power,
             min_effect_size=policy.min_effect_size,

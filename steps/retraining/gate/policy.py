@@ -1,4 +1,4 @@
-"""What must be shown before a challenger is promoted."""
+"""The conditions under which a challenger is promoted."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ Margin = Annotated[Real, Field(ge=0)]
     config=ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True),
 )
 class Policy:
-    """What must be shown before a challenger is promoted.
+    """The conditions under which a challenger is promoted.
 
     Raises:
         pydantic.ValidationError: A value is out of range, or a strategy does not serve the metric.
     """
 
     metric: MetricName = "auroc"
-    """What the models are compared by."""
+    """The metric by which the models are compared."""
     strategy: Annotated[Strategy, AfterValidator(_of_metric)] = "influence"
     """The method that compares them; delong is another name of influence, for auroc."""
     alpha: Annotated[Real, Field(gt=0, lt=0.5)] = 0.05
@@ -78,16 +78,16 @@ class Policy:
     min_effect_size: Margin = 0.0
     """The gain that a promotion must exceed, in units of the metric."""
     minimum_positives: Count = 100
-    """With fewer positives, or fewer negatives, nothing is decided."""
+    """With fewer positives, or fewer negatives, there is no decision."""
     confidence_level: Share = 0.95
     """Of the two-sided interval; the champion is kept when all of it lies at or below
     min_effect_size."""
     power: Annotated[Real, Field(gt=0.5, lt=1)] = 0.8
-    """The probability with which the minimum detectable effect is found."""
+    """The probability with which the minimum detectable effect is detected."""
     n_resamples: Annotated[int, Field(strict=True, ge=MINIMUM_RESAMPLES)] = 1000
     """Of paired_bootstrap, and of the cross-check."""
     resample: Resample = "row"
-    """What the bootstrap draws where rows have no units: rows, or rows of each class apart."""
+    """What the bootstrap draws where rows have no units: rows, or rows of each class separately."""
     interval: Interval = "percentile"
     """Of the bootstrap."""
     n_subsamples: Count = 100
@@ -97,7 +97,7 @@ class Policy:
     capacity: Share = 0.01
     """The share of the rows that can be looked at, for recall_at_capacity."""
     false_negative_cost: Annotated[Real, Field(gt=0)] = 10.0
-    """What a missed positive costs where a false alarm costs 1, for expected_cost."""
+    """The cost of a missed positive where a false alarm costs 1, for expected_cost."""
     secondary: Annotated[
         Mapping[MetricName, Annotated[Real, Field(gt=0)]], AfterValidator(_secondary)
     ] = field(default_factory=dict)
@@ -108,9 +108,9 @@ class Policy:
     """By how much the expected calibration error may grow."""
     suspicious_gain: Annotated[Real, Field(gt=0, le=1)] = 0.8
     """A challenger that closes more than this share of the champion's distance from a perfect
-    metric is looked at by a person before it is promoted."""
+    metric is not promoted before a person has checked it."""
     memory: Memory = "per_test"
-    """What earlier tests of the same model leave of alpha."""
+    """How earlier tests of the same model limit the alpha of the next one."""
     yearly_alpha: Share = 0.2
     """The budget of false promotions in any 365 days, for the memory spending."""
 

@@ -1,4 +1,4 @@
-"""The JSON schema of verdict.json, made from the types of a verdict."""
+"""The JSON schema of verdict.json, generated from the types of a verdict."""
 
 from __future__ import annotations
 

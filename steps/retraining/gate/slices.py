@@ -30,17 +30,17 @@ def compare_slices(slices: Mapping[str, Rows], policy: Policy) -> tuple[Slice, .
     cannot be estimated, is "too_small" and takes no part in the adjustment.
     """
     metric = policy.chosen_metric
-    found = [_compare(rows, metric, policy) for rows in slices.values()]
-    judged = [pvalue for _, pvalue in found if not math.isnan(pvalue)]
+    compared = [_compare(rows, metric, policy) for rows in slices.values()]
+    judged = [pvalue for _, pvalue in compared if not math.isnan(pvalue)]
     adjusted = iter(holm(judged).tolist())
     return tuple(
-        _tell(name, rows, result, math.nan if math.isnan(pvalue) else next(adjusted), policy)
-        for (name, rows), (result, pvalue) in zip(slices.items(), found, strict=True)
+        _describe(name, rows, result, math.nan if math.isnan(pvalue) else next(adjusted), policy)
+        for (name, rows), (result, pvalue) in zip(slices.items(), compared, strict=True)
     )
 
 
 def _compare(rows: Rows, metric: Metric, policy: Policy) -> tuple[PairedResult | None, float]:
-    """What was found and the unadjusted p-value, which is NaN where nothing can be said."""
+    """The comparison, None in a slice that is too small, and the unadjusted p-value or NaN."""
     if shortfalls(rows, policy.minimum_positives):
         return None, math.nan
     result = compare_rows(rows, metric, confidence_level=policy.confidence_level)
@@ -53,7 +53,7 @@ def _compare(rows: Rows, metric: Metric, policy: Policy) -> tuple[PairedResult |
     return result, pvalue
 
 
-def _tell(
+def _describe(
     name: str, rows: Rows, result: PairedResult | None, pvalue: float, policy: Policy
 ) -> Slice:
     if result is None or math.isnan(pvalue):

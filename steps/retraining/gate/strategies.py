@@ -1,4 +1,4 @@
-"""The ways to decide between two models on the same rows: valid ones, and those of earlier systems.
+"""Strategies that decide between two models on the same rows: valid ones and earlier systems'.
 
 The false-promotion rates are those that `python tests/benchmarks/calibration.py` prints.
 """
@@ -36,8 +36,8 @@ class Strategy:
 
     Attributes:
         name: In policies and verdicts.
-        valid: Whether it promotes a challenger that is no better at most as often as alpha.
-        false_promotion_rate: How often it does.
+        valid: Whether it promotes a challenger that is not better at most as often as alpha.
+        false_promotion_rate: How often it promotes such a challenger.
         run: `run(rows, policy, test_alpha, rng)`; the rows passed `check_rows`, as the metric
             needs them, and a valid strategy promotes at a p-value below test_alpha.
     """
@@ -152,7 +152,7 @@ UNSOUND: Final = frozenset(name for name, strategy in STRATEGIES.items() if not 
 def ask_all(
     rows: Rows, policy: Policy, test_alpha: float, rng: np.random.Generator
 ) -> tuple[Opinion, ...]:
-    """What every strategy that serves the metric says; empty for cells and for too many rows."""
+    """The opinion of every strategy that serves the metric; empty for cells and too many rows."""
     if rows.are_cells or rows.n_rows > OPINION_ROWS:
         return ()
     # The first stream belonged to a strategy that is now part of influence. The others keep
@@ -162,16 +162,16 @@ def ask_all(
     for strategy, stream in zip(STRATEGIES.values(), streams, strict=True):
         if policy.metric == "auroc" or strategy.name not in AUROC_ALONE:
             asked = dataclasses.replace(policy, strategy=strategy.name)
-            found = strategy.run(rows, asked, test_alpha, stream)
+            strategy_result = strategy.run(rows, asked, test_alpha, stream)
             opinions.append(
                 Opinion(
                     strategy=asked.strategy_in_reports,
-                    says=found.says,
-                    because=found.because,
-                    effect_size=found.result.effect_size,
-                    ci_lower=found.result.ci_lower,
-                    ci_upper=found.result.ci_upper,
-                    pvalue=found.result.pvalue,
+                    says=strategy_result.says,
+                    because=strategy_result.because,
+                    effect_size=strategy_result.result.effect_size,
+                    ci_lower=strategy_result.result.ci_lower,
+                    ci_upper=strategy_result.result.ci_upper,
+                    pvalue=strategy_result.result.pvalue,
                     valid=strategy.valid,
                     false_promotion_rate=strategy.false_promotion_rate,
                 )
@@ -179,9 +179,10 @@ def ask_all(
     return tuple(opinions)
 
 
-def explain_unsound(name: Name, found: StrategyResult) -> str:
+def explain_unsound(name: Name, strategy_result: StrategyResult) -> str:
     """Why nothing is promoted on this strategy; empty for a valid one."""
     if name not in UNSOUND:
         return ""
     rate = STRATEGIES[name].false_promotion_rate.describe()
-    return f"{name}: {found.because} This rule promotes {rate}, so no promotion is based on it."
+    because = strategy_result.because
+    return f"{name}: {because} This rule promotes {rate}, so no promotion is based on it."

@@ -1,4 +1,4 @@
-"""What a strategy concludes from the rows, and the rule by which valid strategies decide."""
+"""The result of a strategy, and the rule by which valid strategies decide."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class StrategyResult(NamedTuple):
-    """What one strategy concludes, before any guardrail.
+    """The conclusion of one strategy, before any guardrail.
 
     Attributes:
         result: Effect, interval and p-value by this strategy, NaN where it has none; the p-value
             is that of an effect of at most the policy's min_effect_size.
-        says: What the strategy alone would decide.
+        says: The outcome by this strategy alone.
         because: One sentence.
         tables: Columns of numbers to keep, by file name.
         measured: Numbers by the names that earlier systems logged them under.

@@ -90,7 +90,8 @@ class Slice(_Record):
     """The upper end of the interval of the effect in the slice."""
     pvalue: Number
     """How often a fall at least this large would occur if the challenger were not worse in the
-    slice by more than the margin; adjusted (Holm) for the number of slices."""
+    slice by more than the margin; adjusted (Holm) for the number of slices. Below the alpha of the
+    policy the slice is worse."""
     status: Literal["not_worse", "worse", "too_small"]
     """not_worse (not shown to be worse), worse (which stops a promotion) or too_small (to be
     judged)."""
@@ -105,7 +106,7 @@ class FalsePromotionRate(_Record):
     alpha: Share | None
     """The alpha of these comparisons; null for a rule that does not use alpha."""
     note: str = ""
-    """What changes the rate."""
+    """Conditions under which the rate differs."""
 
     def describe(self) -> str:
         """For example "18.6% of equal models at any alpha"."""
@@ -116,7 +117,7 @@ class FalsePromotionRate(_Record):
 
 @dataclass(frozen=True)
 class Opinion(_Record):
-    """What one strategy says about the same rows, before any guardrail."""
+    """The conclusion of one strategy from the same rows, before any guardrail."""
 
     strategy: Strategy
     """The name of the strategy."""
@@ -158,7 +159,7 @@ class Maturity(_Record):
 
 @dataclass(frozen=True)
 class Spending(_Record):
-    """What repeated tests of one model have used of alpha."""
+    """How much alpha repeated tests of one model have used."""
 
     memory: Memory
     """How earlier tests count: per_test (not at all), spending (they share the budget of a year)
@@ -227,8 +228,8 @@ class Verdict(_Record):
     depend on each other, and the test allows for it; without units every row counts as
     independent."""
     rows_still_needed: Count | None
-    """How many more rows would settle an effect as large as the observed one; 0 if it is settled,
-    unknown if it is too close to the required effect."""
+    """How many more rows would be enough for a decision if the true effect is as large as the
+    observed one; 0 if no more are needed, unknown if it is too close to the required effect."""
     positives_still_needed: Count | None
     """How many of the rows that are still needed must be positives."""
     confidence_level: Share
@@ -236,7 +237,7 @@ class Verdict(_Record):
     power: Share
     """The probability with which the minimum detectable effect would be promoted."""
     minimum_positives: Count
-    """With fewer positives, or fewer negatives, nothing is decided."""
+    """With fewer positives, or fewer negatives, there is no decision."""
     error_bound: Annotated[float, Field(ge=0)]
     """By how much the effect may be off because similar rows were counted together; 0 if every
     row was compared individually. The interval and the p-value allow for it."""
@@ -249,14 +250,14 @@ class Verdict(_Record):
     """The same comparison in parts of the rows, for example at night: a model that is better
     overall can be worse for some."""
     opinions: tuple[Opinion, ...]
-    """What every known strategy says about the same rows."""
+    """The conclusion of every known strategy from the same rows."""
     maturities: tuple[Maturity, ...]
     """The same comparison on rows whose labels have had more time to become final."""
     ledger: Spending | None
     """How much of the accepted probability of a false promotion repeated tests have used."""
 
     def to_mapping(self) -> dict[str, Any]:
-        """Values that JSON can hold, in the order of the fields; null for no finite number."""
+        """Values that JSON can represent, in the order of the fields; null for NaN and infinity."""
         return {name: _plain(value) for name, value in asdict(self).items()}
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a verdict: the effect, how sure it is, and what repeated tests have cost."""
+"""Pictures of a verdict: the effect, how certain it is, and the alpha that tests have used."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def find_scale(values: Iterable[float], required: float) -> Scale:
 
 
 def draw_strip(effect: float, lower: float, upper: float, scale: Scale) -> Markup:
-    """An interval in a table's cell; the numbers stand beside it, so it says nothing aloud."""
+    """An interval in a table cell, hidden from screen readers: its numbers are next to it."""
     lines = [("zero", f"M{scale.at(0.0)} 0v20"), ("required", f"M{scale.at(scale.required)} 0v20")]
     if math.isfinite(lower) and math.isfinite(upper):
         lines.append(("bar", f"M{scale.at(lower)} 10H{scale.at(upper)}"))
@@ -72,13 +72,13 @@ def draw_strip(effect: float, lower: float, upper: float, scale: Scale) -> Marku
 
 @mpl.rc_context(svg.STYLE)
 def draw_effect(verdict: Verdict) -> Markup:
-    """The effect with its interval, and that of the bootstrap, against zero and the required."""
-    found: list[tuple[str, Verdict | CrossCheck, str]] = [(verdict.strategy, verdict, INK)]
+    """The effect and its interval, also by bootstrap, against zero and the required effect."""
+    drawn: list[tuple[str, Verdict | CrossCheck, str]] = [(verdict.strategy, verdict, INK)]
     if verdict.cross_check:
-        found.append(("cross-check", verdict.cross_check, QUIET))
-    figure, axes = svg.new_figure(height=1.05 + 0.4 * len(found))
-    seen, told = [], []
-    for place, (name, result, colour) in enumerate(found):
+        drawn.append(("cross-check", verdict.cross_check, QUIET))
+    figure, axes = svg.new_figure(height=1.05 + 0.4 * len(drawn))
+    seen, texts = [], []
+    for place, (name, result, colour) in enumerate(drawn):
         ends = (result.ci_lower, result.ci_upper)
         known = all(math.isfinite(end) for end in ends)
         if known:
@@ -86,11 +86,11 @@ def draw_effect(verdict: Verdict) -> Markup:
         axes.plot([result.effect_size], [-place], "o", color=colour, markersize=8)
         seen += [result.effect_size, *(ends if known else ())]
         interval = f"{number(ends[0])} to {number(ends[1])}" if known else "unknown"
-        told.append(f"{name}: effect {number(result.effect_size)}, interval {interval}")
+        texts.append(f"{name}: effect {number(result.effect_size)}, interval {interval}")
     scale = find_scale(seen, verdict.min_effect_size)
     axes.set_xlim(scale.low, scale.high)
-    axes.set_ylim(0.6 - len(found), 0.75)
-    axes.set_yticks(range(0, -len(found), -1), [name for name, _, _ in found])
+    axes.set_ylim(0.6 - len(drawn), 0.75)
+    axes.set_yticks(range(0, -len(drawn), -1), [name for name, _, _ in drawn])
     axes.tick_params(axis="y", labelcolor=INK)
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
@@ -100,14 +100,14 @@ def draw_effect(verdict: Verdict) -> Markup:
     return svg.to_svg(
         figure,
         "effect",
-        f"{'; '.join(told)}. Drawn against zero and the required effect "
+        f"{'; '.join(texts)}. Drawn against zero and the required effect "
         f"{number(verdict.min_effect_size)}.",
     )
 
 
 @mpl.rc_context(svg.STYLE)
 def draw_distribution(verdict: Verdict, effects: Floats) -> Markup | None:
-    """How often each effect came up in the bootstrap; None where all were the same."""
+    """How often each effect occurred in the bootstrap; None where all were the same."""
     effects = effects[np.isfinite(effects)]
     if effects.size < BINS or np.ptp(effects) == 0:
         return None
@@ -141,7 +141,7 @@ def draw_distribution(verdict: Verdict, effects: Floats) -> Markup | None:
 
 @mpl.rc_context(svg.STYLE)
 def draw_power(verdict: Verdict) -> Markup | None:
-    """The smallest effect that would be seen, against the rows; None where it is unknown."""
+    """The minimum detectable effect against the number of rows; None where it is unknown."""
     points = power.curve(
         verdict.n_rows,
         verdict.standard_error,

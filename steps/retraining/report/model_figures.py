@@ -1,4 +1,4 @@
-"""Curves of two models over the same rows: how they order, and whether they mean what they say."""
+"""Curves of two models over the same rows: how they rank the rows, and their calibration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TICKS: Final = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 
 @mpl.rc_context(svg.STYLE)
 def draw_ranking(rows: Rows, names: tuple[str, str]) -> tuple[Markup, Markup]:
-    """ROC and precision-recall curves of both, thinned, from one sort a model."""
+    """ROC and precision-recall curves of both models, thinned; each model is sorted once."""
     roc, roc_axes = svg.new_figure()
     pr, pr_axes = svg.new_figure()
     share = float(np.sum(rows.weight[rows.label]) / np.sum(rows.weight))
@@ -40,7 +40,7 @@ def draw_ranking(rows: Rows, names: tuple[str, str]) -> tuple[Markup, Markup]:
         hits, alarms = hits[1:], alarms[1:]
         recall, precision = _thin(hits / hits[-1], hits / (hits + alarms))
         pr_axes.plot(recall, precision, label=name, drawstyle="steps-pre", **look)
-    roc_axes.set(xlabel="share of class 0 reported", ylabel="share of class 1 reported")
+    roc_axes.set(xlabel="share of negatives reported", ylabel="share of positives reported")
     pr_axes.set(xlabel="recall", ylabel="precision", ylim=(-0.02, 1.05))
     for axes in (roc_axes, pr_axes):
         axes.set_xlim(-0.02, 1.02)
@@ -58,11 +58,11 @@ def draw_ranking(rows: Rows, names: tuple[str, str]) -> tuple[Markup, Markup]:
 
 @mpl.rc_context(svg.STYLE)
 def draw_reliability(rows: Rows, names: tuple[str, str]) -> Markup | None:
-    """What came true against what was predicted; None for scores that are no probabilities."""
+    """Observed shares against predicted probabilities; None if a score is not a probability."""
     if not all(rows.are_probabilities):
         return None
     figure, axes = svg.new_figure()
-    highest, told = 0.0, []
+    highest, errors = 0.0, []
     for score, name, look in _models(rows, names):
         curve = reliability(rows.label, score, rows.weight)
         error = number(expected_calibration_error(curve))
@@ -75,21 +75,21 @@ def draw_reliability(rows: Rows, names: tuple[str, str]) -> Markup | None:
             **look,
         )
         highest = max(highest, float(np.max(curve.predicted)), float(np.max(curve.observed)))
-        told.append(f"{name} {error}")
+        errors.append(f"{name} {error}")
     axes.plot([0, highest], [0, highest], color=QUIET, linewidth=1)
-    axes.set(xlabel="predicted probability", ylabel="share of class 1")
+    axes.set(xlabel="predicted probability", ylabel="share of positives")
     axes.legend(loc="upper left")
     return svg.to_svg(
         figure,
         "reliability",
-        "Reliability curves: the share of class 1 against the predicted probability, in rows of "
-        f"similar score. Expected calibration error: {', '.join(told)}.",
+        "Reliability curves: the share of positives against the predicted probability, in rows "
+        f"with similar scores. Expected calibration error: {', '.join(errors)}.",
     )
 
 
 @mpl.rc_context(svg.STYLE)
 def draw_scores(rows: Rows, names: tuple[str, str]) -> Markup:
-    """How the scores of each class are spread, the models one above the other on one axis."""
+    """The distribution of the scores in each class, one model above the other on one axis."""
     probable = all(rows.are_probabilities)
     places = [_log_odds(score) if probable else score for score in rows.scores]
     span = float(min(map(np.min, places))), float(max(map(np.max, places)))
@@ -106,13 +106,13 @@ def draw_scores(rows: Rows, names: tuple[str, str]) -> Markup:
     return svg.to_svg(
         figure,
         "scores",
-        f"Histograms of the scores of class 0 and class 1 by {names[0]} and by {names[1]}: the "
-        "further apart, the better a model separates the classes.",
+        f"Histograms of the scores of negatives and positives by {names[0]} and by {names[1]}: the "
+        "further apart they are, the better a model separates the classes.",
     )
 
 
 def _log_odds(score: npt.ArrayLike) -> Floats:
-    """Probabilities on a scale that does not squeeze the rare ones into one corner."""
+    """Log odds, a scale that does not squeeze small probabilities into one corner."""
     inside = np.clip(score, LEAST, 1 - LEAST)
     odds: Floats = np.log(inside / (1 - inside))
     return odds
@@ -121,7 +121,7 @@ def _log_odds(score: npt.ArrayLike) -> Floats:
 def _draw_histogram(
     axes: Axes, rows: Rows, place: Floats, span: tuple[float, float], colour: str
 ) -> None:
-    for side, text, ink in ((~rows.label, "class 0", QUIET), (rows.label, "class 1", colour)):
+    for side, text, ink in ((~rows.label, "negatives", QUIET), (rows.label, "positives", colour)):
         share, edges = np.histogram(place[side], bins=BINS, range=span, weights=rows.weight[side])
         filled = ink == colour
         axes.stairs(
@@ -150,7 +150,7 @@ def _models(rows: Rows, names: tuple[str, str]) -> list[tuple[Floats, str, dict[
 
 
 def _curve(rows: Rows, score: Floats) -> tuple[Floats, Floats]:
-    """Weight of class 1 and of class 0 at or above every distinct score, from none to all."""
+    """Weight of positives and of negatives at or above every distinct score, from none to all."""
     order = np.argsort(-score, kind="stable")
     ends = np.r_[np.flatnonzero(np.diff(score[order])), order.size - 1]
 

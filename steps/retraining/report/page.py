@@ -1,4 +1,4 @@
-"""A verdict as one HTML file that explains itself and needs no network."""
+"""A verdict as one HTML file that explains its terms and needs no network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MINUS: Final = "\N{MINUS SIGN}"
 
 
 class Interval(Protocol):
-    """What a strip is drawn of: a slice, an opinion, a maturity."""
+    """An effect with an interval, drawn as a strip: a slice, an opinion, a maturity."""
 
     @property
     def effect_size(self) -> float:
@@ -55,13 +55,14 @@ def render(
     commands: Mapping[str, str] | None = None,
     names: tuple[str, str] = ("champion", "challenger"),
 ) -> str:
-    """One HTML page: verdict, pictures, every number with its meaning, and where it came from.
+    """One HTML page: verdict, pictures, every number with its meaning, and the origin of the data.
 
-    The page holds its pictures, asks for nothing over the network, and is the same to the byte
-    for the same arguments. Curves and tables are thinned, so that it stays small whatever the rows.
+    The page contains its pictures, loads nothing over the network, and is identical to the byte
+    for the same arguments. Curves and tables are thinned, so that the page stays small however
+    many rows there are.
 
     Args:
-        verdict: What was decided on these rows.
+        verdict: The verdict on these rows.
         rows: Labels and both scores, of single rows or of cells.
         facts: What the reader must know to trust the comparison: text by title.
         effects: In the resamples of the bootstrap, shape (n_resamples,), NaN where one lacks a
@@ -127,19 +128,19 @@ def _numbers(verdict: Verdict) -> list[tuple[str, str, str]]:
     """Name, value and meaning of every single value, and of the bootstrap's."""
     parts = {name for name, value in vars(verdict).items() if isinstance(value, tuple)}
     parts |= {"cross_check", "ledger"}
-    told = [
+    shown = [
         (field.name, _show(getattr(verdict, field.name), field.name), meaning(field.name))
         for field in dataclasses.fields(verdict)
         if field.name not in parts
     ]
-    told = [(name, text, TERMS[text] if name == "metric" else said) for name, text, said in told]
+    shown = [(name, text, TERMS[text] if name == "metric" else said) for name, text, said in shown]
     if verdict.cross_check:
-        told += [
+        shown += [
             (f"cross_check.{name}", _show(value, name), meaning(name, "cross_check"))
             for name, value in vars(verdict.cross_check).items()
             if name not in ("champion", "challenger", "n_rows", "n_positives")
         ]
-    return told
+    return shown
 
 
 def _ledger_numbers(verdict: Verdict) -> list[tuple[str, str, str]]:

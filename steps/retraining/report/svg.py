@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 4.6  # inches, 442 px: text stays legible when a telephone shrinks the picture
 HEIGHT: Final = 3.2
-# Each colour stands for a custom property of the page, which replaces it in the SVG.
+# Each colour is replaced in the SVG by this custom property of the page.
 INK, QUIET, GRID, CHAMPION, CHALLENGER = "#010101", "#020202", "#030303", "#040404", "#050505"
 COLOURS: Final = {
     INK: "var(--ink)",
@@ -60,8 +60,8 @@ def to_svg(figure: Figure, name: str, alternative: str) -> Markup:
 
     Args:
         figure: Drawn inside `mpl.rc_context(STYLE)`.
-        name: Unlike that of any other picture of the page.
-        alternative: What the picture shows, for those who do not see it.
+        name: Unique among the pictures of the page.
+        alternative: A description of the picture for readers who cannot see it.
     """
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))

@@ -46,7 +46,7 @@ def replicates(
 
     Args:
         rows: With the scores of champion and challenger; resampled by unit where they have units.
-        metric: What is compared.
+        metric: The metric of the effect.
         n_resamples: Number of resamples; those that lack a class have no effect.
         rng: Equal generators give equal effects.
         resample: "stratified" gives each class its whole weight in every resample, for rows that

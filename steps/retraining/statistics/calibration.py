@@ -1,4 +1,4 @@
-"""Whether scores are right as probabilities: of the rows scored near p, a share p is of class 1."""
+"""Whether scores are right as probabilities: of rows with scores near p, a share p is positive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Reliability(NamedTuple):
 
     Attributes:
         predicted: Mean score of each bin, shape (m,) with m <= n_bins.
-        observed: Share of class 1 in it.
+        observed: Share of positives in it.
         share: Its share of all weight; sums to 1.
     """
 
@@ -31,13 +31,14 @@ def reliability(label: Bools, score: Floats, weight: Floats, *, n_bins: int = BI
 
     Bins of equal weight rather than of equal width: where most scores are near zero, equal widths
     would put nearly all rows into one bin. Rows with the same score are never split: they fall
-    where the middle of their weight falls, so that bins may differ in weight, or be none.
+    where the middle of their weight falls, so that bins may differ in weight, and empty bins are
+    left out.
 
     Args:
         label: Shape (n,).
-        score: Probabilities of class 1, shape (n,).
-        weight: Above zero, shape (n,); of cells their summed weight.
-        n_bins: At most so many.
+        score: Probabilities of a positive, shape (n,).
+        weight: Above zero, shape (n,); for cells, the sum of the weights.
+        n_bins: The largest number of bins.
     """
     distinct, tie = np.unique(score, return_inverse=True)
     mass = np.bincount(tie, weight)

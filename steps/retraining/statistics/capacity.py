@@ -20,7 +20,7 @@ def unit_precision_at(
     day: npt.ArrayLike,
     k: int,
 ) -> float:
-    """Precision of the k most suspicious units a day, as if k units a day were investigated.
+    """Precision of the k most suspicious units per day, as if k were investigated every day.
 
     "Card precision top-k" of the handbook *Reproducible Machine Learning for Credit Card Fraud
     Detection*, chapter 4: a unit has the largest score and the largest label of its rows of the
@@ -31,15 +31,15 @@ def unit_precision_at(
     Args:
         label: 0 or 1, shape (n,).
         score: Shape (n,).
-        unit: Whom a row belongs to, sortable, shape (n,).
-        day: When a row was scored, sortable, shape (n,).
-        k: Units that can be investigated a day.
+        unit: The unit of every row, sortable, shape (n,).
+        day: The day of every row, sortable, shape (n,).
+        k: Units that can be investigated per day.
 
     Raises:
-        RetrainingError: The rows do not pass `check_rows`, or k is no positive integer.
+        RetrainingError: The rows do not pass `check_rows`, or k is not a positive integer.
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise RetrainingError(f"k is {k!r}", "give the number of units a day, 1 or more")
+        raise RetrainingError(f"k is {k!r}", "give the number of units per day, 1 or more")
     # The top of all days may well be of one class.
     rows = check_rows(label, {"score": score}, both_classes=False)
     codes = encode("unit", unit, rows.label.size)

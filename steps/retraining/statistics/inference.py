@@ -1,4 +1,4 @@
-"""What a paired comparison found: from an effect and its standard error to a probability.
+"""The result of a paired comparison: from an effect and its standard error to a p-value.
 
 Differences that rounding alone can make are taken as zero. Where the standard error is zero, an
 effect of zero has the p-value 1 (as pROC has it) and any other effect is taken as certain. Where
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 Alternative = Literal["greater", "less", "two-sided"]
 
-ROUNDING: Final = 1e-12  # what the order of summation changes in a metric, relative
+ROUNDING: Final = 1e-12  # relative change of a metric by the order of summation
 
 
 class PairedResult(NamedTuple):
-    """What a paired comparison found.
+    """The result of a paired comparison.
 
     Attributes:
         effect_size: challenger - champion; champion - challenger for losses, so that
@@ -36,7 +36,7 @@ class PairedResult(NamedTuple):
         ci_upper: Upper end.
         pvalue: Of the hypothesis that the true effect is zero, against the alternative.
         n_rows: Rows with a weight above zero.
-        n_positives: Those of class 1.
+        n_positives: The number of positives among them.
     """
 
     effect_size: float
@@ -53,10 +53,10 @@ class PairedResult(NamedTuple):
 def tail_probability(
     effect: float, standard_error: float, *, alternative: Alternative, degrees: float = math.inf
 ) -> float:
-    """Probability of an effect at least this far in the alternative's direction if none exists.
+    """Probability of an effect at least this far in the alternative's direction by chance.
 
     Args:
-        effect: What was observed, less what the hypothesis says.
+        effect: The observed effect less the effect of the hypothesis.
         standard_error: Of the effect; zero and NaN as in the conventions of this module.
         alternative: "greater", "less" or "two-sided".
         degrees: Degrees of freedom of Student's t; infinity for the normal.
@@ -84,7 +84,7 @@ def degrees_of_freedom(unit: Codes | None) -> float:
 
 
 def without_rounding(effect: float, error: float, level: float) -> tuple[float, float]:
-    """Effect and error, each 0 where summing in another order could have made it of 0.
+    """Effect and error, each set to 0 where it may be a rounding error of 0.
 
     Args:
         effect: A difference of two metrics.
@@ -108,7 +108,7 @@ def conclude(
     """The record of a comparison, with the p-value of its effect.
 
     Args:
-        rows: What was compared.
+        rows: The rows that were compared.
         values: The metric of champion and challenger.
         effect: Oriented, like the ends.
         error: Its standard error.

@@ -1,8 +1,8 @@
 """How much every row moves the difference of two models' metrics on the same rows.
 
 With these paired influence values the variance of the difference is a sum of squares: rows of one
-unit are summed before they are squared, row weights are already inside. What is taken of them
-here serves cells of identical rows too.
+unit are summed before they are squared, and row weights are already included. All functions also
+take cells of identical rows.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def variance_of_difference(rows: Rows, metric: Metric, influence: Floats) -> flo
         influence: Shape (n,).
 
     Returns:
-        NaN where what a correction counts occurs only once.
+        NaN where a correction counts a single row or unit.
     """
     label, unit = rows.label, rows.unit
     if unit is None:

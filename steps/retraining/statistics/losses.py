@@ -15,7 +15,7 @@ from retraining.statistics.rows import Bools, Floats
 
 Evaluate = Callable[[Floats], Floats]  # weights of shape (..., n) to values of shape (...)
 
-THRESHOLD: Final = 0.5  # Spark and scikit-learn predict class 1 above it, class 0 at it
+THRESHOLD: Final = 0.5  # Spark and scikit-learn predict a positive above it, a negative at it
 CLIP: Final = float(np.finfo(np.float64).eps)  # log_loss keeps scores in [CLIP, 1 - CLIP]
 
 
@@ -34,7 +34,8 @@ def squared_errors(label: Bools, score: Floats) -> Floats:
 def costs(label: Bools, score: Floats, false_negative_cost: float) -> Floats:
     """1 for a false positive, `false_negative_cost` for a false negative, else 0.
 
-    Class 1 is predicted where that is expected to cost less: above 1 / (1 + false_negative_cost).
+    A positive is predicted where that is expected to cost less: above
+    1 / (1 + false_negative_cost).
     """
     predicted = score > 1 / (1 + false_negative_cost)
     return np.where(label, np.where(predicted, 0.0, false_negative_cost), predicted)
@@ -53,13 +54,13 @@ def mean_influence(loss: Floats, mass: Floats) -> tuple[float, Floats]:
 
 
 def f1_evaluator(label: Bools, score: Floats) -> Evaluate:
-    """F1 of class 1, predicted above `THRESHOLD`."""
+    """F1 of the positives, which are predicted above `THRESHOLD`."""
     hit, involved = _f1_parts(label, score)
     return lambda weight: 2 * (weight @ hit) / (weight @ involved)
 
 
 def f1_influence(label: Bools, score: Floats, mass: Floats) -> tuple[float, Floats]:
-    """(2 hit - F1 (label + predicted)) / (weight of class 1 + weight predicted as class 1)."""
+    """(2 hit - F1 (label + predicted)) / (weight of positives + weight predicted positive)."""
     hit, involved = _f1_parts(label, score)
     total = mass @ involved
     value = float(2 * (mass @ hit) / total)

@@ -1,4 +1,4 @@
-"""Metrics of a binary classifier, their values under many weightings, and what moves them.
+"""Metrics of a binary classifier: their values under many weightings, and their derivatives.
 
 Every metric is written once, as a function of row weights for fixed labels and scores: one vector
 of weights gives its value, a matrix of weights gives its value in many resamples, and its
@@ -31,7 +31,7 @@ FALSE_NEGATIVE_COST: Final = 10.0
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric and what must be known to compare two models by it.
+    """A metric with everything that a comparison of two models by it needs.
 
     Attributes:
         name: Its name in policies and verdicts.
@@ -58,11 +58,11 @@ class Metric:
 
 
 def auroc(label: npt.ArrayLike, score: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
-    """Area under the ROC curve: the share of (class 1, class 0) pairs in order, ties half.
+    """Area under the ROC curve: the share of (positive, negative) pairs in order, ties half.
 
     Args:
         label: 0 or 1, shape (n,).
-        score: Any finite number that grows with the belief in class 1, shape (n,).
+        score: Any finite number, higher for likelier positives, shape (n,).
         weight: Non-negative, shape (n,); a row of weight 2 counts as two rows.
 
     Raises:
@@ -101,7 +101,7 @@ def brier(label: npt.ArrayLike, score: npt.ArrayLike, weight: npt.ArrayLike | No
 
 
 def f1(label: npt.ArrayLike, score: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
-    """F1 of class 1, which is predicted where the probability is above `THRESHOLD`.
+    """F1 of the positives, which are predicted where the probability is above `THRESHOLD`.
 
     Arguments and errors as `auroc`; a score is a probability.
     """
@@ -115,7 +115,7 @@ def recall_at_capacity(
     *,
     capacity: float = CAPACITY,
 ) -> float:
-    """Share of class 1 that is found by looking at the highest-scored `capacity` of all weight.
+    """Share of the positives in the highest-scored `capacity` of all weight.
 
     Rows that tie at the border count by the fraction of them that fits. Arguments and errors as
     `auroc`; capacity is between 0 and 1.
@@ -130,10 +130,11 @@ def expected_cost(
     *,
     false_negative_cost: float = FALSE_NEGATIVE_COST,
 ) -> float:
-    """Mean cost of a row where a false positive costs 1; smaller is better.
+    """Mean cost per row where a false positive costs 1; smaller is better.
 
-    Class 1 is predicted where the probability is above 1 / (1 + false_negative_cost), which costs
-    least if probabilities are right. Arguments and errors as `auroc`; a score is a probability.
+    A positive is predicted where the probability is above 1 / (1 + false_negative_cost), which
+    costs least if probabilities are right. Arguments and errors as `auroc`; a score is a
+    probability.
     """
     return _value(_cost_of(false_negative_cost), label, score, weight)
 

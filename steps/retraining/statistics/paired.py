@@ -1,9 +1,9 @@
 """Paired comparison of two models that scored the same rows.
 
-`delong` knows the sampling error of a difference of AUROCs in closed form: every row gets one
+`delong` computes the sampling error of a difference of AUROCs in closed form: every row gets one
 paired influence value, how much it moves the difference, and the variance is a sum of squares.
 `influence` does the same for every metric. `paired_bootstrap` resamples rows. Each takes arrays;
-`compare_rows` and `bootstrap_rows` are the same on rows, or cells, that were checked before.
+`compare_rows` and `bootstrap_rows` do the same for rows, or cells, that were checked before.
 
 Shared conventions. The effect is challenger minus champion, oriented so that positive is better.
 Differences that rounding alone can make are taken as zero. Where the standard error is zero, an

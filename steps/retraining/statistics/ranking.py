@@ -20,7 +20,7 @@ REACH: Final = 2.0  # standard deviations by which a resample moves the border o
 
 
 class _Ranking(NamedTuple):
-    """Rows of each class from the highest score down, and what lies above each positive."""
+    """Rows of each class from the highest score down, and the counts above each positive."""
 
     positives: Codes
     negatives: Codes
@@ -100,11 +100,11 @@ def auprc_evaluator(label: Bools, score: Floats) -> Evaluate:
 
 
 def auprc_influence(label: Bools, score: Floats, mass: Floats) -> tuple[float, Floats]:
-    """Derivative of sum(w_i H_i / A_i) / W over class 1, by the weight of a row.
+    """Derivative of sum(w_i H_i / A_i) / W over the positives, by the weight of a row.
 
-    W is the weight of class 1; H_i and A_i are the weights of class 1 and of all rows with the
-    score of row i or a higher one. A row counts for itself, in W, and in H and A of every row of
-    class 1 that does not lie above it.
+    W is the weight of the positives; H_i and A_i are the weights of the positives and of all rows
+    with the score of row i or a higher one. A row counts for itself, in W, and in H and A of every
+    positive that does not lie above it.
     """
     ties = _tie(score)
     positive = np.where(label, mass, 0.0)
@@ -120,7 +120,7 @@ def auprc_influence(label: Bools, score: Floats, mass: Floats) -> tuple[float, F
 
 
 def recall_evaluator(label: Bools, score: Floats, capacity: float) -> Evaluate:
-    """Share of class 1 among the highest-scored `capacity` of all weight, ties by fraction."""
+    """Share of the positives in the highest-scored `capacity` of all weight, ties by fraction."""
     ties = _tie(score)
 
     def evaluate(weight: Floats) -> Floats:
@@ -138,8 +138,8 @@ def recall_influence(
 ) -> tuple[float, Floats]:
     """Derivative of the recall at a capacity by the weight of a row.
 
-    A row of class 1 counts for itself and in the weight of class 1; every row moves the border of
-    the top, and what the border passes over is of class 1 with the share found near it. Near is
+    A positive counts for itself and in the weight of the positives; every row moves the border of
+    the top, and the rows that the border passes are positive with the share near it. Near is
     within `REACH` standard deviations of the border's place in a resample; a tie that wide is
     differentiated exactly.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from retraining.statistics.rows import Bools, Codes, Rows
 
-MAXIMUM_VALUES: Final = 50  # of a column; more are no slices but ids or measurements
+MAXIMUM_VALUES: Final = 50  # of a column; a column with more holds ids or measurements, not groups
 MISSING: Final = "missing"
 
 
@@ -24,7 +24,7 @@ def take(rows: Rows, columns: Mapping[str, npt.ArrayLike]) -> dict[str, Rows]:
 
     Args:
         rows: Of single rows or cells.
-        columns: Values of shape (n,) by column, of the rows as they are here: of those that
+        columns: Values of shape (n,) by column, for the rows that
             `retraining.statistics.rows.check_rows` has kept.
 
     Returns:
@@ -42,7 +42,7 @@ def take(rows: Rows, columns: Mapping[str, npt.ArrayLike]) -> dict[str, Rows]:
 
 
 def part(rows: Rows, chosen: Bools | Codes) -> Rows:
-    """Some of the rows, with their units coded anew; by a mask or by positions."""
+    """Some of the rows, with new codes for their units; by a mask or by positions."""
     units = None if rows.unit is None else np.unique(rows.unit[chosen], return_inverse=True)[1]
     return rows._replace(
         label=rows.label[chosen],
@@ -58,7 +58,7 @@ def too_many_values(column: str) -> RetrainingError:
     """The error for a slice column with more than `MAXIMUM_VALUES` distinct values."""
     return RetrainingError(
         f"slice column {column} has more than {MAXIMUM_VALUES} values",
-        "slice by a column of few values, for example by ranges of it",
+        "slice by a column of few values, for example by ranges of this one",
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def subsamples(rows: Rows, share: float, times: int, rng: np.random.Generator) -> Iterator[Floats]:
-    """Weights in every subsample, 0 for what is left out; whole units where given."""
+    """Weights in every subsample, 0 for rows that are left out; whole units where given."""
     population = rows.n_units or rows.label.size
     drawn = max(1, round(share * population))
     for _ in range(times):
@@ -42,7 +42,7 @@ def nadeau_bengio(
 
     Args:
         rows: Of both models.
-        metric: What is compared.
+        metric: The metric of the effect.
         n_subsamples: J; those that lack a class have no effect and are left out.
         share: f.
         confidence_level: Of the two-sided interval.

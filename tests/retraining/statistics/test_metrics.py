@@ -248,7 +248,7 @@ def test_unit_precision_at_takes_the_best_row_and_the_worst_label_of_a_unit() ->
 
 @pytest.mark.parametrize("k", [0, -1, 2.0, True])
 def test_unit_precision_at_refuses_k(k: int) -> None:
-    with pytest.raises(RetrainingError, match=r"^k is .*: give the number of units a day"):
+    with pytest.raises(RetrainingError, match=r"^k is .*: give the number of units per day"):
         unit_precision_at([0, 1], [0.1, 0.2], [1, 2], [1, 1], k)
 
 
