@@ -158,10 +158,10 @@ def test_rules_of_earlier_systems_err_as_they_are_said_to(
 
 
 def test_minimum_detectable_effect_is_promoted_as_often_as_power() -> None:
-    """Equal models tell it; a challenger that is better by that much is then promoted."""
+    """Equal models give that effect; a challenger that is better by that much is then promoted."""
     policy, rng = Policy(), np.random.default_rng(9)
-    told = [calibration.simulate(ROWS, rng) for _ in range(50)]
-    verdicts = [decide(rows.label, *rows.scores, policy=policy, rng=rng) for rows in told]
+    samples = [calibration.simulate(ROWS, rng) for _ in range(50)]
+    verdicts = [decide(rows.label, *rows.scores, policy=policy, rng=rng) for rows in samples]
     detectable = float(np.mean([verdict.minimum_detectable_effect for verdict in verdicts]))
     found = promotions(findings(ROWS, 1500, seed=10, lift=detectable))
     assert np.mean(found) == pytest.approx(0.8, abs=0.05)

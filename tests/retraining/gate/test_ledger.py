@@ -170,7 +170,7 @@ def test_an_entry_is_read_as_it_was_written(days: tuple[datetime | None, ...]) -
         earlier(0).write().replace("+00:00", ""),
     ],
 )
-def test_a_text_that_is_no_entry_is_refused(text: str) -> None:
+def test_a_text_that_is_not_an_entry_is_refused(text: str) -> None:
     with pytest.raises(RetrainingError, match=r"cannot be read: restore the tag of the registered"):
         Entry.read(text)
 

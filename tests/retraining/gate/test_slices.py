@@ -29,7 +29,7 @@ AUROC = METRICS["auroc"]
 def scored(
     n_rows: int, rng: np.random.Generator, lift: float = 0.0, unit: npt.ArrayLike | None = None
 ) -> Rows:
-    """Every third row of class 1; the challenger separates the classes by `lift` more."""
+    """Every third row positive; the challenger separates the classes by `lift` more."""
     label = np.arange(n_rows) % 3 == 0
     champion, challenger = draw_scores(label, rng, lift=lift, noise=0.45)
     return check_rows(label, {"champion": champion, "challenger": challenger}, unit=unit)

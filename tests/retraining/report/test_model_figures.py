@@ -53,7 +53,7 @@ def test_ranking_names_both_models_and_the_precision_of_guessing() -> None:
     assert "guessing has the precision 0.25" in precision_recall
 
 
-def test_reliability_needs_probabilities_and_tells_the_error() -> None:
+def test_reliability_needs_probabilities_and_shows_the_error() -> None:
     label = [1, 0, 0, 0] * 50
     half, right = [0.5] * 200, [0.25] * 200
     picture = draw_reliability(check_rows(label, {"old": half, "new": right}), NAMES)

@@ -107,13 +107,13 @@ def test_report_holds_the_whole_verdict(outcome: Outcome) -> None:
     page = Page(html_of(sample))
     assert page.open == []
     assert headline(verdict, NAMES) in page.text
-    told = [*verdict.reasons, *FACTS, *FACTS.values(), *COMMANDS, *COMMANDS.values()]
-    told += [item.sentence for item in verdict.guardrails]
-    told += [item.name for item in verdict.slices]
-    told += [text for item in verdict.opinions for text in (item.because, item.strategy)]
-    told += [item.false_promotion_rate.describe() for item in verdict.opinions]
-    told += [f"{item.extra_days} more days" for item in verdict.maturities]
-    assert [sentence for sentence in told if sentence not in page.text] == []
+    shown = [*verdict.reasons, *FACTS, *FACTS.values(), *COMMANDS, *COMMANDS.values()]
+    shown += [item.sentence for item in verdict.guardrails]
+    shown += [item.name for item in verdict.slices]
+    shown += [text for item in verdict.opinions for text in (item.because, item.strategy)]
+    shown += [item.false_promotion_rate.describe() for item in verdict.opinions]
+    shown += [f"{item.extra_days} more days" for item in verdict.maturities]
+    assert [sentence for sentence in shown if sentence not in page.text] == []
     scalars = [name for name, value in verdict.to_mapping().items() if not hasattr(value, "keys")]
     assert [name for name in scalars if name not in page.text and name != "reasons"] == []
     for value in (verdict.effect_size, verdict.standard_error, verdict.cross_check.ci_lower):  # type: ignore[union-attr]
@@ -220,7 +220,7 @@ def test_report_escapes_what_callers_say() -> None:
     assert page.text.count(evil) >= 10
 
 
-def test_report_draws_models_of_long_names_and_tells_them_apart() -> None:
+def test_report_distinguishes_models_with_long_names() -> None:
     """Drawn in full they would leave no room for the axes, of which matplotlib warns."""
     sample = make_sample("promote")
     names = (f"{'long_' * 40} version 3", f"{'long_' * 40} version 4")

@@ -89,23 +89,23 @@ def test_effects_have_the_decimals_of_their_interval(
 @pytest.mark.parametrize("outcome", get_args(Outcome))
 def test_line_is_short_and_plain(outcome: Outcome) -> None:
     verdict = verdict_of(outcome, guardrails=failing(*"abcdefghij", "minimum_positives"))
-    told = line(verdict, ("*old*\n" * 50, "new\tmodel"))
-    assert told.startswith(f"{outcome}: new model against *old* *old*")
-    assert len(told) < 200
-    assert told.isprintable()
+    text = line(verdict, ("*old*\n" * 50, "new\tmodel"))
+    assert text.startswith(f"{outcome}: new model against *old* *old*")
+    assert len(text) < 200
+    assert text.isprintable()
 
 
-def test_line_tells_long_names_apart_by_their_ends() -> None:
+def test_line_distinguishes_long_names_by_their_ends() -> None:
     names = ("card_payments_fraud_detection version 3", "card_payments_fraud_detection version 4")
-    told = line(make_sample("promote").verdict, names)
-    assert told.startswith("promote: card_payments_…ction version 4 against card_payments_…ction v")
+    text = line(make_sample("promote").verdict, names)
+    assert text.startswith("promote: card_payments_…ction version 4 against card_payments_…ction v")
 
 
 def test_line_holds_the_numbers_and_failed_guardrails() -> None:
     verdict = make_sample("inconclusive").verdict
-    told = line(verdict, NAMES)
-    assert f"auroc {verdict.champion:.4f} -> {verdict.challenger:.4f}" in told
-    assert told.endswith("12,000 rows, failed: slices, secondary, calibration")
+    text = line(verdict, NAMES)
+    assert f"auroc {verdict.champion:.4f} -> {verdict.challenger:.4f}" in text
+    assert text.endswith("12,000 rows, failed: slices, secondary, calibration")
 
 
 def test_markdown_holds_verdict_reasons_guardrails_slices_and_facts() -> None:
