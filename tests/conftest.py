@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections import Counter
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,16 @@ _TOGETHER = (
 # How long an example takes depends on what else the machine does; no test is about time.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the main module of a process of pytest-xdist look like one.
+
+    PySpark takes a main module without file and spec for that of a doctest, and ends the process
+    when MLflow looks whether a model is one of Spark Connect.
+    """
+    if hasattr(config, "workerinput"):
+        sys.modules["__main__"].__spec__ = ModuleSpec("__main__", None)
 
 
 def _group_of(nodeid: str) -> str:
