@@ -132,10 +132,11 @@ def _launch(chosen: Mapping[str, str]) -> Any:  # noqa: ANN401 (py4j has no type
 
 def _pass_on(lines: IO[bytes]) -> None:
     """Show what a JVM complains of, but for the lines with which every one of them begins."""
-    for line in lines:
-        if not line.startswith(_GREETINGS):
-            with suppress(OSError):  # a terminal that has closed
-                os.write(2, line)
+    with lines:
+        for line in lines:
+            if not line.startswith(_GREETINGS):
+                with suppress(OSError):  # a terminal that has closed
+                    os.write(2, line)
 
 
 def _connect(address: str) -> Any:  # noqa: ANN401 (py4j has no types)
