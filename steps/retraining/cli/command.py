@@ -10,6 +10,7 @@ the work import the rest. This module follows the same rule.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from retraining.tracking.lineage import StepRun
+
+# Thousands of modules are imported and leave nothing to collect, but at the default threshold the
+# collector walks through them hundreds of times: a fifth of the time that imports take.
+gc.set_threshold(50_000, 20, 20)
 
 # Signals that ask a step to stop; SIGHUP comes when its terminal, or the connection to it, closes.
 _STOPS = (signal.SIGTERM, signal.SIGHUP)
