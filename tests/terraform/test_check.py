@@ -16,6 +16,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[2] / "terraform"
 
 
+@pytest.mark.slow
 def test_the_check_passes_with_all_tests_of_the_folder(check: Path) -> None:
     done = subprocess.run([check, FOLDER], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -181,6 +181,7 @@ def fingerprints(manifest: Manifest) -> list[str]:
     return [split.fingerprint for split in manifest.splits.values()] + [manifest.fingerprint]
 
 
+@pytest.mark.slow
 def test_day_by_day_is_the_same_as_all_at_once(
     spark: SparkSession, full: Manifest, tmp_path: Path
 ) -> None:
@@ -200,6 +201,7 @@ def test_day_by_day_is_the_same_as_all_at_once(
     assert last.days[date(2018, 4, 9)].startswith(versions[1].uri)
 
 
+@pytest.mark.slow
 def test_late_and_displacing_rows_are_as_if_read_at_once(
     spark: SparkSession, full: Manifest, tmp_path: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_no_slices_are_no_verdicts() -> None:
     assert compare_slices({}, Policy()) == ()
 
 
+@pytest.mark.slow
 def test_equal_models_raise_an_alarm_in_any_of_twenty_slices_as_seldom_as_alpha() -> None:
     """With the p-values of single slices, any alarm would come up in 64 % of the tests."""
     rng = np.random.default_rng(4)

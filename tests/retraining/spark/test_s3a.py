@@ -90,6 +90,7 @@ def keys(client: Any, prefix: str) -> list[str]:  # noqa: ANN401 (boto3 has no t
     return [found["Key"] for page in pages for found in page.get("Contents", ())]
 
 
+@pytest.mark.slow
 def test_a_session_reads_and_writes_a_bucket(objects: Objects, client: Any) -> None:  # noqa: ANN401
     for number in range(1100):
         client.put_object(Bucket=BUCKET, Key=f"many/{number:04}.csv", Body=b"a,b\n1,x\n")
@@ -136,6 +137,7 @@ def test_a_session_reads_and_writes_a_bucket(objects: Objects, client: Any) -> N
     assert client.get_object(Bucket=BUCKET, Key="text.json")["Body"].read() == "größer".encode()
 
 
+@pytest.mark.slow
 def test_a_killed_write_is_no_data_set_and_can_be_made_again(
     objects: Objects,
     client: Any,  # noqa: ANN401
@@ -177,6 +179,7 @@ def test_a_wrong_secret_is_told_in_one_line(objects: Objects) -> None:
     assert "s3a://data/a cannot be reached (Forbidden): check the path, the credentials" in last
 
 
+@pytest.mark.slow
 def test_a_store_that_has_gone_is_told_in_one_line(objects: Objects) -> None:
     process = start(
         objects,
