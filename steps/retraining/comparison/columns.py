@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from retraining.gate.policy import PERIODS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -26,6 +28,7 @@ class ScoreColumns(NamedTuple):
         key: What identifies a row.
         unit: What rows that may depend on each other have in common.
         day: The day of the event.
+        period: What rows that may share a shock have in common; None where it is the day.
         weight: How much a row counts.
         capacity_unit: What can be looked at, a number of them a day; None where it is `unit`.
         slices: Columns by the name of the slice.
@@ -37,6 +40,7 @@ class ScoreColumns(NamedTuple):
     key: str | None = None
     unit: str | None = None
     day: str | None = None
+    period: str | None = None
     weight: str | None = None
     capacity_unit: str | None = None
     slices: Mapping[str, str] = MappingProxyType({})
@@ -63,6 +67,7 @@ class ScoreColumns(NamedTuple):
             key=_NAMES["key"],
             unit=_NAMES["unit"] if description.unit else None,
             day=_NAMES["day"] if description.event_time else None,
+            period=_NAMES["period"] if description.gate.period not in PERIODS else None,
             capacity_unit=_NAMES["capacity_unit"] if apart else None,
             slices={
                 name: f"{_SLICE}{name}" if name.lower() in taken else name
@@ -83,6 +88,6 @@ class ScoreColumns(NamedTuple):
 
 
 _NAMES: Final = {
-    **{name: name for name in ("label", *ROLES, "key", "unit", "day", "weight")},
+    **{name: name for name in ("label", *ROLES, "key", "unit", "day", "period", "weight")},
     "capacity_unit": "_capacity_unit",
 }

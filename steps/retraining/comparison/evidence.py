@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -40,13 +40,15 @@ def gather(comparison: Comparison, policy: Policy, only: str | None = None) -> E
     table, columns = comparison.scores, comparison.columns
     if not isinstance(table, pd.DataFrame):
         return _of_cells(table, columns, policy, only)
-    rows = _check(table, columns, of_probabilities=METRICS[policy.metric].of_probabilities)
+    rows = _check(
+        table, columns, policy.period, of_probabilities=METRICS[policy.metric].of_probabilities
+    )
     if columns.weight:
         table = table[table[columns.weight] > 0]  # as check_rows left them out
     values = {name: table[column].to_numpy() for name, column in columns.slices.items()}
     slices = slicing.take(rows, values)
     if only is None:
-        return Evidence(rows, slices, _mature(table, columns))
+        return Evidence(rows, slices, _mature(table, columns, policy.period))
     if only not in slices:
         raise RetrainingError(
             f"slice={only!r} has no rows", f"choose one of {', '.join(slices) or 'none'}"
@@ -68,14 +70,29 @@ def metric_values(evidence: Evidence) -> dict[str, float]:
     }
 
 
-def _check(table: pd.DataFrame, columns: ScoreColumns, *, of_probabilities: bool) -> Rows:
+def _check(
+    table: pd.DataFrame, columns: ScoreColumns, period: str, *, of_probabilities: bool
+) -> Rows:
     return check_rows(
         table[columns.label].to_numpy(),
         {role: table[name].to_numpy() for role, name in zip(ROLES, columns.scores, strict=True)},
         weight=table[columns.weight].to_numpy() if columns.weight else None,
         unit=table[columns.unit].to_numpy() if columns.unit else None,
+        period=_periods(table, columns, period),
         of_probabilities=of_probabilities,
     )
+
+
+def _periods(table: pd.DataFrame, columns: ScoreColumns, period: str) -> Any:  # noqa: ANN401
+    """The period of every row; None where they are taken as independent."""
+    if period == "none":
+        return None
+    if columns.period:
+        return table[columns.period].to_numpy()
+    if not columns.day:
+        return None
+    day = pd.to_datetime(table[columns.day])
+    return (day.dt.to_period("W").dt.start_time if period == "week" else day).to_numpy()
 
 
 def _is_in(frame: DataFrame, columns: ScoreColumns, only: str) -> Column:
@@ -88,7 +105,7 @@ def _is_in(frame: DataFrame, columns: ScoreColumns, only: str) -> Column:
     return counts.spell(frame, columns.slices[name]) == value
 
 
-def _mature(table: pd.DataFrame, columns: ScoreColumns) -> dict[int, Rows]:
+def _mature(table: pd.DataFrame, columns: ScoreColumns, period: str) -> dict[int, Rows]:
     """Return rows by the further days that their labels had, in steps of a third of all days."""
     if not columns.day:
         return {}
@@ -99,7 +116,7 @@ def _mature(table: pd.DataFrame, columns: ScoreColumns) -> dict[int, Rows]:
     for extra in sorted({n_days * part // MATURITIES for part in range(MATURITIES)}):
         part = table[age >= extra]
         if part[columns.label].nunique() > 1:
-            views[extra] = _check(part, columns, of_probabilities=False)
+            views[extra] = _check(part, columns, period, of_probabilities=False)
     return views
 
 
@@ -110,10 +127,4 @@ def _of_cells(
         frame = frame.where(_is_in(frame, columns, only))
         columns = columns._replace(slices={})
     cells = aggregate(frame, columns, metric=policy.chosen_metric)
-    return Evidence(
-        rows=cells.rows,
-        slices=cells.slices,
-        measured=cells.compare(policy.confidence_level),
-        n_units=cells.n_units,
-        error_bound=cells.error_bound,
-    )
+    return Evidence(cells.rows, cells.slices)

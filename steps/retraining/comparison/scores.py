@@ -108,7 +108,7 @@ def score_holdout(
 
 
 def read_scores(spark: SparkSession, uri: str) -> Comparison:
-    """Read a table of scores: label, champion, challenger and optionally key, unit, day, weight.
+    """Read a table of scores: label, champion, challenger; key, unit, day, period, weight if there.
 
     Every other column with at most `MAXIMUM_VALUES` values is a slice.
 
@@ -159,6 +159,7 @@ def _keep(both: DataFrame, description: Description, columns: ScoreColumns) -> D
         columns.challenger: f"_{columns.challenger}",
         columns.unit: description.unit,
         columns.day: event_time,
+        columns.period: description.gate.period,
         columns.capacity_unit: capacity.unit if capacity else None,
         **{column: name for name, column in columns.slices.items()},
     }

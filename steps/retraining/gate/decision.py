@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -13,7 +12,7 @@ from retraining.gate import guardrails, power, selftest
 from retraining.gate.reasons import explain_verdict
 from retraining.gate.slices import compare_slices
 from retraining.gate.strategies import STRATEGIES, UNSOUND, ask_all, explain_unsound
-from retraining.gate.strategy_result import StrategyResult, apply_rule
+from retraining.gate.strategy_result import StrategyResult
 from retraining.gate.verdict import CrossCheck, Guardrail, Maturity, Outcome, Spending, Verdict
 from retraining.statistics import bootstrap, metrics, paired
 from retraining.statistics.rows import Floats, Rows, check_rows
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from retraining.gate.policy import Policy
-    from retraining.statistics.inference import PairedResult
 
 NOTHING: Final[Mapping[str, Rows]] = MappingProxyType({})
 NOT_CHECKED: Final = (None, np.empty(0))
@@ -37,24 +35,11 @@ class Evidence(NamedTuple):
         rows: Single rows, or cells of many.
         slices: Rows of each slice by its name.
         maturities: Rows whose labels had at least this many days beyond the delay, by the days.
-        measured: The effect as Spark measured it on all rows, where `rows` are cells of them.
-        n_units: Number of units, where `rows` are cells, which have none.
-        error_bound: By how much `measured` may be off because rows were put into cells; its
-            interval is wider by as much on both sides.
     """
 
     rows: Rows
     slices: Mapping[str, Rows] = NOTHING
     maturities: Mapping[int, Rows] = MappingProxyType({})
-    measured: PairedResult | None = None
-    n_units: int | None = None
-    error_bound: float = 0.0
-
-    @property
-    def degrees(self) -> float:
-        """Degrees of freedom of the standard error; infinity where rows are independent."""
-        n_units = self.n_units or self.rows.n_units
-        return n_units - 1 if n_units else math.inf
 
 
 class Decision(NamedTuple):
@@ -81,6 +66,7 @@ def decide(
     policy: Policy,
     weight: npt.ArrayLike | None = None,
     unit: npt.ArrayLike | None = None,
+    period: npt.ArrayLike | None = None,
     rng: np.random.Generator | None = None,
 ) -> Verdict:
     """Decide by a paired test on rows that neither model has seen: `judge` on arrays, in brief.
@@ -92,6 +78,8 @@ def decide(
         policy: The conditions of a promotion.
         weight: Non-negative, shape (n,).
         unit: The unit that each row belongs to, shape (n,); None takes rows as independent.
+        period: The period of each row, for example its day, shape (n,): rows of one period may
+            depend on each other, whatever their unit.
         rng: For everything that is drawn; None takes a fresh generator.
 
     Raises:
@@ -102,6 +90,7 @@ def decide(
         {"champion": champion, "challenger": challenger},
         weight=weight,
         unit=unit,
+        period=period,
         of_probabilities=metrics.METRICS[policy.metric].of_probabilities,
     )
     return judge(Evidence(rows), policy, rng=rng, in_full=False).verdict
@@ -129,7 +118,8 @@ def judge(
     """
     strategy_rng, check_rng, self_rng, opinion_rng = (rng or np.random.default_rng()).spawn(4)
     test_alpha = policy.alpha if ledger is None else ledger.alpha
-    strategy_result = _apply_strategy(evidence, policy, test_alpha, strategy_rng)
+    strategy = STRATEGIES[policy.strategy]
+    strategy_result = strategy.run(evidence.rows, policy, test_alpha, strategy_rng)
     # The ledger limits promotions only: a smaller alpha would make harm harder to detect, so
     # slices and guardrails keep the policy's alpha.
     slices = compare_slices(evidence.slices, policy)
@@ -154,24 +144,6 @@ def judge(
     return Decision(explained, effects, strategy_result.tables, strategy_result.measured)
 
 
-def _apply_strategy(
-    evidence: Evidence, policy: Policy, test_alpha: float, rng: np.random.Generator
-) -> StrategyResult:
-    """The result of the strategy; for cells, at the smallest effect that they allow."""
-    measured = evidence.measured
-    if measured is None or policy.strategy != "influence":
-        return STRATEGIES[policy.strategy].run(evidence.rows, policy, test_alpha, rng)
-    strategy_result = apply_rule(
-        measured._replace(effect_size=measured.effect_size - evidence.error_bound),
-        test_alpha=test_alpha,
-        min_effect_size=policy.min_effect_size,
-        degrees=evidence.degrees,
-    )
-    return strategy_result._replace(
-        result=strategy_result.result._replace(effect_size=measured.effect_size)
-    )
-
-
 def _outcome(
     strategy_result: StrategyResult, policy: Policy, checks: tuple[Guardrail, ...]
 ) -> Outcome:
@@ -188,12 +160,11 @@ def _figures(
 ) -> dict[str, Any]:
     """The fields of a verdict from the policy and the result, and what such rows can detect."""
     settings = ("metric", "min_effect_size", "confidence_level", "power", "minimum_positives")
-    missing = power.shortfalls(evidence.rows, policy.minimum_positives)
+    rows = evidence.rows
+    missing = power.shortfalls(rows, policy.minimum_positives)
     needed: power.Needed | None = power.Needed(0, 0)
     if strategy_result.says == "inconclusive" or missing:
-        needed = power.rows_still_needed(
-            strategy_result.result, policy, missing, alpha=test_alpha, degrees=evidence.degrees
-        )
+        needed = power.rows_still_needed(strategy_result.result, policy, missing, alpha=test_alpha)
     return {
         "strategy": policy.strategy_in_reports,
         **{name: getattr(policy, name) for name in settings},
@@ -204,12 +175,13 @@ def _figures(
             alpha=test_alpha,
             power=policy.power,
             min_effect_size=policy.min_effect_size,
-            degrees=evidence.degrees,
+            degrees=strategy_result.result.degrees_of_freedom,
         ),
-        "n_units": evidence.n_units or evidence.rows.n_units,
+        "n_units": rows.n_units,
+        "n_periods": rows.n_periods,
         "rows_still_needed": needed and needed.rows,
         "positives_still_needed": needed and needed.positives,
-        "error_bound": evidence.error_bound,
+        "periods_still_needed": needed and needed.periods(rows),
     }
 
 
@@ -227,7 +199,8 @@ def _cross_check(
     result = paired.of_effects(
         rows, metric, effects, confidence_level=policy.confidence_level, interval=policy.interval
     )
-    return CrossCheck(*result), effects
+    shown = {field.name: getattr(result, field.name) for field in dataclasses.fields(CrossCheck)}
+    return CrossCheck(**shown), effects
 
 
 def _compare_maturities(maturities: Mapping[int, Rows], policy: Policy) -> tuple[Maturity, ...]:

@@ -10,7 +10,7 @@ from retraining.gate.power import MINIMUM_UNITS, shortfalls
 from retraining.gate.verdict import Guardrail, Slice
 from retraining.gate.wording import number, percent
 from retraining.statistics.calibration import expected_calibration_error, reliability
-from retraining.statistics.inference import PairedResult, degrees_of_freedom, tail_probability
+from retraining.statistics.inference import PairedResult, excess_pvalue
 from retraining.statistics.paired import compare_rows
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _minimum_positives(rows: Rows, policy: Policy) -> Guardrail:
     if missing:
         sentence = " ".join(shortfall.sentence for shortfall in missing)
         return Guardrail("minimum_positives", "failed", sentence)
-    units = "" if rows.unit is None else f", each from at least {MINIMUM_UNITS} units"
+    units = "" if rows.n_units is None else f", each from at least {MINIMUM_UNITS} units"
     return Guardrail(
         "minimum_positives",
         "passed",
@@ -93,12 +93,7 @@ def _secondary(rows: Rows, name: str, margin: float, policy: Policy) -> Guardrai
     if improper:
         return Guardrail("secondary", "unknown", f"{improper}, so {name} cannot be judged.")
     result = compare_rows(rows, metric, confidence_level=policy.confidence_level)
-    pvalue = tail_probability(
-        result.effect_size + margin,
-        result.standard_error,
-        alternative="greater",
-        degrees=degrees_of_freedom(rows.unit),
-    )
+    pvalue = excess_pvalue(result, -margin)
     passed = pvalue < policy.alpha
     return Guardrail(
         "secondary",

@@ -24,6 +24,7 @@ Strategy = Literal[
     "interval_overlap",
 ]
 AUROC_ALONE: Final = frozenset({"delong", "disjoint_split", "interval_overlap"})
+PERIODS: Final = ("none", "day", "week")
 Memory = Literal["per_test", "spending", "fresh_holdout_only"]
 
 
@@ -75,6 +76,10 @@ class Policy:
     alpha: Annotated[Real, Field(gt=0, lt=0.5)] = 0.05
     """The largest probability of promoting a challenger that is not better by more than
     min_effect_size."""
+    period: Annotated[str, Field(min_length=1)] = "day"
+    """Rows of one period may share what happened in it, whatever their unit: day and week are of
+    the event time, where there is one; none takes periods as independent; any other name is a
+    column of the data."""
     min_effect_size: Margin = 0.0
     """The gain that a promotion must exceed, in units of the metric."""
     minimum_positives: Count = 100

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +43,10 @@ class Needed(NamedTuple):
     rows: int
     positives: int
 
+    def periods(self, rows: Rows) -> int | None:
+        """Further periods as long as those at hand; None where periods are not looked at."""
+        return rows.n_periods and math.ceil(self.rows * rows.n_periods / rows.n_rows)
+
 
 class Point(NamedTuple):
     """One point of a power curve.
@@ -62,7 +66,7 @@ def shortfalls(rows: Rows, minimum_positives: int) -> tuple[Shortfall, ...]:
     Each class needs rows that are worth `minimum_positives` rows of equal weight, and
     `MINIMUM_UNITS` units where rows belong to units.
     """
-    missing = []
+    missing, of_class = [], rows.units_of_class
     for name, side in (("positives", rows.label), ("negatives", ~rows.label)):
         count = round(float(np.sum(rows.sizes[side])))
         worth = effective_rows(rows, side)
@@ -74,7 +78,7 @@ def shortfalls(rows: Rows, minimum_positives: int) -> tuple[Shortfall, ...]:
                 f"and the policy requires {minimum_positives}."
             )
             missing.append(Shortfall(sentence, minimum_positives / worth if worth else np.inf))
-        units = MINIMUM_UNITS if rows.unit is None else np.unique(rows.unit[side]).size
+        units = MINIMUM_UNITS if of_class is None else of_class[name == "positives"]
         if units < MINIMUM_UNITS:
             sentence = (
                 f"The {name} belong to too few units: {units}, and at least {MINIMUM_UNITS} are "
@@ -134,11 +138,11 @@ def rows_still_needed(
     missing: Sequence[Shortfall] = (),
     *,
     alpha: float,
-    degrees: float = math.inf,
 ) -> Needed | None:
     """Further rows with which a true effect as large as the observed one would be decided.
 
-    The standard error falls with the root of the rows, while the effect stays. A gain is decided
+    The standard error falls with the root of the rows, of which there are more units and periods,
+    while the effect stays. A gain is decided
     when it is promoted with probability `policy.power`; a loss when the upper end of its interval
     falls below min_effect_size with that probability.
 
@@ -147,7 +151,6 @@ def rows_still_needed(
         policy: Its power, confidence_level and min_effect_size are used.
         missing: Minimums that must be met as well.
         alpha: Of this test: the policy's, or what the ledger left.
-        degrees: Degrees of freedom of Student's t; infinity for the normal.
 
     Returns:
         None where the observed effect is so close to the required one that more than `FARTHEST`
@@ -157,10 +160,16 @@ def rows_still_needed(
     if distance == 0 or math.isnan(result.standard_error):
         return None
     tail = alpha if distance > 0 else (1 - policy.confidence_level) / 2
-    reach = _reach(tail, policy.power, degrees) * result.standard_error
-    factor = max((reach / distance) ** 2, *(shortfall.factor for shortfall in missing), 1.0)
-    if not factor <= FARTHEST:
+    least = max(1.0, *(shortfall.factor for shortfall in missing))
+    wanted = abs(distance) / result.standard_error if result.standard_error else math.inf
+
+    def excess(factor: float) -> float:
+        reach = _reach(tail, policy.power, result.degrees_of_freedom * factor)
+        return wanted * math.sqrt(factor) - reach
+
+    if not least <= FARTHEST or not excess(FARTHEST) >= 0:
         return None
+    factor = least if excess(least) >= 0 else float(optimize.brentq(excess, least, FARTHEST))
     rows, positives = (
         max(1, math.ceil(count * (factor - 1))) for count in (result.n_rows, result.n_positives)
     )
@@ -184,7 +193,7 @@ def curve(
         alpha: As in `minimum_detectable_effect`, like power, min_effect_size and degrees.
         power: Between 0.5 and 1.
         min_effect_size: The gain that a promotion must exceed.
-        degrees: Degrees of freedom of Student's t; infinity for the normal.
+        degrees: Of freedom of Student's t on the rows at hand; infinity for the normal.
 
     Returns:
         Ten points per decade, among them the rows at hand; none where the standard error is
@@ -203,7 +212,7 @@ def curve(
                 alpha=alpha,
                 power=power,
                 min_effect_size=min_effect_size,
-                degrees=degrees,
+                degrees=degrees * factor,
             ),
         )
         for factor in factors

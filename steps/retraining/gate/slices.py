@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from retraining.gate.power import shortfalls
 from retraining.gate.verdict import Slice
-from retraining.statistics.inference import PairedResult, degrees_of_freedom, holm, tail_probability
+from retraining.statistics.inference import PairedResult, holm, shortfall_pvalue
 from retraining.statistics.paired import compare_rows
 
 if TYPE_CHECKING:
@@ -44,13 +44,7 @@ def _compare(rows: Rows, metric: Metric, policy: Policy) -> tuple[PairedResult |
     if shortfalls(rows, policy.minimum_positives):
         return None, math.nan
     result = compare_rows(rows, metric, confidence_level=policy.confidence_level)
-    pvalue = tail_probability(
-        result.effect_size + policy.slice_margin,
-        result.standard_error,
-        alternative="less",
-        degrees=degrees_of_freedom(rows.unit),
-    )
-    return result, pvalue
+    return result, shortfall_pvalue(result, -policy.slice_margin)
 
 
 def _describe(

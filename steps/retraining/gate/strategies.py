@@ -15,7 +15,6 @@ from retraining.gate.policy import AUROC_ALONE
 from retraining.gate.strategy_result import StrategyResult, apply_rule, refuse_cells
 from retraining.gate.verdict import FalsePromotionRate, Opinion
 from retraining.statistics import subsampling
-from retraining.statistics.inference import degrees_of_freedom
 from retraining.statistics.paired import bootstrap_rows, compare_rows
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def _influence(
 ) -> StrategyResult:
     """The influence of every row on the difference, in closed form; for AUROC it is DeLong's."""
     result = compare_rows(rows, policy.chosen_metric, confidence_level=policy.confidence_level)
-    return _decide(result, policy, test_alpha, degrees_of_freedom(rows.unit))
+    return _decide(result, policy, test_alpha)
 
 
 def _paired_bootstrap(
@@ -72,7 +71,7 @@ def _paired_bootstrap(
         resample=policy.resample,
         interval=policy.interval,
     )
-    return _decide(result, policy, test_alpha, degrees_of_freedom(rows.unit))
+    return _decide(result, policy, test_alpha)
 
 
 def _nadeau_bengio(
@@ -80,7 +79,7 @@ def _nadeau_bengio(
 ) -> StrategyResult:
     """Both models on the same subsamples, corrected for their overlap."""
     refuse_cells(rows, "nadeau_bengio")
-    result, degrees = subsampling.nadeau_bengio(
+    result = subsampling.nadeau_bengio(
         rows,
         policy.chosen_metric,
         n_subsamples=policy.n_subsamples,
@@ -88,15 +87,11 @@ def _nadeau_bengio(
         confidence_level=policy.confidence_level,
         rng=rng,
     )
-    return _decide(result, policy, test_alpha, degrees)
+    return _decide(result, policy, test_alpha)
 
 
-def _decide(
-    result: PairedResult, policy: Policy, test_alpha: float, degrees: float
-) -> StrategyResult:
-    return apply_rule(
-        result, test_alpha=test_alpha, min_effect_size=policy.min_effect_size, degrees=degrees
-    )
+def _decide(result: PairedResult, policy: Policy, test_alpha: float) -> StrategyResult:
+    return apply_rule(result, test_alpha=test_alpha, min_effect_size=policy.min_effect_size)
 
 
 STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType(

@@ -36,7 +36,7 @@ class StrategyResult(NamedTuple):
 
 
 def apply_rule(
-    result: PairedResult, *, test_alpha: float, min_effect_size: float, degrees: float
+    result: PairedResult, *, test_alpha: float, min_effect_size: float
 ) -> StrategyResult:
     """Promote, keep the champion, or neither, by the p-value and the interval.
 
@@ -44,9 +44,8 @@ def apply_rule(
         result: Of a comparison whose standard error can be trusted.
         test_alpha: A p-value below it promotes.
         min_effect_size: An interval that ends at or below it keeps the champion.
-        degrees: Degrees of freedom of the standard error.
     """
-    pvalue = excess_pvalue(result, min_effect_size, degrees)
+    pvalue = excess_pvalue(result, min_effect_size)
     result = result._replace(pvalue=pvalue)
     alpha, least = number(test_alpha), number(min_effect_size)
     test = f"The p-value {number(pvalue)} (for an effect of at most {least})"

@@ -16,6 +16,7 @@ from scipy import stats
 
 from retraining.gate.strategy_result import StrategyResult, refuse_cells
 from retraining.gate.wording import number
+from retraining.statistics.dispersion import Dispersion
 from retraining.statistics.inference import PairedResult, conclude, half_width
 from retraining.statistics.losses import THRESHOLD, mean_evaluator
 from retraining.statistics.metrics import METRICS
@@ -163,7 +164,7 @@ def _compare_means(
         error,
         (effect - reach, effect + reach),
         alternative="two-sided",
-        degrees=degrees,
+        dispersion=Dispersion(error**2, degrees),
     )
 
 

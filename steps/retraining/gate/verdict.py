@@ -227,11 +227,25 @@ class Verdict(_Record):
     """The number of units that the rows belong to, for example customers. Rows of one unit may
     depend on each other, and the test allows for it; without units every row counts as
     independent."""
+    effective_units: Number | None
+    """The number of equal units that the rows are worth, by the class in which they are worth
+    less: a few customers with many rows count for little. Unknown where rows are independent."""
+    n_periods: Count | None
+    """The number of periods that the rows belong to, for example days. Rows of one period share
+    what happened in it, whatever their unit, and the test allows for it."""
+    period_ratio: Number | None
+    """The variance of the effect by that without periods: above 1 where rows of one period move
+    together; unknown without periods."""
+    degrees_of_freedom: Number
+    """Of Student's t-distribution, by which p-value and interval are computed; unknown where it is
+    the normal distribution."""
     rows_still_needed: Count | None
     """How many more rows would be enough for a decision if the true effect is as large as the
     observed one; 0 if no more are needed, unknown if it is too close to the required effect."""
     positives_still_needed: Count | None
     """How many of the rows that are still needed must be positives."""
+    periods_still_needed: Count | None
+    """How many more periods these rows would take, for example days."""
     confidence_level: Share
     """How often an interval that is computed like this one contains the true effect."""
     power: Share

@@ -148,7 +148,7 @@ def draw_power(verdict: Verdict) -> Markup | None:
         alpha=verdict.alpha,
         power=verdict.power,
         min_effect_size=verdict.min_effect_size,
-        degrees=verdict.n_units - 1 if verdict.n_units else math.inf,
+        degrees=verdict.degrees_of_freedom,
     )
     if not points or verdict.standard_error == 0:
         return None

@@ -16,7 +16,8 @@ from scipy import special
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from retraining.statistics.rows import Codes, Floats, Rows
+    from retraining.statistics.dispersion import Dispersion
+    from retraining.statistics.rows import Floats, Rows
 
 Alternative = Literal["greater", "less", "two-sided"]
 
@@ -37,6 +38,11 @@ class PairedResult(NamedTuple):
         pvalue: Of the hypothesis that the true effect is zero, against the alternative.
         n_rows: Rows with a weight above zero.
         n_positives: The number of positives among them.
+        degrees_of_freedom: Of Student's t; infinity for the normal.
+        error_bound: By how much effect_size may be off because rows were put into cells. The
+            interval is wider by as much on both sides.
+        effective_units: Equal units that the rows are worth; None where rows are independent.
+        period_ratio: The variance of the effect by that without periods; None without periods.
     """
 
     effect_size: float
@@ -48,6 +54,10 @@ class PairedResult(NamedTuple):
     pvalue: float
     n_rows: int
     n_positives: int
+    degrees_of_freedom: float = math.inf
+    error_bound: float = 0.0
+    effective_units: float | None = None
+    period_ratio: float | None = None
 
 
 def tail_probability(
@@ -76,13 +86,6 @@ def half_width(standard_error: float, confidence_level: float, degrees: float) -
     return standard_error * float(special.stdtrit(degrees, (1 + confidence_level) / 2))
 
 
-def degrees_of_freedom(unit: Codes | None) -> float:
-    """Units less one; infinity where rows are independent; NaN for a single unit."""
-    if unit is None:
-        return math.inf
-    return float(np.max(unit)) or math.nan
-
-
 def without_rounding(effect: float, error: float, level: float) -> tuple[float, float]:
     """Effect and error, each set to 0 where it may be a rounding error of 0.
 
@@ -103,7 +106,8 @@ def conclude(
     ends: tuple[float, float],
     *,
     alternative: Alternative,
-    degrees: float,
+    dispersion: Dispersion,
+    error_bound: float = 0.0,
 ) -> PairedResult:
     """The record of a comparison, with the p-value of its effect.
 
@@ -114,8 +118,14 @@ def conclude(
         error: Its standard error.
         ends: Of its interval.
         alternative: Of the p-value.
-        degrees: Of freedom of the error.
+        dispersion: Its degrees of freedom are those of the error.
+        error_bound: By how much the effect may be off; the p-value is the largest within it.
     """
+    sign = {"greater": -1.0, "less": 1.0, "two-sided": -math.copysign(1.0, effect)}[alternative]
+    least = effect + sign * error_bound
+    if alternative == "two-sided" and abs(effect) <= error_bound:
+        least = 0.0
+    degrees = dispersion.degrees
     return PairedResult(
         effect_size=effect,
         champion=values[0],
@@ -123,22 +133,39 @@ def conclude(
         standard_error=error,
         ci_lower=ends[0],
         ci_upper=ends[1],
-        pvalue=tail_probability(effect, error, alternative=alternative, degrees=degrees),
+        pvalue=tail_probability(least, error, alternative=alternative, degrees=degrees),
         n_rows=rows.n_rows,
         n_positives=rows.n_positives,
+        degrees_of_freedom=degrees,
+        error_bound=error_bound,
+        effective_units=dispersion.worth,
+        period_ratio=dispersion.ratio,
     )
 
 
-def excess_pvalue(result: PairedResult, min_effect_size: float, degrees: float = math.inf) -> float:
-    """One-sided p-value of the hypothesis that the true effect is at most min_effect_size.
+def excess_pvalue(result: PairedResult, least: float) -> float:
+    """One-sided p-value of the hypothesis that the true effect is at most `least`.
 
     Args:
         result: Of a comparison.
-        min_effect_size: In units of the metric.
-        degrees: As `degrees_of_freedom` returns for the units of the rows.
+        least: In units of the metric; a negative one asks whether a loss is ruled out.
     """
-    excess = result.effect_size - min_effect_size
-    return tail_probability(excess, result.standard_error, alternative="greater", degrees=degrees)
+    return tail_probability(
+        result.effect_size - result.error_bound - least,
+        result.standard_error,
+        alternative="greater",
+        degrees=result.degrees_of_freedom,
+    )
+
+
+def shortfall_pvalue(result: PairedResult, most: float) -> float:
+    """One-sided p-value of the hypothesis that the true effect is at least `most`."""
+    return tail_probability(
+        result.effect_size + result.error_bound - most,
+        result.standard_error,
+        alternative="less",
+        degrees=result.degrees_of_freedom,
+    )
 
 
 def holm(pvalues: Sequence[float]) -> Floats:

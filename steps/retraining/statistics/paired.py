@@ -20,17 +20,17 @@ import numpy as np
 
 from retraining.errors import RetrainingError
 from retraining.statistics.bootstrap import Interval, Resample, interval_ends, replicates
+from retraining.statistics.dispersion import dispersion, plain_variance
 from retraining.statistics.inference import (
     Alternative,
     PairedResult,
     conclude,
-    degrees_of_freedom,
     half_width,
     without_rounding,
 )
-from retraining.statistics.influence import acceleration, paired_influence, variance_of_difference
+from retraining.statistics.influence import acceleration, paired_influence
 from retraining.statistics.metrics import METRICS, Metric, choose
-from retraining.statistics.rows import check_rows
+from retraining.statistics.rows import Measured, check_rows
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,14 +47,16 @@ def delong(
     *,
     weight: npt.ArrayLike | None = None,
     unit: npt.ArrayLike | None = None,
+    period: npt.ArrayLike | None = None,
     alternative: Alternative = "greater",
     confidence_level: float = 0.95,
 ) -> PairedResult:
     """Paired test of DeLong, DeLong and Clarke-Pearson (1988) on the difference of two AUROCs.
 
     Exact with ties (midranks), in O(n log n) time and O(n) memory (Sun and Xu 2014). The
-    statistic is normal; with units, their influence values are summed before they are squared
-    (Obuchowski 1997) and it has Student's t with n_units - 1 degrees of freedom.
+    statistic is normal. With units or periods their influence values are summed before they are
+    squared, and it has Student's t: see `retraining.statistics.dispersion`. For equal units the
+    variance is that of Obuchowski (1997).
 
     Args:
         label: 0 or 1, shape (n,).
@@ -64,13 +66,15 @@ def delong(
             standard error is not: a row of weight 2 is still one observation.
         unit: The unit of every row, shape (n,): rows of one unit may depend on each other.
             None takes all rows as independent.
+        period: The period of every row, for example its day, shape (n,): rows of one period may
+            depend on each other, whatever their unit.
         alternative: "greater": the challenger is better; "less"; "two-sided".
         confidence_level: Of the interval, which is two-sided whatever the alternative.
 
     Raises:
         RetrainingError: An argument is not what is described here.
     """
-    rows = _checked(METRICS["auroc"], label, champion, challenger, weight=weight, unit=unit)
+    rows = _checked(METRICS["auroc"], label, champion, challenger, weight, unit, period)
     return compare_rows(
         rows, METRICS["auroc"], alternative=alternative, confidence_level=confidence_level
     )
@@ -84,22 +88,24 @@ def influence(
     metric: str | Metric = "auroc",
     weight: npt.ArrayLike | None = None,
     unit: npt.ArrayLike | None = None,
+    period: npt.ArrayLike | None = None,
     alternative: Alternative = "greater",
     confidence_level: float = 0.95,
 ) -> PairedResult:
     """Paired test on the difference of any metric, linearised: `delong` with other derivatives.
 
-    The variance is the sum of the squared influence values (summed by unit first) times
-    n / (n - 1), or for units C / (C - 1); for auroc it is that of `delong`.
+    The variance is a sum of squared influence values, see `retraining.statistics.dispersion`; for
+    auroc it is that of `delong`.
 
     Args:
-        label: As in `delong`, like champion, challenger, weight, unit, alternative and
-            confidence_level; metrics of probabilities refuse scores outside [0, 1].
+        label: As in `delong`, like all that is not described here; metrics of probabilities refuse
+            scores outside [0, 1].
         champion: Shape (n,).
         challenger: Shape (n,).
         metric: A name in `metrics.METRICS`, or a result of `metrics.choose`.
         weight: Shape (n,).
         unit: Shape (n,).
+        period: Shape (n,).
         alternative: "greater", "less" or "two-sided".
         confidence_level: Of the two-sided interval.
 
@@ -107,7 +113,7 @@ def influence(
         RetrainingError: An argument is not what is described here.
     """
     chosen = metric if isinstance(metric, Metric) else choose(metric)
-    rows = _checked(chosen, label, champion, challenger, weight=weight, unit=unit)
+    rows = _checked(chosen, label, champion, challenger, weight, unit, period)
     return compare_rows(rows, chosen, alternative=alternative, confidence_level=confidence_level)
 
 
@@ -119,6 +125,7 @@ def paired_bootstrap(
     metric: str | Metric = "auroc",
     weight: npt.ArrayLike | None = None,
     unit: npt.ArrayLike | None = None,
+    period: npt.ArrayLike | None = None,
     alternative: Alternative = "greater",
     confidence_level: float = 0.95,
     n_resamples: int = 1000,
@@ -130,19 +137,20 @@ def paired_bootstrap(
 
     Every row, or every whole unit when given, comes up a Poisson(1) number of times. The p-value
     is not a count of resamples, which could never be smaller than 1 / n_resamples: the effect is
-    divided by the standard deviation of its resamples and referred to the normal (with units:
-    Student's t, n_units - 1 degrees). Resamples with one class only have no metric and are
-    left out. Memory is bounded by a batch of resamples, or by one resample if that is larger;
+    divided by the standard deviation of its resamples. Resamples know neither of the leverage of
+    unequal units nor of periods: deviation and interval are multiplied by what these add to the
+    variance in `influence`, and Student's t has the degrees of freedom that it has there.
+    Resamples with one class only have no metric and are left out. Memory is bounded by a batch of resamples, or by one resample if that is larger;
     time grows with n * n_resamples.
 
     Args:
-        label: As in `influence`, like champion, challenger, metric, weight, unit, alternative and
-            confidence_level.
+        label: As in `influence`, like all that is not described here.
         champion: Shape (n,).
         challenger: Shape (n,).
         metric: A name or a metric.
         weight: Shape (n,).
         unit: Shape (n,).
+        period: Shape (n,).
         alternative: "greater", "less" or "two-sided".
         confidence_level: Of the two-sided interval.
         n_resamples: 100 or more.
@@ -159,7 +167,7 @@ def paired_bootstrap(
         raise RetrainingError(f"rng is {rng!r}", "give numpy.random.default_rng(seed) or None")
     check_resamples(n_resamples)
     _check_options(alternative, confidence_level)
-    rows = _checked(chosen, label, champion, challenger, weight=weight, unit=unit)
+    rows = _checked(chosen, label, champion, challenger, weight, unit, period)
     return bootstrap_rows(
         rows,
         chosen,
@@ -185,16 +193,34 @@ def compare_rows(
         RetrainingError: An option is not what `influence` describes.
     """
     _check_options(alternative, confidence_level)
-    champion, challenger, values = paired_influence(rows, metric)
-    error = math.sqrt(variance_of_difference(rows, metric, values))
+    measured = measure(rows, metric)
+    error = math.sqrt(measured.dispersion.variance)
     sign = 1 if metric.greater_is_better else -1
-    effect, error = without_rounding(sign * (challenger - champion), error, champion)
-    degrees = degrees_of_freedom(rows.unit)
-    reach = half_width(error, confidence_level, degrees)
-    ends = (effect - reach, effect + reach)
+    values = (measured.champion, measured.challenger)
+    effect, error = without_rounding(sign * (values[1] - values[0]), error, values[0])
+    bound = measured.error_bound
+    reach = half_width(error, confidence_level, measured.dispersion.degrees) + bound
     return conclude(
-        rows, (champion, challenger), effect, error, ends, alternative=alternative, degrees=degrees
+        rows,
+        values,
+        effect,
+        error,
+        (effect - reach, effect + reach),
+        alternative=alternative,
+        dispersion=measured.dispersion,
+        error_bound=bound,
     )
+
+
+def measure(rows: Rows, metric: Metric) -> Measured:
+    """The metric of both models and the dispersion of their difference.
+
+    Of cells, what was measured on all of their rows; else it is computed.
+    """
+    if rows.totals and metric.name in rows.totals.metrics:
+        return rows.totals.metrics[metric.name]
+    champion, challenger, values = paired_influence(rows, metric)
+    return Measured(champion, challenger, 0.0, dispersion(rows, metric, values))
 
 
 def bootstrap_rows(
@@ -240,15 +266,27 @@ def of_effects(
     """The comparison from the effects in resamples, as `replicates` returns them."""
     champion, challenger, values = paired_influence(rows, metric)
     sign = 1 if metric.greater_is_better else -1
-    error = float(np.std(effects, ddof=1)) if effects.size > 1 else math.nan
+    spread = dispersion(rows, metric, values)
+    plain = plain_variance(rows, metric, values)
+    stretch = math.sqrt(spread.variance / plain) if plain else 1.0
+    error = float(np.std(effects, ddof=1)) * stretch if effects.size > 1 else math.nan
     effect, error = without_rounding(sign * (challenger - champion), error, champion)
     ends = (effect + error, effect + error)  # without an error, or of NaN
     if error > 0:
         skewness = acceleration(rows, sign * values) if interval == "bca" else None
         ends = interval_ends(effects, confidence_level, effect=effect, acceleration=skewness)
-    degrees = degrees_of_freedom(rows.unit)
+        stretch *= half_width(1.0, confidence_level, spread.degrees) / half_width(
+            1.0, confidence_level, math.inf
+        )
+        ends = (effect + stretch * (ends[0] - effect), effect + stretch * (ends[1] - effect))
     return conclude(
-        rows, (champion, challenger), effect, error, ends, alternative=alternative, degrees=degrees
+        rows,
+        (champion, challenger),
+        effect,
+        error,
+        ends,
+        alternative=alternative,
+        dispersion=spread,
     )
 
 
@@ -279,11 +317,15 @@ def _checked(
     label: npt.ArrayLike,
     champion: npt.ArrayLike,
     challenger: npt.ArrayLike,
-    *,
     weight: npt.ArrayLike | None,
     unit: npt.ArrayLike | None,
+    period: npt.ArrayLike | None,
 ) -> Rows:
-    scores = {"champion": champion, "challenger": challenger}
     return check_rows(
-        label, scores, weight=weight, unit=unit, of_probabilities=metric.of_probabilities
+        label,
+        {"champion": champion, "challenger": challenger},
+        weight=weight,
+        unit=unit,
+        period=period,
+        of_probabilities=metric.of_probabilities,
     )

@@ -12,6 +12,8 @@ from retraining.errors import RetrainingError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from retraining.statistics.dispersion import Dispersion
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.intp]
@@ -23,8 +25,41 @@ FAULTS: Final = {
     "outside": ("outside [0, 1]", "give the probability that the row is positive"),
     "weight": ("negative or not finite", "give finite weights of 0 or more"),
     "unit": ("missing", "give every row a unit"),
+    "period": ("missing", "give every row a period"),
 }
 DENSE: Final = 8  # integers that span at most this many times the rows are coded without a sort
+
+
+class Measured(NamedTuple):
+    """A metric of two models on the same rows.
+
+    Attributes:
+        champion: The metric of the champion.
+        challenger: The metric of the challenger.
+        error_bound: By how much their difference may be off because rows were put into cells.
+        dispersion: Of that difference.
+    """
+
+    champion: float
+    challenger: float
+    error_bound: float
+    dispersion: Dispersion
+
+
+class Totals(NamedTuple):
+    """What Spark found of all rows that cells stand for, because the cells do not show it.
+
+    Attributes:
+        metrics: By name.
+        n_units: Units that the rows belong to; None where they are independent.
+        units_of_class: Units with negatives, and with positives; None where they are independent.
+        n_periods: Periods that the rows belong to; None where they are not looked at.
+    """
+
+    metrics: Mapping[str, Measured]
+    n_units: int | None = None
+    units_of_class: tuple[int, int] | None = None
+    n_periods: int | None = None
 
 
 class Rows(NamedTuple):
@@ -39,6 +74,8 @@ class Rows(NamedTuple):
             scores and has the sum of their weights: the sum of their squared weights, shape (n,).
             None where every element is a single row.
         size: Of cells: the number of their rows, shape (n,). None for single rows.
+        period: Codes 0 to n_periods - 1, shape (n,), or None.
+        totals: Of cells: what was found on all of their rows.
     """
 
     label: Bools
@@ -47,6 +84,8 @@ class Rows(NamedTuple):
     unit: Codes | None
     square: Floats | None = None
     size: Floats | None = None
+    period: Codes | None = None
+    totals: Totals | None = None
 
     @property
     def are_cells(self) -> bool:
@@ -66,7 +105,26 @@ class Rows(NamedTuple):
     @property
     def n_units(self) -> int | None:
         """The number of units that the rows belong to; None where rows are taken as independent."""
+        if self.totals:
+            return self.totals.n_units
         return None if self.unit is None else int(np.max(self.unit)) + 1
+
+    @property
+    def n_periods(self) -> int | None:
+        """The number of periods; None where rows of different units are taken as independent."""
+        if self.totals:
+            return self.totals.n_periods
+        return None if self.period is None else int(np.max(self.period)) + 1
+
+    @property
+    def units_of_class(self) -> tuple[int, int] | None:
+        """Units with negatives, and with positives; None where rows are independent."""
+        if self.totals:
+            return self.totals.units_of_class
+        if self.unit is None:
+            return None
+        zeros, ones = (np.unique(self.unit[side]).size for side in (~self.label, self.label))
+        return zeros, ones
 
     @property
     def squares(self) -> Floats:
@@ -97,6 +155,7 @@ def check_rows(
     *,
     weight: npt.ArrayLike | None = None,
     unit: npt.ArrayLike | None = None,
+    period: npt.ArrayLike | None = None,
     of_probabilities: bool = False,
     both_classes: bool = True,
 ) -> Rows:
@@ -107,6 +166,7 @@ def check_rows(
         scores: Scores of shape (n,) by the name that error messages use.
         weight: Finite and non-negative, shape (n,).
         unit: Sortable and without missing values, shape (n,).
+        period: Sortable and without missing values, shape (n,).
         of_probabilities: Refuse scores outside [0, 1].
         both_classes: Refuse labels of one class only.
 
@@ -129,7 +189,8 @@ def check_rows(
     good = (weights >= 0) & (weights < np.inf)
     _refuse("weight", weights, good, "weight")
     units = None if unit is None else encode("unit", unit, labels.size)
-    rows = _without_weight_zero(Rows(positive, tuple(arrays), weights, units))
+    periods = None if period is None else encode("period", period, labels.size)
+    rows = _without_weight_zero(Rows(positive, tuple(arrays), weights, units, period=periods))
     if both_classes:
         check_classes(rows)
     return rows
@@ -153,9 +214,14 @@ def _without_weight_zero(rows: Rows) -> Rows:
     kept = rows.weight > 0
     if np.all(kept):  # the usual case; a copy of many rows takes longer than all the checks
         return rows
-    units = None if rows.unit is None else np.unique(rows.unit[kept], return_inverse=True)[1]
     scores = tuple(score[kept] for score in rows.scores)
-    return Rows(rows.label[kept], scores, rows.weight[kept], units)
+    units, periods = (recode(codes, kept) for codes in (rows.unit, rows.period))
+    return Rows(rows.label[kept], scores, rows.weight[kept], units, period=periods)
+
+
+def recode(codes: Codes | None, chosen: Bools | Codes) -> Codes | None:
+    """The codes of some of the rows, again from 0 and without gaps; by a mask or by positions."""
+    return None if codes is None else np.unique(codes[chosen], return_inverse=True)[1]
 
 
 def _numbers(name: str, values: npt.ArrayLike, size: int | None) -> Floats:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from retraining.errors import RetrainingError
+from retraining.statistics.rows import recode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,13 +43,13 @@ def take(rows: Rows, columns: Mapping[str, npt.ArrayLike]) -> dict[str, Rows]:
 
 
 def part(rows: Rows, chosen: Bools | Codes) -> Rows:
-    """Some of the rows, with new codes for their units; by a mask or by positions."""
-    units = None if rows.unit is None else np.unique(rows.unit[chosen], return_inverse=True)[1]
+    """Some of the rows, with new codes for units and periods; by a mask or by positions."""
     return rows._replace(
         label=rows.label[chosen],
         scores=tuple(score[chosen] for score in rows.scores),
         weight=rows.weight[chosen],
-        unit=units,
+        unit=recode(rows.unit, chosen),
+        period=recode(rows.period, chosen),
         square=None if rows.square is None else rows.square[chosen],
         size=None if rows.size is None else rows.size[chosen],
     )

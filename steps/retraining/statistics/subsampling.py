@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from retraining.statistics.dispersion import dispersion, plain_variance
 from retraining.statistics.inference import PairedResult, conclude, half_width, without_rounding
+from retraining.statistics.influence import paired_influence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +36,7 @@ def nadeau_bengio(
     share: float,
     confidence_level: float,
     rng: np.random.Generator,
-) -> tuple[PairedResult, float]:
+) -> PairedResult:
     """Mean effect over subsamples with the variance of Nadeau and Bengio (2003).
 
     Subsamples overlap, so their mean varies more than s^2 / J: by s^2 (1 / J + f / (1 - f)) where
@@ -49,7 +51,7 @@ def nadeau_bengio(
         rng: Draws the subsamples.
 
     Returns:
-        The result, with the one-sided p-value of an effect of zero, and the degrees of freedom.
+        The result, with the one-sided p-value of an effect of zero.
     """
     sign = 1 if metric.greater_is_better else -1
     models = [metric.evaluator(rows.label, score) for score in rows.scores]
@@ -58,17 +60,25 @@ def nadeau_bengio(
         pairs = np.array([[float(model(weight)) for model in models] for weight in draws])
     pairs = pairs[~np.isnan(pairs).any(axis=1)]
     count = len(pairs)
+    influence = paired_influence(rows, metric)[2]
+    spread = dispersion(rows, metric, influence)
     if count < 2:
         champion = challenger = effect = error = degrees = math.nan
     else:
         champion, challenger = (float(value) for value in np.mean(pairs, axis=0))
-        spread = float(np.var(pairs[:, 1] - pairs[:, 0], ddof=1))
-        error = math.sqrt(spread * (1 / count + share / (1 - share)))
+        variance = float(np.var(pairs[:, 1] - pairs[:, 0], ddof=1))
+        error = math.sqrt(variance * (1 / count + share / (1 - share)))
+        plain = plain_variance(rows, metric, influence)
+        error *= math.sqrt(spread.variance / plain) if plain else 1.0
         effect, error = without_rounding(sign * (challenger - champion), error, champion)
-        degrees = count - 1.0
+        degrees = min(count - 1.0, spread.degrees)
     reach = half_width(error, confidence_level, degrees)
-    ends = (effect - reach, effect + reach)
-    result = conclude(
-        rows, (champion, challenger), effect, error, ends, alternative="greater", degrees=degrees
+    return conclude(
+        rows,
+        (champion, challenger),
+        effect,
+        error,
+        (effect - reach, effect + reach),
+        alternative="greater",
+        dispersion=spread._replace(degrees=degrees),
     )
-    return result, degrees

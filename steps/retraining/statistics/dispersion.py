@@ -1,0 +1,200 @@
+"""The sampling variance of a difference of two models, where rows may depend on each other.
+
+Rows of one unit (a customer) may depend on each other, and so may rows of one period (a day).
+The influence values of such rows are summed before they are squared. Three corrections keep the
+level of the test that follows:
+
+- Leverage. A unit with much of the weight pulls the metrics towards its own rows, so its influence
+  looks too small. Each sum is divided by one less its share of the weight, which is what leaving
+  the unit out would change: the variance is that of the jackknife over units, CV3 (Bell and
+  McCaffrey 2002; MacKinnon, Nielsen and Webb 2023).
+- Effective numbers. Unequal units are worth fewer equal ones, 1 / sum(share^2) (Kish 1965), by the
+  class in which they are worth least. Student's t has that number less one degrees of freedom.
+- Two ways. The variances by unit and by period are added, and that by unit within period is
+  subtracted, because both contain it (Cameron, Gelbach and Miller 2011).
+
+A holdout has few periods, so the variance by period is itself uncertain. Where it is not larger
+than by chance (its ratio to the variance by unit is below its 95 % point), the two are averaged as
+in the moderated t-test (Smyth 2004), with `PRIOR_DEGREES` for the variance by unit. Where it is
+larger, it counts alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from scipy import special
+
+if TYPE_CHECKING:
+    from retraining.statistics.metrics import Metric
+    from retraining.statistics.rows import Codes, Floats, Rows
+
+PRIOR_DEGREES: Final = 2.0
+BY_CHANCE: Final = 0.95  # how often a ratio of equal variances lies below the point that decides
+
+
+class Sums(NamedTuple):
+    """What a variance by unit, or by period, is made of: sums over the units.
+
+    Each influence value is divided by 1 - the share of its unit in the weight (of its class, for
+    metrics that are corrected by class).
+
+    Attributes:
+        ones: Sum of the squared sums over the positives of a unit.
+        zeros: The same over the negatives.
+        product: Sum of the products of the two.
+        n_ones: Units with positives.
+        n_zeros: Units with negatives.
+        n_units: All units.
+        worth: Equal units that they are worth, by the class in which they are worth less.
+    """
+
+    ones: float
+    zeros: float
+    product: float
+    n_ones: float
+    n_zeros: float
+    n_units: float
+    worth: float
+
+    def variance(self, *, by_class: bool) -> float:
+        """The variance of the difference; NaN where a class, or all rows, are of one unit.
+
+        For single rows and metrics that are corrected by class it is DeLong's; for equal units of
+        both classes that of Obuchowski (1997).
+        """
+        if not by_class:
+            return _corrected(self.ones + self.zeros + 2 * self.product, self.n_units)
+        with_ones, with_zeros = (_factor(count) for count in (self.n_ones, self.n_zeros))
+        both = 2 * self.product * math.sqrt(with_ones * with_zeros)
+        return self.ones * with_ones + self.zeros * with_zeros + both
+
+
+class Dispersion(NamedTuple):
+    """How much a difference would vary between samples like this one.
+
+    Attributes:
+        variance: NaN where it cannot be estimated.
+        degrees: Of freedom of Student's t; infinity for the normal.
+        worth: Equal units that the rows are worth; None where rows are independent.
+        ratio: The variance with periods by that without; None without periods.
+    """
+
+    variance: float
+    degrees: float = math.inf
+    worth: float | None = None
+    ratio: float | None = None
+
+
+def dispersion(rows: Rows, metric: Metric, influence: Floats) -> Dispersion:
+    """The dispersion of the difference that has these paired influence values.
+
+    Args:
+        rows: Single rows or cells; the rows of a cell have one influence value each, in proportion
+            to their weights.
+        metric: Whether its influence values sum to zero in each class decides what is corrected.
+        influence: Shape (n,).
+    """
+    if rows.unit is None:
+        own = Dispersion(_of_rows(rows, influence, by_class=metric.by_class))
+    else:
+        of_units = sum_by(rows, rows.unit, influence, by_class=metric.by_class)
+        own = of_clusters(of_units, by_class=metric.by_class)
+    if rows.period is None:
+        return own
+    of_periods = sum_by(rows, rows.period, influence, by_class=metric.by_class)
+    within = own.variance
+    if rows.unit is not None:
+        pairs = rows.unit * (int(np.max(rows.period)) + 1) + rows.period
+        cells = np.unique(pairs, return_inverse=True)[1]
+        of_cells = sum_by(rows, cells, influence, by_class=metric.by_class)
+        within = of_cells.variance(by_class=metric.by_class)
+    return with_periods(own, of_periods, within, by_class=metric.by_class)
+
+
+def plain_variance(rows: Rows, metric: Metric, influence: Floats) -> float:
+    """The variance that resamples have: without leverage of units, and without periods."""
+    if rows.unit is None:
+        return _of_rows(rows, influence, by_class=metric.by_class)
+    sums = np.bincount(rows.unit, influence)
+    return float(sums @ sums)
+
+
+def of_clusters(sums: Sums, *, by_class: bool) -> Dispersion:
+    """The dispersion where rows of one unit depend on each other, and no others."""
+    degrees = sums.worth - 1
+    return Dispersion(
+        sums.variance(by_class=by_class), degrees if degrees > 0 else math.nan, sums.worth
+    )
+
+
+def with_periods(own: Dispersion, periods: Sums, within: float, *, by_class: bool) -> Dispersion:
+    """The dispersion where rows of one period depend on each other too.
+
+    Args:
+        own: By unit, or of independent rows.
+        periods: Sums by period.
+        within: The variance by unit within period; that of independent rows where there are none.
+        by_class: Whether the metric is corrected by class.
+    """
+    degrees = max(0.0, periods.worth - 1)
+    by_period = periods.variance(by_class=by_class) if degrees else within
+    if not own.variance > 0:
+        return own._replace(ratio=1.0)
+    ratio = max(0.0, 1 + (by_period - within) / own.variance)
+    if degrees and ratio > special.chdtri(degrees, 1 - BY_CHANCE) / degrees:
+        moderated, total = ratio, degrees
+    else:
+        total = degrees + PRIOR_DEGREES
+        moderated = (degrees * ratio + PRIOR_DEGREES) / total
+    return own._replace(
+        variance=own.variance * moderated, degrees=min(own.degrees, total), ratio=ratio
+    )
+
+
+def sum_by(rows: Rows, codes: Codes, influence: Floats, *, by_class: bool) -> Sums:
+    """The sums over units, or over periods, with these codes from 0; shape (n,) each."""
+    n_units = int(np.max(codes)) + 1
+    sides = (rows.label, ~rows.label)
+    sums = [np.bincount(codes[side], influence[side], n_units) for side in sides]
+    weights = [np.bincount(codes[side], rows.weight[side], n_units) for side in sides]
+    with_ones, with_zeros = (np.unique(codes[side]).size for side in sides)
+    shares = [weight / np.sum(weight) for weight in weights]
+    worth = min(1 / float(share @ share) for share in shares)
+    if not by_class:
+        whole = np.sum(weights, axis=0)
+        shares = [whole / np.sum(whole)] * 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ones, zeros = (part / (1 - share) for part, share in zip(sums, shares, strict=True))
+    return Sums(
+        ones=float(ones @ ones),
+        zeros=float(zeros @ zeros),
+        product=float(ones @ zeros),
+        n_ones=with_ones,
+        n_zeros=with_zeros,
+        n_units=n_units,
+        worth=worth,
+    )
+
+
+def _of_rows(rows: Rows, influence: Floats, *, by_class: bool) -> float:
+    """The variance where every row stands alone; all rows of a cell have the same share."""
+    sides = (rows.label, ~rows.label) if by_class else (np.ones(rows.label.size, dtype=np.bool_),)
+    variance = 0.0
+    for side in sides:
+        weight, size = rows.weight[side], rows.sizes[side]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            moved = influence[side] / (1 - weight / size / np.sum(weight))
+        count = float(np.sum(size))
+        variance += _factor(count) * float(np.sum(moved**2 * rows.spreads[side]))
+    return variance
+
+
+def _factor(count: float) -> float:
+    return (count - 1) / count if count > 1 else math.nan
+
+
+def _corrected(square: float, count: float) -> float:
+    return square * _factor(count)
