@@ -108,9 +108,10 @@ def score_holdout(
 
 
 def read_scores(spark: SparkSession, uri: str) -> Comparison:
-    """Read a table of scores: label, champion, challenger; key, unit, day, period, weight if there.
+    """Read a table of scores: label, champion and challenger; key, unit, day, period and weight.
 
-    Every other column with at most `MAXIMUM_VALUES` values is a slice.
+    All but the first three may be missing. Every other column with at most `MAXIMUM_VALUES` values
+    is a slice.
 
     Raises:
         RetrainingError: If it cannot be read, has no row, or lacks a column.

@@ -12,7 +12,6 @@ from retraining.gate import guardrails, power, selftest
 from retraining.gate.reasons import explain_verdict
 from retraining.gate.slices import compare_slices
 from retraining.gate.strategies import STRATEGIES, UNSOUND, ask_all, explain_unsound
-from retraining.gate.strategy_result import StrategyResult
 from retraining.gate.verdict import CrossCheck, Guardrail, Maturity, Outcome, Spending, Verdict
 from retraining.statistics import bootstrap, metrics, paired
 from retraining.statistics.rows import Floats, Rows, check_rows
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from retraining.gate.policy import Policy
+    from retraining.gate.strategy_result import StrategyResult
 
 NOTHING: Final[Mapping[str, Rows]] = MappingProxyType({})
 NOT_CHECKED: Final = (None, np.empty(0))

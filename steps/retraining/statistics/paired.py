@@ -140,8 +140,8 @@ def paired_bootstrap(
     divided by the standard deviation of its resamples. Resamples know neither of the leverage of
     unequal units nor of periods: deviation and interval are multiplied by what these add to the
     variance in `influence`, and Student's t has the degrees of freedom that it has there.
-    Resamples with one class only have no metric and are left out. Memory is bounded by a batch of resamples, or by one resample if that is larger;
-    time grows with n * n_resamples.
+    Resamples with one class only have no metric and are left out. Memory is bounded by a batch of
+    resamples, or by one resample if that is larger; time grows with n * n_resamples.
 
     Args:
         label: As in `influence`, like all that is not described here.
