@@ -27,6 +27,7 @@ from retraining.comparison.binned import aggregate
 from retraining.comparison.columns import ScoreColumns
 from retraining.spark.session import open_session
 from retraining.statistics.metrics import METRICS
+from retraining.statistics.paired import compare_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,10 +83,10 @@ def measure(frame: DataFrame, repeats: int) -> None:
     ways: dict[str, Callable[[], object]] = {
         "scan": scan,
         "sum of the columns": total,
-        "cells, auroc": lambda: aggregate.aggregate(scores, metric=auroc),
-        "cells, brier": lambda: aggregate.aggregate(scores, metric=brier),
+        "cells, auroc": lambda: aggregate.aggregate(scores, metrics=[auroc]),
+        "cells, brier": lambda: aggregate.aggregate(scores, metrics=[brier]),
         "cells, auroc by unit": lambda: aggregate.aggregate(
-            frame, ScoreColumns(unit="unit"), metric=auroc
+            frame, ScoreColumns(unit="unit"), metrics=[auroc]
         ),
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -100,11 +101,11 @@ def measure(frame: DataFrame, repeats: int) -> None:
         report(f"{name:22} {' '.join(f'{t:7.2f}' for t in taken)} s, {ratio:.2f} x the best scan")
     for name, result in found.items():
         if isinstance(result, aggregate.Aggregate):
-            compared = result.compare()
+            compared = compare_rows(result.rows, brier if "brier" in name else auroc)
             report(
                 f"{name:22} effect {compared.effect_size:+.3e}, standard error "
-                f"{compared.standard_error:.3e}, bound {result.error_bound:.1e} = "
-                f"{result.error_bound / compared.standard_error:.3f} standard errors, "
+                f"{compared.standard_error:.3e}, bound {compared.error_bound:.1e} = "
+                f"{compared.error_bound / compared.standard_error:.3f} standard errors, "
                 f"{result.rows.label.size:,} cells"
             )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

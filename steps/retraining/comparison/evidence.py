@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+from pyspark.sql import functions as F
 
 from retraining.comparison.binned import counts
 from retraining.comparison.binned.aggregate import aggregate
 from retraining.comparison.columns import ROLES
+from retraining.data.columns import quote
 from retraining.errors import RetrainingError
 from retraining.gate.decision import Evidence
 from retraining.statistics import slicing
@@ -95,6 +97,18 @@ def _periods(table: pd.DataFrame, columns: ScoreColumns, period: str) -> Any:  #
     return (day.dt.to_period("W").dt.start_time if period == "week" else day).to_numpy()
 
 
+def _period_column(columns: ScoreColumns, period: str) -> Column | None:
+    """As `_periods`, of rows in Spark."""
+    if period == "none":
+        return None
+    if columns.period:
+        return F.col(quote(columns.period))
+    if not columns.day:
+        return None
+    day = F.col(quote(columns.day))
+    return F.date_trunc("week", day) if period == "week" else day
+
+
 def _is_in(frame: DataFrame, columns: ScoreColumns, only: str) -> Column:
     name, _, value = only.partition("=")
     if name not in columns.slices:
@@ -126,5 +140,11 @@ def _of_cells(
     if only is not None:
         frame = frame.where(_is_in(frame, columns, only))
         columns = columns._replace(slices={})
-    cells = aggregate(frame, columns, metric=policy.chosen_metric)
+    names = dict.fromkeys((policy.metric, *policy.secondary, "log_loss"))
+    cells = aggregate(
+        frame,
+        columns,
+        metrics=[policy.measure(name) for name in names],
+        period=_period_column(columns, policy.period),
+    )
     return Evidence(cells.rows, cells.slices)

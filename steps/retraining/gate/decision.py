@@ -190,6 +190,8 @@ def _cross_check(
 ) -> tuple[CrossCheck | None, Floats]:
     """The bootstrap of the same effect, with fewer resamples, or none, where rows are many."""
     rows, metric = evidence.rows, policy.chosen_metric
+    if rows.are_dependent_cells:
+        return NOT_CHECKED
     n_resamples = bootstrap.affordable(rows, metric, policy.n_resamples)
     if n_resamples < paired.MINIMUM_RESAMPLES:
         return NOT_CHECKED

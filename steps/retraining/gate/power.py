@@ -160,7 +160,7 @@ def rows_still_needed(
     if distance == 0 or math.isnan(result.standard_error):
         return None
     tail = alpha if distance > 0 else (1 - policy.confidence_level) / 2
-    least = max(1.0, *(shortfall.factor for shortfall in missing))
+    least = max([1.0, *(shortfall.factor for shortfall in missing)])
     wanted = abs(distance) / result.standard_error if result.standard_error else math.inf
 
     def excess(factor: float) -> float:

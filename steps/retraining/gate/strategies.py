@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from retraining.errors import RetrainingError
 from retraining.gate import unsound
 from retraining.gate.policy import AUROC_ALONE
 from retraining.gate.strategy_result import StrategyResult, apply_rule, refuse_cells
@@ -61,7 +62,17 @@ def _influence(
 def _paired_bootstrap(
     rows: Rows, policy: Policy, test_alpha: float, rng: np.random.Generator
 ) -> StrategyResult:
-    """Both models on the same resamples of the rows, or of whole units."""
+    """Both models on the same resamples of the rows, or of whole units.
+
+    Raises:
+        RetrainingError: The rows are cells whose rows depend on each other.
+    """
+    if rows.are_dependent_cells:
+        raise RetrainingError(
+            f"strategy paired_bootstrap draws whole units, and these {rows.n_rows:,} rows were put "
+            "into cells",
+            "choose influence",
+        )
     result = bootstrap_rows(
         rows,
         policy.chosen_metric,

@@ -114,12 +114,19 @@ def dispersion(rows: Rows, metric: Metric, influence: Floats) -> Dispersion:
     return with_periods(own, of_periods, within, by_class=metric.by_class)
 
 
-def plain_variance(rows: Rows, metric: Metric, influence: Floats) -> float:
-    """The variance that resamples have: without leverage of units, and without periods."""
+def beyond_resamples(rows: Rows, metric: Metric, influence: Floats, spread: Dispersion) -> float:
+    """By how much the standard error is larger than that of resamples of rows, or of whole units.
+
+    Resamples know neither of leverage nor of periods.
+    """
+    if rows.unit is None and rows.period is None:
+        return 1.0
     if rows.unit is None:
-        return _of_rows(rows, influence, by_class=metric.by_class)
-    sums = np.bincount(rows.unit, influence)
-    return float(sums @ sums)
+        plain = _of_rows(rows, influence, by_class=metric.by_class)
+    else:
+        sums = np.bincount(rows.unit, influence)
+        plain = float(sums @ sums)
+    return math.sqrt(spread.variance / plain) if plain else 1.0
 
 
 def of_clusters(sums: Sums, *, by_class: bool) -> Dispersion:

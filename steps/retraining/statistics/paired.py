@@ -20,7 +20,7 @@ import numpy as np
 
 from retraining.errors import RetrainingError
 from retraining.statistics.bootstrap import Interval, Resample, interval_ends, replicates
-from retraining.statistics.dispersion import dispersion, plain_variance
+from retraining.statistics.dispersion import beyond_resamples, dispersion
 from retraining.statistics.inference import (
     Alternative,
     PairedResult,
@@ -267,18 +267,19 @@ def of_effects(
     champion, challenger, values = paired_influence(rows, metric)
     sign = 1 if metric.greater_is_better else -1
     spread = dispersion(rows, metric, values)
-    plain = plain_variance(rows, metric, values)
-    stretch = math.sqrt(spread.variance / plain) if plain else 1.0
+    stretch = beyond_resamples(rows, metric, values, spread)
     error = float(np.std(effects, ddof=1)) * stretch if effects.size > 1 else math.nan
     effect, error = without_rounding(sign * (challenger - champion), error, champion)
     ends = (effect + error, effect + error)  # without an error, or of NaN
     if error > 0:
         skewness = acceleration(rows, sign * values) if interval == "bca" else None
         ends = interval_ends(effects, confidence_level, effect=effect, acceleration=skewness)
-        stretch *= half_width(1.0, confidence_level, spread.degrees) / half_width(
-            1.0, confidence_level, math.inf
-        )
-        ends = (effect + stretch * (ends[0] - effect), effect + stretch * (ends[1] - effect))
+        if spread.degrees < math.inf:
+            normal, student = (
+                half_width(1, confidence_level, d) for d in (math.inf, spread.degrees)
+            )
+            lower, upper = ((end - effect) * stretch * student / normal for end in ends)
+            ends = (effect + lower, effect + upper)
     return conclude(
         rows,
         (champion, challenger),

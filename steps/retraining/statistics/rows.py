@@ -93,6 +93,11 @@ class Rows(NamedTuple):
         return self.size is not None
 
     @property
+    def are_dependent_cells(self) -> bool:
+        """Whether rows of different cells depend on each other: resamples of cells hide that."""
+        return self.are_cells and (self.n_units is not None or self.n_periods is not None)
+
+    @property
     def n_rows(self) -> int:
         """The number of rows, or of rows that the cells stand for."""
         return round(float(np.sum(self.sizes)))

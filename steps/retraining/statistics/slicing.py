@@ -52,6 +52,7 @@ def part(rows: Rows, chosen: Bools | Codes) -> Rows:
         period=recode(rows.period, chosen),
         square=None if rows.square is None else rows.square[chosen],
         size=None if rows.size is None else rows.size[chosen],
+        totals=None,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retraining.statistics.dispersion import dispersion, plain_variance
+from retraining.statistics.dispersion import beyond_resamples, dispersion
 from retraining.statistics.inference import PairedResult, conclude, half_width, without_rounding
 from retraining.statistics.influence import paired_influence
 
@@ -68,8 +68,7 @@ def nadeau_bengio(
         champion, challenger = (float(value) for value in np.mean(pairs, axis=0))
         variance = float(np.var(pairs[:, 1] - pairs[:, 0], ddof=1))
         error = math.sqrt(variance * (1 / count + share / (1 - share)))
-        plain = plain_variance(rows, metric, influence)
-        error *= math.sqrt(spread.variance / plain) if plain else 1.0
+        error *= beyond_resamples(rows, metric, influence, spread)
         effect, error = without_rounding(sign * (challenger - champion), error, champion)
         degrees = min(count - 1.0, spread.degrees)
     reach = half_width(error, confidence_level, degrees)

@@ -19,9 +19,10 @@ from retraining.gate.policy import Policy, Strategy
 from retraining.gate.power import MINIMUM_UNITS
 from retraining.gate.strategies import STRATEGIES
 from retraining.gate.verdict import Spending, Verdict
+from retraining.statistics.dispersion import Dispersion
 from retraining.statistics.metrics import METRICS
-from retraining.statistics.paired import compare_rows, delong
-from retraining.statistics.rows import check_rows
+from retraining.statistics.paired import delong
+from retraining.statistics.rows import Measured, Totals, check_rows
 from retraining.statistics.slicing import take
 from tests.drawing import draw_scores
 from tests.reading import numbers
@@ -99,8 +100,9 @@ def test_verdict_repeats_the_paired_result() -> None:
     weight, unit = np.linspace(1, 2, 2000), np.arange(2000) // 10
     verdict = decide(*rows, policy=Policy(confidence_level=0.9), weight=weight, unit=unit)
     result = delong(*rows, weight=weight, unit=unit, confidence_level=0.9)
-    for name in result._fields:
+    for name in set(result._fields) - {"period_ratio"}:
         assert getattr(verdict, name) == pytest.approx(getattr(result, name), rel=1e-12)
+    assert verdict.period_ratio is None
 
 
 def test_minimum_detectable_effect_is_what_the_test_would_find() -> None:
@@ -236,14 +238,19 @@ def test_the_ledger_decides_what_alpha_is_left() -> None:
 def test_what_cells_can_hide_is_held_against_the_challenger() -> None:
     rows = checked(*scored(lift=0.2))
     exact = judge(Evidence(rows), LENIENT, rng=np.random.default_rng(0)).verdict
-    measured = compare_rows(rows, METRICS["auroc"])._replace(ci_lower=-0.5, ci_upper=0.5)
-    cells = Evidence(rows, measured=measured, error_bound=0.004, n_units=500)
-    careful = judge(cells, LENIENT, rng=np.random.default_rng(0)).verdict
-    assert (careful.ci_lower, careful.ci_upper) == (-0.5, 0.5)
+    spread = Dispersion(exact.standard_error**2, degrees=499.0, worth=500.0)
+    known = Measured(exact.champion, exact.challenger, 0.004, spread)
+    cells = rows._replace(
+        square=rows.squares, size=rows.sizes, totals=Totals({"auroc": known}, 700, (700, 600))
+    )
+    careful = judge(Evidence(cells), LENIENT, rng=np.random.default_rng(0)).verdict
+    reach = stats.t.isf(0.025, 499) * exact.standard_error + 0.004
+    assert careful.ci_lower == pytest.approx(exact.effect_size - reach)
+    assert careful.ci_upper == pytest.approx(exact.effect_size + reach)
     assert careful.effect_size == exact.effect_size
     expected = stats.t.sf((exact.effect_size - 0.004) / exact.standard_error, 499)
     assert careful.pvalue == pytest.approx(expected, rel=1e-9)
-    assert (careful.error_bound, careful.n_units) == (0.004, 500)
+    assert (careful.error_bound, careful.n_units, careful.effective_units) == (0.004, 700, 500)
 
 
 @given(seed=st.integers(0, 1000), strategy=st.sampled_from(["delong", "paired_bootstrap"]))
@@ -310,8 +317,9 @@ def test_mapping_writes_null_for_what_is_unknown() -> None:
     mapping = verdict.to_mapping()
     json.dumps(mapping, allow_nan=False)
     unknown = ["ci_lower", "ci_upper", "pvalue", "minimum_detectable_effect", "standard_error"]
-    unknown += ["rows_still_needed", "positives_still_needed", "cross_check", "ledger"]
-    assert [name for name in KEYS if mapping[name] is None] == unknown
+    unknown += ["n_periods", "period_ratio", "degrees_of_freedom"]
+    unknown += [f"{what}_still_needed" for what in ("rows", "positives", "periods")]
+    assert [name for name in KEYS if mapping[name] is None] == [*unknown, "cross_check", "ledger"]
     assert verdict.verdict == "inconclusive"
     assert "cannot be estimated" in verdict.reasons[-2]
 

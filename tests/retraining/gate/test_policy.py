@@ -79,6 +79,7 @@ def test_policy_replaced_is_checked_again() -> None:
 def test_policy_defaults_are_those_of_the_gate() -> None:
     assert dataclasses.asdict(Policy()) == {
         "metric": "auroc",
+        "period": "day",
         "strategy": "influence",
         "alpha": 0.05,
         "min_effect_size": 0.0,

@@ -171,6 +171,6 @@ def test_apply_rule(pvalue_at: float, says: str, because: list[str] | None) -> N
     result = delong([0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 2])._replace(
         effect_size=pvalue_at, standard_error=0.01, ci_upper=pvalue_at + 0.0196
     )
-    found = apply_rule(result, test_alpha=0.05, min_effect_size=0.0, degrees=math.inf)
+    found = apply_rule(result, test_alpha=0.05, min_effect_size=0.0)
     assert found.says == says
     assert because is None or numbers(found.because) == because

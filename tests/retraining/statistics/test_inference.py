@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from retraining.statistics.inference import excess_pvalue, holm, tail_probability
+from retraining.statistics.inference import (
+    excess_pvalue,
+    holm,
+    shortfall_pvalue,
+    tail_probability,
+)
 from retraining.statistics.paired import delong
 
 
@@ -29,7 +34,13 @@ def test_excess_pvalue_is_of_the_required_effect() -> None:
     assert excess_pvalue(result, 0.0) == result.pvalue
     excess = (result.effect_size - 0.05) / result.standard_error
     assert excess_pvalue(result, 0.05) == pytest.approx(stats.norm.sf(excess))
-    assert excess_pvalue(result, 0.05, 4) == pytest.approx(stats.t.sf(excess, 4))
+    of_five = result._replace(degrees_of_freedom=4)
+    assert excess_pvalue(of_five, 0.05) == pytest.approx(stats.t.sf(excess, 4))
+    unsure = of_five._replace(error_bound=0.01)
+    further = (result.effect_size - 0.06) / result.standard_error
+    assert excess_pvalue(unsure, 0.05) == pytest.approx(stats.t.sf(further, 4))
+    less = (result.effect_size + 0.01 - 0.05) / result.standard_error
+    assert shortfall_pvalue(unsure, 0.05) == pytest.approx(stats.t.cdf(less, 4))
 
 
 def test_holm_of_a_worked_example() -> None:

@@ -121,10 +121,10 @@ def test_delong_equals_the_definition_pair_by_pair() -> None:
 def test_delong_with_units_refers_to_students_t() -> None:
     unit = ["a", "b", "c", "d", "a", "b", "c", "d", "e", "e"]
     result = delong(LABEL, CHAMPION, CHALLENGER, unit=unit, alternative="two-sided")
-    ratio = result.effect_size / result.standard_error
-    assert result.pvalue == pytest.approx(2 * stats.t.sf(abs(ratio), 4), rel=1e-10)
+    ratio, degrees = result.effect_size / result.standard_error, 4 - 1  # of the four positives
+    assert result.pvalue == pytest.approx(2 * stats.t.sf(abs(ratio), degrees), rel=1e-10)
     half = (result.ci_upper - result.ci_lower) / 2
-    assert half / result.standard_error == pytest.approx(stats.t.ppf(0.975, 4), rel=1e-10)
+    assert half / result.standard_error == pytest.approx(stats.t.ppf(0.975, degrees), rel=1e-10)
 
 
 @given(rows=compared_rows())
@@ -236,13 +236,15 @@ def test_influence_on_a_mean_is_the_paired_t_test_with_a_normal_tail(metric: str
 
 def test_influence_on_a_mean_with_equal_units_is_the_t_test_of_unit_means() -> None:
     label, champion, challenger = draw_probabilities(200, seed=1, lift=0.3)
-    unit = np.arange(200) % 8
+    unit = np.empty(200, np.intp)  # the same number of positives in each
+    unit[np.argsort(label, kind="stable")] = np.arange(200) % 8
     gains = (champion - label) ** 2 - (challenger - label) ** 2
     means = [np.mean(gains[unit == code]) for code in range(8)]
     expected = stats.ttest_1samp(means, 0, alternative="greater")
     result = influence(label, champion, challenger, metric="brier", unit=unit)
     assert result.effect_size / result.standard_error == pytest.approx(expected.statistic)
-    assert result.pvalue == pytest.approx(expected.pvalue)
+    assert result.pvalue == pytest.approx(expected.pvalue, rel=1e-2)
+    assert result.degrees_of_freedom == pytest.approx(7, abs=0.1)
 
 
 @pytest.mark.parametrize("metric", ["auroc", "brier"])
@@ -316,7 +318,7 @@ def test_weights_of_the_label_alone_change_other_metrics_than_auroc() -> None:
     for metric in METRICS:
         plain = influence(label, champion, challenger, metric=metric)
         balanced = influence(label, champion, challenger, metric=metric, weight=weight)
-        same = balanced == pytest.approx(plain, rel=1e-6)
+        same = balanced[:9] == pytest.approx(plain[:9], rel=1e-6)
         assert same is (metric == "auroc")
 
 
@@ -325,7 +327,7 @@ def test_few_units_widen_the_interval_beyond_the_normal() -> None:
     label, champion, challenger = draw_probabilities(500, seed=2)
     result = influence(label, champion, challenger, metric="auprc", unit=np.arange(500) % 5)
     half = (result.ci_upper - result.ci_lower) / 2
-    assert half / result.standard_error == pytest.approx(2.776, abs=1e-3)
+    assert half / result.standard_error == pytest.approx(2.776, abs=0.01)
 
 
 def test_influence_takes_a_metric_with_parameters() -> None:

@@ -16,113 +16,117 @@ import numpy as np
 
 from retraining.comparison.binned import counts
 from retraining.comparison.binned.bounds import Bins, metric_ends
+from retraining.comparison.binned.dependence import Dependence, Part, measure_dependence
 from retraining.comparison.binned.grid import Grid
 from retraining.comparison.columns import ROLES, ScoreColumns
 from retraining.errors import RetrainingError
-from retraining.statistics.inference import conclude, half_width, tail_probability, without_rounding
-from retraining.statistics.influence import paired_influence, variance_of_difference
+from retraining.statistics.dispersion import dispersion
+from retraining.statistics.influence import paired_influence
 from retraining.statistics.metrics import FALSE_NEGATIVE_COST
-from retraining.statistics.rows import FAULTS, Rows, check_classes
+from retraining.statistics.rows import FAULTS, Measured, Rows, Totals, check_classes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from retraining.comparison.binned.counts import Grids
-    from retraining.statistics.inference import PairedResult
     from retraining.statistics.metrics import Metric
 
 
 class Aggregate(NamedTuple):
-    """Two models on the same rows, as cells, with the metric measured more finely.
+    """Two models on the same rows, as cells that know what was found of all rows.
 
     Attributes:
         rows: Cells: label, scores in the middle of the bins, summed weights, numbers of rows.
         slices: The cells of every slice by "column=value".
-        metric: The metric by which the models are compared.
-        values: The metric of champion and challenger.
-        error_bound: Largest possible error of the difference of `values`.
-        standard_error: Standard error of that difference.
-        n_units: Number of units that the rows belong to; None if rows are independent.
     """
 
     rows: Rows
     slices: dict[str, Rows]
-    metric: Metric
-    values: tuple[float, float]
-    error_bound: float
-    standard_error: float
-    n_units: int | None
-
-    def compare(self, confidence_level: float = 0.95) -> PairedResult:
-        """The paired result, which takes the error bound into account.
-
-        The interval extends `error_bound` further on both sides, and the p-value (of "not better")
-        is that of the smallest effect within the bound.
-        """
-        champion, challenger = self.values
-        sign = 1 if self.metric.greater_is_better else -1
-        effect = sign * (challenger - champion)
-        effect, error = without_rounding(effect, self.standard_error, champion)
-        degrees = math.inf if self.n_units is None else self.n_units - 1 or math.nan
-        reach = half_width(error, confidence_level, degrees) + self.error_bound
-        ends = (effect - reach, effect + reach)
-        result = conclude(
-            self.rows, self.values, effect, error, ends, alternative="greater", degrees=degrees
-        )
-        least = effect - self.error_bound
-        pvalue = tail_probability(least, error, alternative="greater", degrees=degrees)
-        return result._replace(pvalue=pvalue)
 
 
 def aggregate(
-    frame: DataFrame, columns: ScoreColumns | None = None, *, metric: Metric
+    frame: DataFrame,
+    columns: ScoreColumns | None = None,
+    *,
+    metrics: Sequence[Metric],
+    period: Column | None = None,
 ) -> Aggregate:
     """Count scored rows in cells and compare the two models.
 
-    This takes one pass over the rows, one more for units and one more for slices, so `frame`
-    should be stored or cached. The driver receives tens of megabytes at most, bounded by the grid.
+    This takes one pass over the rows, one more for units and periods and one more for slices, so
+    `frame` should be stored or cached. The driver receives tens of megabytes at most, bounded by
+    the grid.
 
     Args:
         frame: Scored rows; those of weight zero are left out.
         columns: Which of its columns is which; by default label, champion, challenger. Slices
             have at most 50 values.
-        metric: What to compare.
+        metrics: What to compare: the primary metric, by which slices are compared, and others.
+            Those of probabilities are left out if scores are none, unless it is the primary one.
+        period: The period of a row; None where rows of different units are independent.
 
     Raises:
         RetrainingError: Rows do not pass the checks of `retraining.statistics.rows.check_rows`, or
             a slice column has too many values.
     """
     columns = columns or ScoreColumns()
-    frame, weighted = counts.standardise(frame, columns), columns.weight is not None
-    threshold = _threshold(metric)
+    frame, weighted = counts.standardise(frame, columns, period), columns.weight is not None
+    primary = metrics[0]
+    threshold = _threshold(primary)
     grids = (Grid(threshold), Grid(threshold))
-    counted = counts.count_cells(frame, grids, metric, weighted=weighted)
+    counted = counts.count_cells(frame, grids, metrics, weighted=weighted)
     if (counted["key"] == counts.UNSOUND).any():
-        _check_faults(counts.count_faults(frame), of_probabilities=metric.of_probabilities)
+        _check_faults(counts.count_faults(frame), of_probabilities=primary.of_probabilities)
         grids = counts.measure(frame, threshold)
-        counted = counts.count_cells(frame, grids, metric, weighted=weighted)
+        metrics = [metric for metric in metrics if not metric.of_probabilities]
+        counted = counts.count_cells(frame, grids, metrics, weighted=weighted)
     cells = counted[counted["key"].between(0, counts.KIND - 1)].reset_index(drop=True)
     rows = _rows(cells, grids)
     check_classes(rows)
-    first, second, influence = paired_influence(rows, metric)
-    values, bound = _measure(counted, cells, rows, metric) or ((first, second), 0.0)
-    variance, n_units = variance_of_difference(rows, metric, influence), None
-    if columns.unit:
-        sums = counts.sum_units(frame, grids, cells, influence / rows.weight)
-        variance, n_units = _variance_of_units(sums, metric), int(sums["n_units"])
-    found = counts.count_slices(frame, grids, [*columns.slices], weighted=weighted)
+    slices = counts.count_slices(frame, grids, [*columns.slices], weighted=weighted)
+    parts = {"": Part(cells["key"].to_numpy(), rows, metrics)}
+    parts |= {
+        name: Part(part["key"].to_numpy(), _rows(part, grids), [primary])
+        for name, part in slices.items()
+    }
+    dependence = {}
+    if columns.unit or period is not None:
+        dependence = measure_dependence(
+            counts.key_parts(frame, grids, slices=bool(slices)),
+            {name: part for name, part in parts.items() if _has_both(part.rows)},
+            unit=columns.unit is not None,
+            period=period is not None,
+        )
+    exact = {metric.name: _measure(counted, cells, rows, metric) for metric in metrics}
+    whole = _known(parts.pop(""), dependence.get(""), exact)
     return Aggregate(
-        rows=rows,
-        slices={name: _rows(part, grids) for name, part in found.items()},
-        metric=metric,
-        values=values,
-        error_bound=bound,
-        standard_error=math.sqrt(variance),
-        n_units=n_units,
+        whole, {name: _known(part, dependence.get(name), {}) for name, part in parts.items()}
     )
+
+
+def _has_both(rows: Rows) -> bool:
+    return bool(np.any(rows.label)) and not np.all(rows.label)
+
+
+def _known(
+    part: Part,
+    dependence: Dependence | None,
+    exact: Mapping[str, tuple[float, float, float] | None],
+) -> Rows:
+    """Cells with what was found of their rows, by units and more finely than the cells show."""
+    measured = {}
+    for metric in part.metrics if _has_both(part.rows) else ():
+        champion, challenger, influence = paired_influence(part.rows, metric)
+        values = exact.get(metric.name) or (champion, challenger, 0.0)
+        if dependence:
+            spread = dependence.dispersions[metric.name]
+        else:
+            spread = dispersion(part.rows, metric, influence)
+        measured[metric.name] = Measured(*values, spread)
+    return part.rows._replace(totals=Totals(measured, *(dependence[1:] if dependence else ())))
 
 
 def _threshold(metric: Metric) -> float:
@@ -155,18 +159,18 @@ def _rows(cells: pd.DataFrame, grids: Grids) -> Rows:
 
 def _measure(
     counted: pd.DataFrame, cells: pd.DataFrame, rows: Rows, metric: Metric
-) -> tuple[tuple[float, float], float] | None:
+) -> tuple[float, float, float] | None:
     """Both metrics and the bound of their difference; None if the cells give them exactly."""
     if metric.name in counts.OF_ORDER:
         ends = [metric_ends(metric, _bins(counted, i)) for i in range(2)]
         (low, high), (least, most) = ends
         identical = (cells["low"] == 0).all() and (cells["high"] == 0).all()
         bound = 0.0 if identical else (high - low + most - least) / 2
-        return ((low + high) / 2, (least + most) / 2), bound
-    if ROLES[0] in cells:
-        total = float(np.sum(rows.weight))
-        first, second = (math.fsum(cells[role]) * counts.LOSS_UNIT / total for role in ROLES)
-        return (first, second), 0.0
+        return (low + high) / 2, (least + most) / 2, bound
+    if metric.name in counts.OF_LOSS:
+        unit = counts.LOSS_UNIT / float(np.sum(rows.weight))
+        first, second = (math.fsum(cells[f"{metric.name} {role}"]) * unit for role in ROLES)
+        return first, second, 0.0
     return None
 
 
@@ -180,15 +184,3 @@ def _bins(counted: pd.DataFrame, model: int) -> Bins:
     for array, name in ((mass, "mass"), (low, "low"), (high, "high")):
         array[label, at] = own[name].to_numpy()
     return Bins(mass, low, high)
-
-
-def _variance_of_units(sums: Mapping[str, float], metric: Metric) -> float:
-    """As `retraining.statistics.influence.variance_of_difference`, for sums computed by Spark."""
-    parts = [
-        (sums["ones"], sums["with_ones"]),
-        (sums["zeros"], sums["with_zeros"]),
-        (2 * sums["product"], sums["n_units"]),
-    ]
-    if not metric.by_class:
-        parts = [(sum(part for part, _ in parts), sums["n_units"])]
-    return sum(part * count / (count - 1) if count > 1 else math.nan for part, count in parts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-import pandas as pd
 from pyspark.sql import functions as F
 
 from retraining.comparison.binned.grid import Grid
@@ -18,13 +17,14 @@ from retraining.statistics.slicing import MAXIMUM_VALUES, MISSING, too_many_valu
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
     from pyspark.sql import Column, DataFrame, GroupedData
 
     from retraining.comparison.columns import ScoreColumns
     from retraining.statistics.metrics import Metric
-    from retraining.statistics.rows import Floats
 
 OF_ORDER: Final = frozenset({"auroc", "auprc", "recall_at_capacity"})
+OF_LOSS: Final = frozenset({"log_loss", "brier"})
 LOSS_UNIT: Final = 2.0**-30  # losses are summed as whole numbers of it
 # Keys of cells lie below KIND, those of a model's fine bins from KIND on.
 KIND: Final = 2**29
@@ -36,8 +36,8 @@ Grids = tuple[Grid, Grid]  # of champion and challenger
 UNSOUND: Final = -1  # the key of rows that are not counted
 
 
-def standardise(frame: DataFrame, columns: ScoreColumns) -> DataFrame:
-    """The columns label, champion, challenger, weight, unit and, with slices, `slices`.
+def standardise(frame: DataFrame, columns: ScoreColumns, period: Column | None) -> DataFrame:
+    """The columns label, champion, challenger, weight, unit, period and, with slices, `slices`.
 
     Rows of weight zero are left out; what was not given is constant. `slices` holds the name and
     the value of each slice of a row: its columns may have any names.
@@ -60,6 +60,7 @@ def standardise(frame: DataFrame, columns: ScoreColumns) -> DataFrame:
     chosen += [
         mass.alias("weight"),
         (F.col(columns.unit) if columns.unit else F.lit(0)).alias("unit"),
+        (F.lit(0) if period is None else period).alias("period"),
     ]
     if columns.slices:
         entries = (
@@ -71,37 +72,38 @@ def standardise(frame: DataFrame, columns: ScoreColumns) -> DataFrame:
     return kept.select(*chosen)
 
 
-def count_cells(frame: DataFrame, grids: Grids, metric: Metric, *, weighted: bool) -> pd.DataFrame:
-    """Cells and faults by key and, for a metric of order, the fine bins of either model.
+def count_cells(
+    frame: DataFrame, grids: Grids, metrics: Sequence[Metric], *, weighted: bool
+) -> pd.DataFrame:
+    """Cells and faults by key and, for metrics of order, the fine bins of either model.
 
     Args:
         frame: As `standardise` makes it.
         grids: Of champion and challenger.
-        metric: Decides what is summed beside the counts.
+        metrics: Decide what is summed beside the counts.
         weighted: Whether weights are anything but 1.
 
     Returns:
-        Columns key, size, mass and square (sums of weights and squared weights) and, for a metric
-        of order, low and high (of the scores of a bin; of the champion's score less the
-        challenger's in a cell), for log_loss and brier the summed loss by role.
+        Columns key, size, mass and square (sums of weights and squared weights); for a metric of
+        order, low and high (of the scores of a bin; of the champion's score less the challenger's
+        in a cell); for log_loss and brier the summed loss, as `log_loss champion`.
     """
     sound = _sound(outside_too=grids[0].center is not None)
     label = F.col("label").cast("int").alias("label")
+    losses = _losses(metrics, weighted=weighted)
     binned = frame.select(label, "weight", *ROLES, *_fine(grids), sound.alias("sound"))
-    keys = [F.when(F.col("sound"), _cell(grids)).otherwise(UNSOUND)]
-    sums = _sums(weighted=weighted)
-    if metric.name in OF_ORDER:
-        values = [F.col("champion") - F.col("challenger"), *map(F.col, ROLES)]
+    binned = binned.withColumn("key", F.when(F.col("sound"), _cell(grids)).otherwise(UNSOUND))
+    binned = binned.select("*", *(loss.alias(name) for name, loss in losses.items()))
+    sums = _sums(weighted=weighted) + [F.sum(F.col(name)).alias(name) for name in losses]
+    if any(metric.name in OF_ORDER for metric in metrics):
+        nothing = [F.lit(None).cast(binned.schema[name].dataType) for name in losses]
+        entries = [F.col("key"), F.col("champion") - F.col("challenger"), *map(F.col, losses)]
         for i, role in enumerate(ROLES):
             key = F.col(f"{role}_bin") * 2 + F.col("label") + (KIND + i * MODEL)
-            keys.append(key)
-        pairs = [item for pair in zip(keys, values, strict=True) for item in pair]
-        entries = F.stack(F.lit(len(keys)), *pairs).alias("key", "value")
-        binned = binned.select(*(["weight"] if weighted else []), entries)
+            entries += [key, F.col(role), *nothing]
+        stacked = F.stack(F.lit(1 + len(ROLES)), *entries).alias("key", "value", *losses)
+        binned = binned.select(*(["weight"] if weighted else []), stacked)
         sums += [F.min("value").alias("low"), F.max("value").alias("high")]
-    else:
-        binned = binned.withColumn("key", keys[0])
-        sums += [F.sum(loss).alias(role) for role, loss in _losses(metric, weighted=weighted)]
     return _collect(binned.groupBy("key"), sums)
 
 
@@ -134,45 +136,20 @@ def count_slices(
     return {f"{column}={value}": parts[column, value] for column, value in order}
 
 
-def sum_units(
-    frame: DataFrame, grids: Grids, cells: pd.DataFrame, influence: Floats
-) -> dict[str, float]:
-    """Sums over units of the squares and products of their influence on a difference.
-
-    Args:
-        frame: As `standardise` makes it.
-        grids: Of champion and challenger.
-        cells: With the column key.
-        influence: Of a unit of weight in each cell.
+def key_parts(frame: DataFrame, grids: Grids, *, slices: bool) -> DataFrame:
+    """One line per row and part that it belongs to: "" for all rows, else "column=value".
 
     Returns:
-        ones, zeros (sums of squared sums over the rows of class 1 and of class 0 of a unit),
-        product (of the two), with_ones, with_zeros and n_units.
+        Columns part, key, label, weight, unit, period.
     """
-    moved = pd.DataFrame({"key": cells["key"].astype("int32"), "moved": influence})
-    lookup = F.broadcast(frame.sparkSession.createDataFrame(moved))
-    keyed = (
-        frame.select("*", *_fine(grids))
-        .withColumn("key", _cell(grids))
-        .join(lookup, "key", "inner")
-    )
-    own = F.col("weight") * F.col("moved")
-    ones, zeros, label = F.col("ones"), F.col("zeros"), F.col("label")
-    units = keyed.groupBy("unit").agg(
-        F.sum(F.when(label == 1, own).otherwise(0.0)).alias("ones"),
-        F.sum(F.when(label == 0, own).otherwise(0.0)).alias("zeros"),
-        F.max(label).alias("with_ones"),
-        F.max(1 - label).alias("with_zeros"),
-    )
-    totals = units.agg(
-        F.sum(ones * ones).alias("ones"),
-        F.sum(zeros * zeros).alias("zeros"),
-        F.sum(ones * zeros).alias("product"),
-        F.sum("with_ones").alias("with_ones"),
-        F.sum("with_zeros").alias("with_zeros"),
-        F.count(F.lit(1)).alias("n_units"),
-    )
-    return {name: float(value) for name, value in totals.collect()[0].asDict().items()}
+    keyed = frame.select("*", *_fine(grids)).withColumn("key", _cell(grids).cast("int"))
+    kept = ("key", "label", "weight", "unit", "period")
+    whole = keyed.select(F.lit("").alias("part"), *kept)
+    if not slices:
+        return whole
+    name = F.concat_ws("=", F.col("of.column"), F.col("of.value").cast("string"))
+    apart = keyed.select(F.explode("slices").alias("of"), *kept).select(name.alias("part"), *kept)
+    return whole.unionByName(apart)
 
 
 def measure(frame: DataFrame, threshold: float) -> Grids:
@@ -202,6 +179,7 @@ def _checks() -> dict[str, Column]:
         "challenger": _is_finite(F.col("challenger")),
         "weight": (F.col("weight") > 0) & _is_finite(F.col("weight")),
         "unit": F.col("unit").isNotNull(),
+        "period": F.col("period").isNotNull(),
         "outside": F.col("champion").between(0, 1) & F.col("challenger").between(0, 1),
     }
 
@@ -209,7 +187,7 @@ def _checks() -> dict[str, Column]:
 def _sound(*, outside_too: bool) -> Column:
     checks = _checks()
     scores = checks["champion"] & checks["challenger"] if outside_too else checks["outside"]
-    return checks["label"] & scores & checks["weight"] & checks["unit"]
+    return checks["label"] & scores & checks["weight"] & checks["unit"] & checks["period"]
 
 
 def _is_finite(value: Column) -> Column:
@@ -239,18 +217,19 @@ def _sums(*, weighted: bool) -> list[Column]:
     return [size, *(more if weighted else [])]
 
 
-def _losses(metric: Metric, *, weighted: bool) -> list[tuple[str, Column]]:
-    """The loss of a row by role, for the two metrics that are means of a smooth loss."""
+def _losses(metrics: Sequence[Metric], *, weighted: bool) -> dict[str, Column]:
+    """The loss of a row by metric and role, for the two metrics that are means of a smooth loss."""
     label = F.col("label")
-    found = []
-    for role in ROLES if metric.name in ("log_loss", "brier") else ():
-        score = F.col(role)
-        clipped = F.greatest(F.lit(CLIP), F.least(F.lit(1 - CLIP), score))
-        log_loss = -F.log(F.when(label == 1, clipped).otherwise(1 - clipped))
-        loss = log_loss if metric.name == "log_loss" else (score - label) * (score - label)
-        # Whole numbers have the same sum in any order.
-        whole = F.rint(loss / LOSS_UNIT).cast("bigint")
-        found.append((role, F.col("weight") * loss / LOSS_UNIT if weighted else whole))
+    found = {}
+    for name in (metric.name for metric in metrics if metric.name in OF_LOSS):
+        for role in ROLES:
+            score = F.col(role)
+            clipped = F.greatest(F.lit(CLIP), F.least(F.lit(1 - CLIP), score))
+            log_loss = -F.log(F.when(label == 1, clipped).otherwise(1 - clipped))
+            loss = log_loss if name == "log_loss" else (score - label) * (score - label)
+            # Whole numbers have the same sum in any order.
+            whole = F.rint(loss / LOSS_UNIT).cast("bigint")
+            found[f"{name} {role}"] = F.col("weight") * loss / LOSS_UNIT if weighted else whole
     return found
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.sql import functions as F
 
 from retraining.comparison.binned.aggregate import aggregate
 from retraining.comparison.columns import ScoreColumns
 from retraining.errors import RetrainingError
 from retraining.statistics import paired, slicing
 from retraining.statistics.metrics import METRICS, choose
-from retraining.statistics.rows import Floats, check_rows
+from retraining.statistics.rows import Floats, Rows, check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +58,7 @@ def tables() -> dict[str, pd.DataFrame]:
             "label": label,
             "weight": rng.choice([0.0, 0.5, 1.0, 3.0], N_ROWS),
             "unit": rng.integers(0, 2000, N_ROWS),
+            "day": np.minimum(rng.integers(0, 12, N_ROWS), 8),
             "region": rng.choice(["north", "south"], N_ROWS),
             "hour": rng.integers(0, 24, N_ROWS) // 8,
         }
@@ -83,14 +85,18 @@ def frames(spark: SparkSession, tables: dict[str, pd.DataFrame]) -> Iterator[dic
         frame.unpersist()
 
 
-def exact(table: pd.DataFrame, metric: str, *, weight: bool, unit: bool) -> PairedResult:
-    rows = check_rows(
+def single(table: pd.DataFrame, *, weight: bool, unit: bool, period: bool = False) -> Rows:
+    return check_rows(
         table["label"].to_numpy(),
         {role: table[role].to_numpy() for role in ("champion", "challenger")},
         weight=table["weight"].to_numpy() if weight else None,
         unit=table["unit"].to_numpy() if unit else None,
+        period=table["day"].to_numpy() if period else None,
     )
-    return paired.compare_rows(rows, METRICS[metric])
+
+
+def exact(table: pd.DataFrame, metric: str, *, weight: bool, unit: bool) -> PairedResult:
+    return paired.compare_rows(single(table, weight=weight, unit=unit), METRICS[metric])
 
 
 def count(
@@ -99,6 +105,7 @@ def count(
     *,
     weight: bool = False,
     unit: bool = False,
+    period: bool = False,
     columns: tuple[str, ...] = (),
 ) -> Aggregate:
     chosen = ScoreColumns(
@@ -106,12 +113,16 @@ def count(
         unit="unit" if unit else None,
         slices={name: name for name in columns},
     )
-    return aggregate(frame, chosen, metric=METRICS[metric])
+    day = F.col("day") if period else None
+    return aggregate(frame, chosen, metrics=[METRICS[metric]], period=day)
 
 
-def assert_agrees(found: Aggregate, wanted: PairedResult, *, within: float = 0.01) -> None:
-    result = found.compare()
-    assert abs(result.effect_size - wanted.effect_size) <= found.error_bound + 1e-8
+def compared(found: Aggregate, metric: str) -> PairedResult:
+    return paired.compare_rows(found.rows, METRICS[metric])
+
+
+def assert_agrees(result: PairedResult, wanted: PairedResult, *, within: float = 0.01) -> None:
+    assert abs(result.effect_size - wanted.effect_size) <= result.error_bound + 1e-8
     assert result.standard_error == pytest.approx(wanted.standard_error, rel=within)
     assert (result.n_rows, result.n_positives) == (wanted.n_rows, wanted.n_positives)
     # The interval holds the exact one but for the tolerance of its standard error.
@@ -135,7 +146,11 @@ def test_cells_agree_with_single_rows(
     found = count(frames[table], metric)
     # Only rows near its border move a recall, and ties of a cell hide some of them.
     within = {"recall_at_capacity": 0.1, "auprc": 0.03}.get(metric, 0.01)
-    assert_agrees(found, exact(tables[table], metric, weight=False, unit=False), within=within)
+    assert_agrees(
+        compared(found, metric),
+        exact(tables[table], metric, weight=False, unit=False),
+        within=within,
+    )
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -145,10 +160,9 @@ def test_cells_agree_with_single_rows_with_weights_and_units(
     table = tables["continuous"]
     found = count(frames["continuous"], metric, weight=True, unit=True)
     wanted = exact(table, metric, weight=True, unit=True)
-    assert_agrees(
-        found, wanted, within={"recall_at_capacity": 0.1, "auprc": 0.03}.get(metric, 0.01)
-    )
-    assert found.n_units == table.loc[table["weight"] > 0, "unit"].nunique()
+    within = {"recall_at_capacity": 0.1, "auprc": 0.03}.get(metric, 0.01)
+    assert_agrees(compared(found, metric), wanted, within=within)
+    assert found.rows.n_units == table.loc[table["weight"] > 0, "unit"].nunique()
 
 
 def test_slices_are_those_of_single_rows(
@@ -168,10 +182,42 @@ def test_slices_are_those_of_single_rows(
         assert here.standard_error == pytest.approx(there.standard_error, rel=0.01)
 
 
+@pytest.mark.parametrize("unit", [True, False])
+def test_all_metrics_and_slices_know_units_and_days(
+    frames: dict[str, DataFrame], tables: dict[str, pd.DataFrame], *, unit: bool
+) -> None:
+    names = ("auroc", "auprc", "log_loss")
+    columns = ScoreColumns(unit="unit" if unit else None, slices={"region": "region"})
+    found = aggregate(
+        frames["continuous"],
+        columns,
+        metrics=[METRICS[name] for name in names],
+        period=F.col("day"),
+    )
+    table = tables["continuous"]
+    rows = single(table, weight=False, unit=unit, period=True)
+    cells = {"": found.rows, **found.slices}
+    wanted = {"": rows, **slicing.take(rows, {"region": table["region"].to_numpy()})}
+    assert cells.keys() == wanted.keys()
+    for part, name in [("", name) for name in names] + [(s, "auroc") for s in found.slices]:
+        here, there = (paired.compare_rows(r[part], METRICS[name]) for r in (cells, wanted))
+        within = 0.03 if name == "auprc" else 0.01
+        assert here.standard_error == pytest.approx(there.standard_error, rel=within)
+        assert here.period_ratio == pytest.approx(there.period_ratio, rel=3 * within)
+        assert here.degrees_of_freedom == pytest.approx(there.degrees_of_freedom, rel=1e-9)
+        if unit:
+            assert here.effective_units == pytest.approx(there.effective_units, rel=1e-9)
+        assert cells[part].units_of_class == wanted[part].units_of_class
+        assert cells[part].n_periods == wanted[part].n_periods == 9
+        if part == "":
+            bound = here.error_bound + 1e-8
+            assert abs(here.effect_size - there.effect_size) <= bound
+
+
 @pytest.mark.parametrize("metric", ["auroc", "auprc", "log_loss"])
 def test_partitions_change_no_digit(frames: dict[str, DataFrame], metric: str) -> None:
     frame = frames["continuous"].limit(10_000).cache()
-    results = [aggregate(frame.repartition(n), metric=METRICS[metric]).compare() for n in (2, 200)]
+    results = [compared(count(frame.repartition(n), metric), metric) for n in (2, 200)]
     frame.unpersist()
     assert results[0] == results[1]
 
@@ -182,7 +228,8 @@ def test_partitions_change_weighted_sums_by_rounding_alone(
     frame = frames["margins"].limit(10_000).cache()
     two, many = (count(frame.repartition(n), "auroc", weight=True, unit=True) for n in (2, 200))
     frame.unpersist()
-    assert many.compare() == pytest.approx(two.compare(), rel=1e-10)
+    few, more = (compared(found, "auroc")[:10] for found in (two, many))
+    assert more == pytest.approx(few, rel=1e-10)
 
 
 def test_models_with_equal_scores_have_no_effect_and_no_bound(
@@ -190,27 +237,32 @@ def test_models_with_equal_scores_have_no_effect_and_no_bound(
 ) -> None:
     table = tables["continuous"].assign(challenger=tables["continuous"]["champion"])
     for metric in ("auroc", "log_loss"):
-        result = count(spark.createDataFrame(table), metric).compare()
+        result = compared(count(spark.createDataFrame(table), metric), metric)
         assert (result.effect_size, result.ci_lower, result.ci_upper, result.pvalue) == (0, 0, 0, 1)
 
 
 def test_constant_scores_are_ties(spark: SparkSession, tables: dict[str, pd.DataFrame]) -> None:
     table = tables["continuous"].assign(champion=0.02, challenger=0.02000001)
     found = count(spark.createDataFrame(table), "auroc")
-    assert found.values == (0.5, 0.5)
-    assert found.error_bound == 0
-    assert found.compare().pvalue == 1
+    result = compared(found, "auroc")
+    assert (result.champion, result.challenger) == (0.5, 0.5)
+    assert result.error_bound == 0
+    assert result.pvalue == 1
 
 
 def test_few_distinct_scores_leave_no_doubt(frames: dict[str, DataFrame]) -> None:
     for metric in ORDER:
-        assert count(frames["trees"], metric).error_bound < 1e-12
+        assert compared(count(frames["trees"], metric), metric).error_bound < 1e-12
 
 
 def test_bound_is_part_of_interval_and_pvalue(frames: dict[str, DataFrame]) -> None:
     found = count(frames["continuous"], "auroc")
-    loose = found._replace(error_bound=found.error_bound + 0.01)
-    before, after = found.compare(), loose.compare()
+    totals = found.rows.totals
+    assert totals is not None
+    known = totals.metrics["auroc"]
+    wider = known._replace(error_bound=known.error_bound + 0.01)
+    loose = found.rows._replace(totals=totals._replace(metrics={"auroc": wider}))
+    before, after = (paired.compare_rows(rows, METRICS["auroc"]) for rows in (found.rows, loose))
     assert after.ci_lower == pytest.approx(before.ci_lower - 0.01)
     assert after.ci_upper == pytest.approx(before.ci_upper + 0.01)
     assert after.pvalue > before.pvalue
@@ -221,9 +273,12 @@ def test_expected_cost_is_exact_at_any_threshold(
 ) -> None:
     metric = choose("expected_cost", false_negative_cost=7.3)
     table = tables["continuous"]
-    found = aggregate(spark.createDataFrame(table), metric=metric)
-    for value, role in zip(found.values, ("champion", "challenger"), strict=True):
-        assert value == pytest.approx(metric.function(table["label"], table[role]), rel=1e-12)
+    found = aggregate(spark.createDataFrame(table), metrics=[metric])
+    result = paired.compare_rows(found.rows, metric)
+    for role in ("champion", "challenger"):
+        assert getattr(result, role) == pytest.approx(
+            metric.function(table["label"], table[role]), rel=1e-12
+        )
 
 
 @pytest.mark.parametrize(
@@ -260,7 +315,7 @@ def test_one_class_a_missing_column_and_an_id_as_slice_are_refused(spark: SparkS
     frame = spark.createDataFrame([(i // 60, 0.1, 0.2, i) for i in range(61)], schema)
     auroc = METRICS["auroc"]
     with pytest.raises(RetrainingError, match="label has no positives"):
-        aggregate(frame.where("label = 0"), metric=auroc)
+        aggregate(frame.where("label = 0"), metrics=[auroc])
     with pytest.raises(RetrainingError, match="no column weight"):
         count(frame, "auroc", weight=True)
     with pytest.raises(RetrainingError, match="slice column id has more than 50 values"):

@@ -1,0 +1,185 @@
+"""Sums by unit and by period of what rows add to a difference: what Spark does for the dispersion.
+
+The influence of a row is that of its cell, for a unit of weight. A unit may have rows in many
+cells, so cells alone do not show which rows depend on each other.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import functions as F
+
+from retraining.statistics.dispersion import Dispersion, Sums, dispersion, of_clusters, with_periods
+from retraining.statistics.influence import paired_influence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyspark.sql import Column, DataFrame
+
+    from retraining.statistics.metrics import Metric
+    from retraining.statistics.rows import Floats, Rows
+
+
+class Part(NamedTuple):
+    """Cells that are judged together: all rows, or a slice.
+
+    Attributes:
+        keys: Of the cells, int32, shape (n,).
+        rows: The same cells.
+        metrics: By which the two models are compared on them.
+    """
+
+    keys: Floats
+    rows: Rows
+    metrics: Sequence[Metric]
+
+
+class Dependence(NamedTuple):
+    """How rows of a part depend on each other.
+
+    Attributes:
+        dispersions: Of the difference, by metric.
+        n_units: None where there are no units.
+        units_of_class: Units with negatives, and with positives.
+        n_periods: None where there are no periods.
+    """
+
+    dispersions: Mapping[str, Dispersion]
+    n_units: int | None
+    units_of_class: tuple[int, int] | None
+    n_periods: int | None
+
+
+def measure_dependence(
+    frame: DataFrame, parts: Mapping[str, Part], *, unit: bool, period: bool
+) -> dict[str, Dependence]:
+    """The dispersion of every metric in every part.
+
+    Args:
+        frame: One line per row and part: part, key (of its cell), label, weight, unit, period.
+        parts: By name. Their cells are sent to the executors.
+        unit: Whether rows of one unit depend on each other.
+        period: Whether rows of one period do.
+
+    Raises:
+        ValueError: Neither do.
+    """
+    if not unit and not period:
+        raise ValueError("rows are independent")
+    influences = {
+        name: {m.name: paired_influence(part.rows, m)[2] for m in part.metrics}
+        for name, part in parts.items()
+    }
+    names = list(dict.fromkeys(chain.from_iterable(influences.values())))
+    keyed = frame.join(F.broadcast(_lookup(frame, parts, influences, names)), ["part", "key"])
+    by_class = {m.name: m.by_class for part in parts.values() for m in part.metrics}
+    ways = [["unit"]] * unit + [["period"]] * period + [["unit", "period"]] * (unit and period)
+    sums = [_sum(keyed, way, parts, by_class) for way in ways]
+    found = {}
+    for name, part in parts.items():
+        of_units, of_periods = sums[0] if unit else None, sums[unit] if period else None
+        dispersions = {}
+        for metric in part.metrics:
+            whole = {"by_class": metric.by_class}
+            key = (name, metric.name)
+            if of_units is None:
+                own = dispersion(part.rows, metric, influences[name][metric.name])
+            else:
+                own = of_clusters(of_units[key], **whole)
+            if of_periods is not None:
+                within = sums[2][key].variance(**whole) if unit else own.variance
+                own = with_periods(own, of_periods[key], within, **whole)
+            dispersions[metric.name] = own
+        first = (name, part.metrics[0].name)
+        units = of_units[first] if of_units else None
+        found[name] = Dependence(
+            dispersions,
+            int(units.n_units) if units else None,
+            (int(units.n_zeros), int(units.n_ones)) if units else None,
+            int(of_periods[first].n_units) if of_periods else None,
+        )
+    return found
+
+
+def _lookup(
+    frame: DataFrame,
+    parts: Mapping[str, Part],
+    influences: Mapping[str, Mapping[str, Floats]],
+    names: Sequence[str],
+) -> DataFrame:
+    """The influence of a unit of weight in every cell of every part, by metric."""
+    tables = []
+    for part, (keys, rows, _) in parts.items():
+        moved = {
+            f"moved_{name}": influences[part][name] / rows.weight
+            if name in influences[part]
+            else np.zeros(rows.label.size)
+            for name in names
+        }
+        tables.append(pd.DataFrame({"part": part, "key": keys.astype(np.int32), **moved}))
+    return frame.sparkSession.createDataFrame(pd.concat(tables, ignore_index=True))
+
+
+def _sum(
+    keyed: DataFrame, way: Sequence[str], parts: Mapping[str, Part], by_class: Mapping[str, bool]
+) -> dict[tuple[str, str], Sums]:
+    """Sums over groups of rows, by part and metric."""
+    label, weight = F.col("label"), F.col("weight")
+
+    def of_class(value: Column, positive: int) -> Column:
+        return F.sum(F.when(label == positive, value).otherwise(0.0))
+
+    groups = keyed.groupBy("part", *way).agg(
+        *(
+            of_class(weight * F.col(f"moved_{name}"), side).alias(f"{name}_{side}")
+            for name in by_class
+            for side in (0, 1)
+        ),
+        *(of_class(weight, side).alias(f"mass_{side}") for side in (0, 1)),
+    )
+    masses = {
+        name: [float(np.sum(part.rows.weight[part.rows.label == side])) for side in (0, 1)]
+        for name, part in parts.items()
+    }
+    whole = [_choose(masses, side) for side in (0, 1)]
+    shares = [F.col(f"mass_{side}") / whole[side] for side in (0, 1)]
+    of_all = (F.col("mass_0") + F.col("mass_1")) / (whole[0] + whole[1])
+    sums = [F.sum(share * share).alias(f"square_{i}") for i, share in enumerate(shares)]
+    sums += [F.sum((share > 0).cast("int")).alias(f"n_{i}") for i, share in enumerate(shares)]
+    sums.append(F.count(F.lit(1)).alias("n"))
+    for name, apart in by_class.items():
+        zeros, ones = (
+            _without(F.col(f"{name}_{side}"), shares[side] if apart else of_all) for side in (0, 1)
+        )
+        sums.append(F.sum(ones * ones).alias(f"{name}_ones"))
+        sums.append(F.sum(zeros * zeros).alias(f"{name}_zeros"))
+        sums.append(F.sum(ones * zeros).alias(f"{name}_product"))
+    return {
+        (row["part"], name): Sums(
+            ones=row[f"{name}_ones"],
+            zeros=row[f"{name}_zeros"],
+            product=row[f"{name}_product"],
+            n_ones=row["n_1"],
+            n_zeros=row["n_0"],
+            n_units=row["n"],
+            worth=1 / max(row["square_0"], row["square_1"]),
+        )
+        for row in groups.groupBy("part").agg(*sums).collect()
+        for name in by_class
+    }
+
+
+def _choose(masses: Mapping[str, Sequence[float]], side: int) -> Column:
+    """The weight of a class in the part that a line belongs to."""
+    literal = F.create_map(*(F.lit(x) for name, mass in masses.items() for x in (name, mass[side])))
+    return literal[F.col("part")]
+
+
+def _without(total: Column, share: Column) -> Column:
+    """What leaving the group out would change; NaN if it is everything."""
+    return F.when(share < 1, total / (1 - share)).otherwise(float("nan"))
