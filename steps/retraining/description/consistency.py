@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from retraining.description.durations import format_duration
 from retraining.description.names import RESERVED
 from retraining.description.sections import Period, TimeSplit
+from retraining.gate.policy import PERIODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,6 +75,8 @@ def _unknown_columns(description: Description) -> Iterator[tuple[str, str]]:
         mentions.append(("split.known_positives.key", [description.split.known_positives.key]))
     if description.capacity:
         mentions.append(("capacity.unit", [description.capacity.unit]))
+    if description.gate.period not in PERIODS:
+        mentions.append(("gate.period", [description.gate.period]))
     columns = ", ".join(description.columns)
     for key, names in mentions:
         for name in names:

@@ -178,6 +178,7 @@ def _figures(
             degrees=strategy_result.result.degrees_of_freedom,
         ),
         "n_units": rows.n_units,
+        "period": policy.period if rows.n_periods else None,
         "n_periods": rows.n_periods,
         "rows_still_needed": needed and needed.rows,
         "positives_still_needed": needed and needed.positives,

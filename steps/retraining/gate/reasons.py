@@ -18,7 +18,7 @@ def explain_verdict(verdict: Verdict, *, unsound: str = "") -> tuple[str, ...]:
         verdict: Everything but its reasons.
         unsound: Why nothing is promoted on this strategy; empty for a valid one.
     """
-    sentences = [_effect(verdict)]
+    sentences = [_effect(verdict), *_dependence(verdict)]
     if verdict.ledger is not None and verdict.ledger.budget is not None:
         sentences.append(_budget(verdict, verdict.ledger))
     failed = [check for check in verdict.guardrails if check.status == "failed"]
@@ -53,6 +53,25 @@ def _effect(verdict: Verdict) -> str:
         f"{models}: an effect of {number(verdict.effect_size)}{favour} "
         f"with a {percent(verdict.confidence_level)} interval of {interval}."
     )
+
+
+def _dependence(verdict: Verdict) -> list[str]:
+    """What the rows are worth where they may depend on each other."""
+    parts = []
+    if verdict.n_units is not None and verdict.effective_units is not None:
+        parts.append(f"{verdict.n_units:,} units, worth {verdict.effective_units:,.0f} equal ones")
+    if verdict.n_periods is not None and verdict.period_ratio is not None:
+        parts.append(
+            f"{_periods(verdict, verdict.n_periods)}, with which the variance of the effect is "
+            f"{number(verdict.period_ratio)} times that without"
+        )
+    return [f"The rows come from {', and from '.join(parts)}."] if parts else []
+
+
+def _periods(verdict: Verdict, count: int) -> str:
+    if verdict.period not in ("day", "week"):
+        return f"{count:,} values of {verdict.period}"
+    return f"{count:,} {verdict.period}{'' if count == 1 else 's'}"
 
 
 def _budget(verdict: Verdict, ledger: Spending) -> str:
@@ -108,7 +127,9 @@ def _rows_needed(verdict: Verdict) -> str:
         )
     positives = verdict.positives_still_needed
     among = "" if positives is None else f", {positives:,} of them positives,"
+    periods = verdict.periods_still_needed
+    during = "" if periods is None else f", from {_periods(verdict, periods)} more,"
     return (
-        f"About {verdict.rows_still_needed:,} more rows of the same kind{among} would be enough "
-        "for a decision if the true effect is as large as the observed one."
+        f"About {verdict.rows_still_needed:,} more rows of the same kind{among}{during} would be "
+        "enough for a decision if the true effect is as large as the observed one."
     )

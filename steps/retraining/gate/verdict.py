@@ -230,6 +230,8 @@ class Verdict(_Record):
     effective_units: Number | None
     """The number of equal units that the rows are worth, by the class in which they are worth
     less: a few customers with many rows count for little. Unknown where rows are independent."""
+    period: str | None
+    """What a period is: day, week, or a column; null where periods are taken as independent."""
     n_periods: Count | None
     """The number of periods that the rows belong to, for example days. Rows of one period share
     what happened in it, whatever their unit, and the test allows for it."""

@@ -317,7 +317,7 @@ def test_mapping_writes_null_for_what_is_unknown() -> None:
     mapping = verdict.to_mapping()
     json.dumps(mapping, allow_nan=False)
     unknown = ["ci_lower", "ci_upper", "pvalue", "minimum_detectable_effect", "standard_error"]
-    unknown += ["n_periods", "period_ratio", "degrees_of_freedom"]
+    unknown += ["period", "n_periods", "period_ratio", "degrees_of_freedom"]
     unknown += [f"{what}_still_needed" for what in ("rows", "positives", "periods")]
     assert [name for name in KEYS if mapping[name] is None] == [*unknown, "cross_check", "ledger"]
     assert verdict.verdict == "inconclusive"

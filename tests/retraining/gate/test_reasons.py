@@ -31,6 +31,7 @@ VERDICT = Verdict(
     min_effect_size=0.001,
     n_units=None,
     effective_units=None,
+    period=None,
     n_periods=None,
     period_ratio=None,
     degrees_of_freedom=math.inf,
@@ -108,6 +109,24 @@ def test_explain_verdict_says_what_the_ledger_leaves() -> None:
     first = explain_verdict(replace(VERDICT, ledger=replace(ledger, n_tests=0, spent=0.0)))[1]
     assert "first test" in first
     assert numbers(first) == ["365", "0.01", "0.2"]
+
+
+def test_explain_verdict_says_what_dependent_rows_are_worth() -> None:
+    dependent = replace(
+        VERDICT,
+        n_units=2000,
+        effective_units=412.7,
+        period="day",
+        n_periods=7,
+        period_ratio=2.5,
+        periods_still_needed=18,
+    )
+    sentences = explain_verdict(dependent)
+    assert numbers(sentences[1]) == ["2,000", "413", "7", "2.5"]
+    assert "18 days more" in sentences[-1]
+    of_column = replace(dependent, n_units=None, effective_units=None, period="wave")
+    assert numbers(explain_verdict(of_column)[1]) == ["7", "2.5"]
+    assert "7 values of wave" in explain_verdict(of_column)[1]
 
 
 @pytest.mark.parametrize(
