@@ -3,11 +3,14 @@
 Champion and challenger are simulated, so that the truth is known: their scores are normal in both
 classes (an area under the ROC curve of 0.80) and become right probabilities. Equal
 models give the rate of false promotions and the coverage; for the power the challenger's area is
-larger by `LIFT`. A data set
-has few or many rows, few or many positives, models that agree or not, ties, weights, or units.
+larger by `LIFT`. A data set has few or many rows, few or many positives, models that agree or not,
+ties, weights, or units. In the settings at the end rows depend on each other: units are unequal
+(Zipf's law, or one with much of the rows), and the positives of a day share some of each model's
+error, whatever their unit; "V" is the variance of the effect by that without days.
 
-    python tests/benchmarks/calibration.py           # about a quarter of an hour of one core
-    python tests/benchmarks/calibration.py --quick   # about one minute
+    python tests/benchmarks/calibration.py               # about half an hour of one core
+    python tests/benchmarks/calibration.py --dependent   # only where rows depend: a quarter of it
+    python tests/benchmarks/calibration.py --quick       # about one minute
 
 "!" marks what an exact binomial test says is no accident (one in a thousand): promotions more
 often than alpha, coverage below the confidence level.
@@ -50,6 +53,12 @@ class Setting(NamedTuple):
     step: float = 0.0  # to which log odds are rounded; 0 leaves no ties
     weighted: bool = False
     n_units: int = 0
+    zipf: float = 0.0  # the k-th unit has k ** -zipf times the rows of the first
+    largest: float = 0.0  # share of the rows that one unit has
+    n_days: int = 0
+    of_day: float = (
+        0.0  # share of each model's own noise that the positives of a day have in common
+    )
     sets: int = 2000
 
     @property
@@ -60,7 +69,21 @@ class Setting(NamedTuple):
         parts += ["ties"] if self.step else []
         parts += ["weights"] if self.weighted else []
         parts += [f"{self.n_units} units"] if self.n_units else []
+        parts += [f"Zipf {self.zipf:g}"] if self.zipf else []
+        parts += [f"one with {100 * self.largest:g} %"] if self.largest else []
+        parts += [f"{self.n_days} days, {100 * self.of_day:g} % shared"] if self.n_days else []
         return ", ".join(parts)
+
+    @property
+    def sizes(self) -> npt.NDArray[np.float64] | None:
+        """The share of the rows of each unit; None where units are equal."""
+        if not self.zipf and not self.largest:
+            return None
+        sizes = np.arange(1.0, self.n_units + 1) ** -self.zipf
+        sizes[1:] *= (1 - self.largest) / np.sum(sizes[1:]) if self.largest else 1.0
+        sizes[0] = self.largest or sizes[0]
+        shares: npt.NDArray[np.float64] = sizes / np.sum(sizes)
+        return shares
 
 
 class Contest(NamedTuple):
@@ -106,6 +129,25 @@ SETTINGS: Final = (
     Setting(20000, 0.02, sets=800),
     Setting(50000, 0.02, sets=400),
 )
+DEPENDENT: Final = (
+    Setting(6000, 0.1, n_units=200, zipf=1.2),
+    Setting(6000, 0.1, n_units=200, largest=0.2),
+    Setting(6000, 0.1, n_units=200, largest=0.5),
+    Setting(6000, 0.1, n_units=2000, zipf=1.0),
+    Setting(6000, 0.1, n_units=40, largest=0.2),
+    Setting(6000, 0.1, n_units=30),
+    *(
+        Setting(8000, 0.1, n_units=2000, n_days=n_days, of_day=of_day)
+        for n_days, of_day in (
+            (7, 0.0), (7, 0.02), (7, 0.05), (7, 0.2), (14, 0.0), (14, 0.05), (28, 0.0), (28, 0.05),
+            (28, 0.2),
+        )
+    ),
+)  # fmt: skip
+DEPENDENT_CONTESTS: Final = (
+    *(Contest(Policy(metric=name), 1) for name in ("auroc", "auprc", "log_loss", "f1")),
+    Contest(Policy(strategy="paired_bootstrap", n_resamples=300), 4),
+)
 CONTESTS: Final = (
     Contest(Policy(), 1),
     *(Contest(Policy(metric=name), 1) for name in METRICS if name != "auroc"),
@@ -128,6 +170,9 @@ def simulate(setting: Setting, rng: np.random.Generator, lift: float = 0.0) -> R
     """One data set; with units, labels and errors of a unit go together."""
     n = setting.n_rows
     unit = np.arange(n) % setting.n_units if setting.n_units else None
+    if setting.sizes is not None:
+        unit = rng.choice(setting.n_units, n, p=setting.sizes)
+    day = rng.integers(0, setting.n_days, n) if setting.n_days else None
 
     def normal(share: float) -> npt.NDArray[np.float64]:
         alone = rng.normal(size=n)
@@ -143,13 +188,17 @@ def simulate(setting: Setting, rng: np.random.Generator, lift: float = 0.0) -> R
     scores = {}
     for model, area in (("champion", AREA), ("challenger", AREA + lift)):
         separation = np.sqrt(2) * special.ndtri(area)
-        score = common + np.sqrt(1 - setting.correlation) * normal(0.2) + separation * label
+        own = normal(0.2)
+        if day is not None:
+            of_day = np.where(label, rng.normal(size=setting.n_days)[day], rng.normal(size=n))
+            own = np.sqrt(setting.of_day) * of_day + np.sqrt(1 - setting.of_day) * own
+        score = common + np.sqrt(1 - setting.correlation) * own + separation * label
         odds = separation * (score - separation / 2) + special.logit(setting.prevalence)
         if setting.step:
             odds = setting.step * np.round(odds / setting.step)
         scores[model] = special.expit(odds)
     weight = rng.exponential(size=n) + 0.1 if setting.weighted else None
-    return check_rows(label, scores, weight=weight, unit=unit)
+    return check_rows(label, scores, weight=weight, unit=unit, period=day)
 
 
 def compete(setting: Setting, contests: tuple[Contest, ...], sets: int, seed: int) -> list[Tally]:
@@ -208,15 +257,18 @@ def summarise(tallies: list[Tally]) -> list[str]:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="A tenth of the data sets, and only the small ones.")
+@click.option("--dependent", is_flag=True, help="Only settings in which rows depend on each other.")
 @click.option("--seed", default=1, show_default=True, help="Of the simulation.")
-def main(*, quick: bool, seed: int) -> None:
+def main(*, quick: bool, dependent: bool, seed: int) -> None:
     """Simulate champions and challengers and print what every strategy made of them."""
     tallies = []
-    for number, setting in enumerate(SETTINGS):
-        if quick and setting.n_rows > 6000:
+    every = [(setting, CONTESTS) for setting in SETTINGS]
+    every += [(setting, DEPENDENT_CONTESTS) for setting in DEPENDENT]
+    for number, (setting, contests) in enumerate(every):
+        if (quick and setting.n_rows > 6000) or (dependent and setting not in DEPENDENT):
             continue
         sets = setting.sets // 10 if quick else setting.sets
-        found = compete(setting, CONTESTS, sets, seed + number)
+        found = compete(setting, contests, sets, seed + number)
         tallies += found
         click.echo(f"\n{setting.name}")
         click.echo(

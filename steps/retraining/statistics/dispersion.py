@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from scipy import special
 
+from retraining.statistics.rows import DENSE
+
 if TYPE_CHECKING:
     from retraining.statistics.metrics import Metric
     from retraining.statistics.rows import Codes, Floats, Rows
@@ -107,8 +109,7 @@ def dispersion(rows: Rows, metric: Metric, influence: Floats) -> Dispersion:
     of_periods = sum_by(rows, rows.period, influence, by_class=metric.by_class)
     within = own.variance
     if rows.unit is not None:
-        pairs = rows.unit * (int(np.max(rows.period)) + 1) + rows.period
-        cells = np.unique(pairs, return_inverse=True)[1]
+        cells = _pairs(rows.unit, rows.period)
         of_cells = sum_by(rows, cells, influence, by_class=metric.by_class)
         within = of_cells.variance(by_class=metric.by_class)
     return with_periods(own, of_periods, within, by_class=metric.by_class)
@@ -162,40 +163,49 @@ def with_periods(own: Dispersion, periods: Sums, within: float, *, by_class: boo
 
 
 def sum_by(rows: Rows, codes: Codes, influence: Floats, *, by_class: bool) -> Sums:
-    """The sums over units, or over periods, with these codes from 0; shape (n,) each."""
-    n_units = int(np.max(codes)) + 1
-    sides = (rows.label, ~rows.label)
-    sums = [np.bincount(codes[side], influence[side], n_units) for side in sides]
-    weights = [np.bincount(codes[side], rows.weight[side], n_units) for side in sides]
-    with_ones, with_zeros = (np.unique(codes[side]).size for side in sides)
-    shares = [weight / np.sum(weight) for weight in weights]
-    worth = min(1 / float(share @ share) for share in shares)
+    """The sums over units, or over periods, by codes from 0 that may have gaps; shape (n,) each."""
+    sides = codes * 2 + rows.label
+    length = 2 * int(np.max(codes)) + 2
+    sums = np.bincount(sides, influence, length).reshape(-1, 2).T
+    masses = np.bincount(sides, rows.weight, length).reshape(-1, 2).T
+    shares = masses / np.sum(masses, axis=1, keepdims=True)
+    worth = 1 / float(np.max(np.sum(shares**2, axis=1)))
     if not by_class:
-        whole = np.sum(weights, axis=0)
-        shares = [whole / np.sum(whole)] * 2
+        shares = np.sum(masses, axis=0) / np.sum(masses)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ones, zeros = (part / (1 - share) for part, share in zip(sums, shares, strict=True))
+        zeros, ones = sums / (1 - shares)
+    n_zeros, n_ones = np.count_nonzero(masses, axis=1).tolist()
     return Sums(
         ones=float(ones @ ones),
         zeros=float(zeros @ zeros),
         product=float(ones @ zeros),
-        n_ones=with_ones,
-        n_zeros=with_zeros,
-        n_units=n_units,
+        n_ones=n_ones,
+        n_zeros=n_zeros,
+        n_units=int(np.count_nonzero(np.any(masses, axis=0))),
         worth=worth,
     )
 
 
+def _pairs(first: Codes, second: Codes) -> Codes:
+    """Codes of the pairs, with gaps unless that would take more room than sorting them."""
+    span = int(np.max(second)) + 1
+    pairs: Codes = first * span + second
+    if (int(np.max(first)) + 1) * span <= DENSE * first.size:
+        return pairs
+    return np.unique(pairs, return_inverse=True)[1]
+
+
 def _of_rows(rows: Rows, influence: Floats, *, by_class: bool) -> float:
     """The variance where every row stands alone; all rows of a cell have the same share."""
-    sides = (rows.label, ~rows.label) if by_class else (np.ones(rows.label.size, dtype=np.bool_),)
+    size, squares = rows.sizes, influence**2 * rows.spreads
+    weight = rows.weight / size
+    sides = (rows.label, ~rows.label) if by_class else (np.ones_like(rows.label),)
     variance = 0.0
     for side in sides:
-        weight, size = rows.weight[side], rows.sizes[side]
+        share = weight[side] / np.sum(rows.weight[side])
         with np.errstate(divide="ignore", invalid="ignore"):
-            moved = influence[side] / (1 - weight / size / np.sum(weight))
-        count = float(np.sum(size))
-        variance += _factor(count) * float(np.sum(moved**2 * rows.spreads[side]))
+            moved = float(np.sum(squares[side] / (1 - share) ** 2))
+        variance += _factor(float(np.sum(size[side]))) * moved
     return variance
 
 
