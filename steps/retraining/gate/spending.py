@@ -97,10 +97,10 @@ def _most_spent(others: Sequence[Entry], time: datetime) -> float:
 
     Some of them may be later: a test that is tried again, or one by another clock.
     """
-    firsts = [time - YEAR, time] + [e.time for e in others if time - YEAR <= e.time <= time]
+    lasts = [time] + [entry.time for entry in others if time <= entry.time <= time + YEAR]
     return max(
-        math.fsum(entry.alpha for entry in others if first <= entry.time <= first + YEAR)
-        for first in firsts
+        math.fsum(entry.alpha for entry in others if last - YEAR <= entry.time <= last)
+        for last in lasts
     )
 
 

@@ -87,18 +87,22 @@ def test_a_holdout_that_is_refused_is_not_charged() -> None:
     assert [entry.test for entry in registry.tests_of("fraud")] == ["first"]
 
 
-def test_a_reservation_gives_back_what_others_took_meanwhile(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Another test is entered between the first reading of the ledger and the reservation."""
+def enter_meanwhile(monkeypatch: pytest.MonkeyPatch, other: Entry) -> None:
+    """Let another test be entered between the first reading of the ledger and the reservation."""
     record = registry.record_test
 
     def late(name: str, entry: Entry) -> None:
-        if entry.test == "mine" and len(registry.tests_of(name)) == 0:
-            record(name, a_test("other", -1).charge(0.199))
+        if not registry.tests_of(name):
+            record(name, other)
         record(name, entry)
 
     monkeypatch.setattr(registry, "record_test", late)
+
+
+def test_a_reservation_gives_back_what_others_took_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    enter_meanwhile(monkeypatch, a_test("other", -1).charge(0.199))
     charge = charges.reserve("fraud", POLICY, a_test("mine"))
     assert charge.entry.alpha == charge.spending.alpha == pytest.approx(0.001)
     assert {e.test: e.alpha for e in registry.tests_of("fraud")}["mine"] == charge.entry.alpha
@@ -107,14 +111,7 @@ def test_a_reservation_gives_back_what_others_took_meanwhile(
 def test_a_holdout_that_another_takes_meanwhile_is_refused_at_no_cost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    record = registry.record_test
-
-    def late(name: str, entry: Entry) -> None:
-        if entry.test == "mine" and len(registry.tests_of(name)) == 0:
-            record(name, a_test("other", -1).charge(0.001))
-        record(name, entry)
-
-    monkeypatch.setattr(registry, "record_test", late)
+    enter_meanwhile(monkeypatch, a_test("other", -1).charge(0.001))
     with pytest.raises(RetrainingError, match="was tested before"):
         charges.reserve("fraud", FRESH, a_test("mine"))
     assert {e.test: e.alpha for e in registry.tests_of("fraud")} == {"other": 0.001, "mine": 0.0}

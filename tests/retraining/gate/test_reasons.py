@@ -9,9 +9,10 @@ import pytest
 
 from retraining.gate.reasons import explain_verdict
 from retraining.gate.spending import LEAST
-from retraining.gate.verdict import Guardrail, Spending, Verdict
+from retraining.gate.verdict import Guardrail, Verdict
 from retraining.gate.wording import number, percent
 from tests.reading import numbers
+from tests.samples import LEDGER
 
 VERDICT = Verdict(
     verdict="inconclusive",
@@ -43,20 +44,6 @@ VERDICT = Verdict(
     opinions=(),
     maturities=(),
     ledger=None,
-)
-LEDGER = Spending(
-    memory="spending",
-    alpha=0.01,
-    n_tests=4,
-    n_holdout_tests=0,
-    spent=0.12,
-    budget=0.2,
-    left=0.07,
-    tests_per_year=52.0,
-    per_test_false_promotions=2.6,
-    champion_was_chosen_here=False,
-    fresh_holdouts_possible=True,
-    past=(),
 )
 EFFECT = ["0.8123", "0.8022", "0.0101", "95%", "-0.0012", "0.0214"]
 
@@ -111,18 +98,18 @@ def test_explain_verdict_says_what_a_promotion_could_not_judge() -> None:
 def test_explain_verdict_says_what_the_ledger_leaves() -> None:
     sentence = explain_verdict(replace(VERDICT, ledger=LEDGER))[1]
     assert sentence.startswith("4 tests ")
-    assert numbers(sentence) == ["4", "365", "0.12", "0.2", "52", "0.01", "2.6"]
+    assert numbers(sentence) == ["4", "365", "0.1107", "0.2", "26", "0.01", "1.3"]
     one = explain_verdict(replace(VERDICT, ledger=replace(LEDGER, n_tests=1)))[1]
     assert one.startswith("One test ")
     first = explain_verdict(replace(VERDICT, ledger=replace(LEDGER, n_tests=0, spent=0.0)))[1]
     assert "first test" in first
-    assert numbers(first) == ["365", "0.2", "52", "0.01", "2.6"]
+    assert numbers(first) == ["365", "0.2", "26", "0.01", "1.3"]
 
 
 def test_explain_verdict_says_what_a_test_without_a_budget_costs() -> None:
     ledger = replace(LEDGER, memory="per_test", budget=None, left=None)
     sentence = explain_verdict(replace(VERDICT, ledger=ledger))[1]
-    assert numbers(sentence) == ["0.01", "52", "2.6"]
+    assert numbers(sentence) == ["0.01", "26", "1.3"]
     assert "as every test may" in sentence
 
 
@@ -144,7 +131,7 @@ def test_explain_verdict_says_what_rows_that_were_tested_before_mean() -> None:
     assert "chosen on some of these rows, which flatter it" in sentences[2]
     never = replace(LEDGER, n_holdout_tests=1, fresh_holdouts_possible=False)
     sentences = explain_verdict(replace(VERDICT, ledger=never))
-    assert sentences[2] == "With 52 tests a year no holdout of this kind can be fresh."
+    assert sentences[2] == "With 26 tests a year no holdout of this kind can be fresh."
 
 
 @pytest.mark.parametrize(
