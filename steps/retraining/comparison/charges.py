@@ -121,9 +121,13 @@ def _enter_looks(name: str, policy: Policy, found: Iterable[Run], test: HoldoutT
     if policy.memory == "fresh_holdout_only":
         policy = dataclasses.replace(policy, memory="spending")
     for run in found:
-        carried, look = run.data.tags, f"look-{run.info.run_id}"
-        same = carried.get(f"{tags.FINGERPRINT}holdout") == test.fingerprint
-        if same and look not in known and not tags.is_true(carried, tags.BINDING):
-            time = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
-            seen = test._replace(test=look, time=time, champion="", challenger="")
-            _enter(name, policy, seen, look=True)
+        carried, name_of_look = run.data.tags, f"look-{run.info.run_id}"
+        fingerprint = carried.get(f"{tags.FINGERPRINT}holdout")
+        free = "pvalue" in run.data.metrics and not tags.is_true(carried, tags.BINDING)
+        if not fingerprint or not free or name_of_look in known:
+            continue
+        time = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
+        look = HoldoutTest(name_of_look, time, fingerprint, test.start, test.end)
+        # A split by hash has the same units for ever, whatever the fingerprint.
+        if test.start is None or fingerprint == test.fingerprint:
+            _enter(name, policy, look, look=True)

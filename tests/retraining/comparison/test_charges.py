@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import mlflow
@@ -20,6 +21,7 @@ from retraining.gate.spending import LEAST
 from retraining.tracking import lineage, registry, tags
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from multiprocessing.queues import SimpleQueue
     from multiprocessing.synchronize import Barrier
 
@@ -44,19 +46,20 @@ def a_test(name: str, seconds: float = 0.0) -> HoldoutTest:
     return HoldoutTest(name, time, "rows", NOW - timedelta(days=7), NOW)
 
 
-def finished(**carried: str) -> str:
+def finished(carried: Mapping[str, str] = MappingProxyType({}), *, shows: bool = True) -> str:
     """Id of a finished run of ab_test on the model and the holdout of `a_test`."""
     told = {tags.STEP: "ab_test", tags.MODEL_NAME: "fraud", f"{tags.FINGERPRINT}holdout": "rows"}
-    with mlflow.start_run(tags=told | carried) as run:
+    with mlflow.start_run(tags={**told, **carried}) as run:
+        if shows:
+            mlflow.log_metric("pvalue", 0.3)
         return str(run.info.run_id)
 
 
-def charged(name: str, **carried: str) -> str:
+def charged(name: str, carried: Mapping[str, str] = MappingProxyType({})) -> str:
     """Id of a run that was charged, of whose test the ledger knows nothing."""
     entry = a_test(name).charge(0.003)
-    return finished(
-        **{tags.BINDING: "true", tags.IDENTITY: name, tags.CHARGE: entry.write()} | carried
-    )
+    told = {tags.BINDING: "true", tags.IDENTITY: name, tags.CHARGE: entry.write()}
+    return finished({**told, **carried})
 
 
 def test_a_test_is_reserved_with_what_it_may_use() -> None:
@@ -118,11 +121,12 @@ def test_a_holdout_that_another_takes_meanwhile_is_refused_at_no_cost(
 
 
 def test_looks_at_the_same_holdout_count_as_tests() -> None:
-    looks = [finished(), finished(**{tags.INPUT + "replay": "a run"})]
-    finished(**{f"{tags.FINGERPRINT}holdout": "other rows"})
-    finished(**{tags.MODEL_NAME: "another"})
-    finished(**{tags.CYCLE_ID: "reproduce-1"})
-    finished(**{tags.REUSED_FROM: looks[0]})
+    looks = [finished(), finished({tags.INPUT + "replay": "a run"})]
+    finished({f"{tags.FINGERPRINT}holdout": "other rows"})
+    finished({tags.MODEL_NAME: "another"})
+    finished({tags.CYCLE_ID: "reproduce-1"})
+    finished({tags.REUSED_FROM: looks[0]})
+    finished(shows=False)
 
     spending = charges.reserve("fraud", POLICY, a_test("first", 60)).spending
 
@@ -131,6 +135,13 @@ def test_looks_at_the_same_holdout_count_as_tests() -> None:
     entries = [entry for entry in registry.tests_of("fraud") if entry.look]
     assert {entry.test for entry in entries} == {f"look-{run_id}" for run_id in looks}
     assert charges.reserve("fraud", POLICY, a_test("second", 61)).spending.n_tests == 3
+
+
+def test_every_look_at_a_split_by_hash_counts() -> None:
+    """One row more makes another fingerprint of the same units."""
+    finished({f"{tags.FINGERPRINT}holdout": "rows and one more"})
+    test = a_test("first", 60)._replace(start=None, end=None)
+    assert charges.reserve("fraud", POLICY, test).spending.n_holdout_tests == 1
 
 
 def test_looks_use_the_budget_up_but_no_more_than_that() -> None:
@@ -153,7 +164,7 @@ def test_tests_that_the_ledger_has_lost_are_entered_again(
 ) -> None:
     """The model was deleted and made anew, or somebody removed its tags."""
     lost = charged("lost")
-    charged("reproduced", **{tags.CYCLE_ID: "reproduce-1"})
+    charged("reproduced", {tags.CYCLE_ID: "reproduce-1"})
     charged("mine")
 
     with caplog.at_level(logging.WARNING):
