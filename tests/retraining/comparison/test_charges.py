@@ -128,19 +128,19 @@ def test_looks_at_the_same_holdout_count_as_tests() -> None:
     finished({tags.REUSED_FROM: looks[0]})
     finished(shows=False)
 
-    spending = charges.reserve("fraud", POLICY, a_test("first", 60)).spending
+    spending = charges.reserve("fraud", POLICY, a_test("first", 86_400)).spending
 
     assert spending.n_tests == spending.n_holdout_tests == 2
     assert spending.spent == pytest.approx(2 * DUE)
     entries = [entry for entry in registry.tests_of("fraud") if entry.look]
     assert {entry.test for entry in entries} == {f"look-{run_id}" for run_id in looks}
-    assert charges.reserve("fraud", POLICY, a_test("second", 61)).spending.n_tests == 3
+    assert charges.reserve("fraud", POLICY, a_test("second", 86_401)).spending.n_tests == 3
 
 
 def test_every_look_at_a_split_by_hash_counts() -> None:
     """One row more makes another fingerprint of the same units."""
     finished({f"{tags.FINGERPRINT}holdout": "rows and one more"})
-    test = a_test("first", 60)._replace(start=None, end=None)
+    test = a_test("first", 86_400)._replace(start=None, end=None)
     assert charges.reserve("fraud", POLICY, test).spending.n_holdout_tests == 1
 
 
@@ -148,7 +148,7 @@ def test_looks_use_the_budget_up_but_no_more_than_that() -> None:
     strict = Policy(yearly_alpha=0.01, tests_per_year=3)
     for _ in range(4):
         finished()
-    charge = charges.reserve("fraud", strict, a_test("first", 60))
+    charge = charges.reserve("fraud", strict, a_test("first", 86_400))
     assert charge.entry.alpha == LEAST
     assert sum(entry.alpha for entry in registry.tests_of("fraud")) == pytest.approx(0.01)
 
@@ -156,7 +156,7 @@ def test_looks_use_the_budget_up_but_no_more_than_that() -> None:
 def test_a_holdout_that_was_looked_at_is_not_fresh() -> None:
     run_id = finished()
     with pytest.raises(RetrainingError, match=f"as look-{run_id}"):
-        charges.reserve("fraud", FRESH, a_test("first", 60))
+        charges.reserve("fraud", FRESH, a_test("first", 86_400))
 
 
 def test_tests_that_the_ledger_has_lost_are_entered_again(
@@ -168,7 +168,7 @@ def test_tests_that_the_ledger_has_lost_are_entered_again(
     charged("mine")
 
     with caplog.at_level(logging.WARNING):
-        spending = charges.reserve("fraud", POLICY, a_test("mine", 60)).spending
+        spending = charges.reserve("fraud", POLICY, a_test("mine", 86_400)).spending
 
     assert spending.n_tests == 1
     assert spending.spent == pytest.approx(0.003)
