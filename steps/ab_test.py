@@ -3,7 +3,7 @@
 Reads the split `holdout` of a prepared data set and two registered models (by default those with
 the two aliases), or a table of scores, or the scores that an earlier run kept. Logs the verdict
 with its reasons (`verdict.json`, tag `verdict`), the policy, the scores and an HTML report; tags
-both versions and charges the test to the ledger of the model. Aliases are moved by `promote`.
+both versions; the test is charged to the ledger of the model. Aliases are moved by `promote`.
 
     mlflow run . -e ab_test
     python steps/ab_test.py --champion models:/fraud/3 --challenger models:/fraud/5
@@ -81,7 +81,8 @@ STRATEGIES = ("delong", "influence", "paired_bootstrap", "nadeau_bengio", *UNSOU
 @options.option(
     "--register",
     "Whether to tag both versions with the verdict and charge the test to the ledger, so that "
-    "promote can follow it. false: leave the registry unchanged.",
+    "promote can follow it. false: leave the registry unchanged; a later test of the same "
+    "holdout counts the comparison as one more test.",
     type=click.BOOL,
     default="true",
 )

@@ -40,6 +40,10 @@ LEDGER: Final = Spending(
     spent=0.1107,
     budget=0.2,
     left=0.065,
+    tests_per_year=26.0,
+    per_test_false_promotions=1.3,
+    champion_was_chosen_here=False,
+    fresh_holdouts_possible=True,
     past=(
         ("2018-06-11T04:10:00+00:00", 0.0333),
         ("2018-06-25T04:12:31+00:00", 0.0300),

@@ -1,121 +1,173 @@
-"""A year of weekly retraining in which no challenger is ever better: who gets through?
+"""A year of weekly tests under several rules for alpha: who gets through, and how late.
 
-Every week the champion is compared with a challenger of the same true AUROC on 5,000 rows, 10 % of
-class 1, and replaced when the test says so: on a fresh window each week, or on one window that is
-used all year. Printed are the mean number of false promotions in a year, and the probability of at
-least one after 12, 26 and 52 weeks.
+A test is a z-score: the estimated gain of a challenger over the champion in standard errors of one
+week. Without a gain every promotion is false. With one, all challengers from week 30 on are better
+by so much, until one of them is promoted; a gain that is not found within the 22 weeks that are
+left counts as a delay of 22. LORD++ and SAFFRON bound the share of false promotions among all
+promotions (FDR) in place of their number; both are given 0.2.
 
-    python tests/benchmarks/ledger.py --years 500    # about two minutes of one core
+    python tests/benchmarks/ledger.py --years 4000    # some seconds
 """
 
 from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, get_args
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 import numpy as np
+from scipy import special, stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps"))
 
-from retraining.errors import RetrainingError
-from retraining.gate.ledger import Entry, HoldoutTest, spend
-from retraining.gate.policy import Memory, Policy
-from retraining.statistics.metrics import METRICS
-from retraining.statistics.paired import compare_rows
-from retraining.statistics.rows import Rows
+from retraining.gate.ledger import Entry, HoldoutTest
+from retraining.gate.policy import Policy
+from retraining.gate.spending import LEAST, spend
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping
 
+    from retraining.gate.policy import Memory
     from retraining.statistics.rows import Bools, Floats
 
+    # Alpha of a week, from the p-values and promotions of the weeks before, shape (years, weeks).
+    Rule = Callable[[Floats, Bools], Floats]
+
 WEEKS: Final = 52
-N_ROWS: Final = 5000
-SEPARATION: Final = 1.2  # of the classes, in standard deviations: an AUROC of .80
-NOISE: Final = 0.45  # of either model beyond what both know: their scores correlate by .83
-MEMORIES: Final[tuple[Memory, ...]] = get_args(Memory)
+BETTER: Final = 30  # the first week with better challengers
+BUDGET: Final = 0.2  # of a year, and the FDR
+GAINS: Final = (1.5, 2.49, 3.5)  # in standard errors of a week
+PLAIN: Final = float(stats.norm.ppf(0.95) + stats.norm.ppf(0.8))  # found in 80 % at alpha 0.05
+CANDIDATE: Final = 0.5  # lambda of SAFFRON
+SHOWN: Final = (2, 11, 27, 52, 150)  # weeks
 
 
-class Window(NamedTuple):
-    """Rows that models are tested on: labels, and what every model knows of them."""
+class Year(NamedTuple):
+    """What a rule promoted in many years, and how late it found the gain."""
 
-    label: Bools
-    common: Floats
+    false: Bools
+    delay: Floats
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--years", default=100, help="Simulated years of either kind of window.")
+@click.option("--years", default=4000, help="Simulated years of each rule and gain.")
 @click.option("--seed", default=0, help="Of all random numbers.")
 def main(years: int, seed: int) -> None:
-    """Print how often worthless challengers get through in a year of weekly tests."""
+    """Compare rules by their false promotions, and by how soon they find a gain."""
     rng = np.random.default_rng(seed)
-    click.echo(f"{'memory':20}{'window':8}{'false a year':>14}{'12 weeks':>10}{'26':>8}{'52':>8}")
-    for reused in (False, True):
-        found = [simulate(reused=reused, rng=rng) for _ in range(years)]
-        for memory in MEMORIES:
-            promoted = np.array([year[memory] for year in found])
-            ever = [np.mean(np.any(promoted[:, :weeks], axis=1)) for weeks in (12, 26, 52)]
-            click.echo(
-                f"{memory:20}{'reused' if reused else 'fresh':8}"
-                f"{np.mean(np.sum(promoted, axis=1)):14.3f}"
-                f"{ever[0]:10.1%}{ever[1]:8.1%}{ever[2]:8.1%}"
-            )
+    noise = rng.normal(size=(years, WEEKS))
+    gains = "".join(f"{f'gain {gain:g}: 4 / 22 weeks / delay':>34}" for gain in GAINS)
+    click.echo(f"{'rule':26}{'false a year':>14}{'any':>8}{gains}")
+    for name, rule in rules().items():
+        false = simulate(rule, noise).false
+        line = (
+            f"{name:26}{np.mean(np.sum(false, axis=1)):14.2f}{np.mean(np.any(false, axis=1)):8.1%}"
+        )
+        for gain in GAINS:
+            delay = simulate(rule, noise, gain).delay
+            found = [np.mean(delay < weeks) for weeks in (4, WEEKS - BETTER)]
+            line += f"{found[0]:18.0%} / {found[1]:4.0%} / {np.mean(delay):4.1f}"
+        click.echo(line)
+    click.echo(f"\n{'power at the plain MDE':26}" + "".join(f"{f'week {w}':>10}" for w in SHOWN))
+    for name, alphas in fixed(max(SHOWN)).items():
+        powers = stats.norm.sf(stats.norm.isf(alphas) - PLAIN)
+        click.echo(f"{name:26}" + "".join(f"{powers[week - 1]:10.1%}" for week in SHOWN))
+    click.echo(f"\n{'one holdout all year':26}{'false a year':>14}{'any':>8}")
+    for name, alphas in fixed(WEEKS).items():
+        reused = reuse(alphas, rng.normal(size=(years, WEEKS + 1)))
+        found = [np.mean(np.sum(reused, axis=1)), np.mean(np.any(reused, axis=1))]
+        click.echo(f"{name:26}{found[0]:14.2f}{found[1]:8.1%}")
 
 
-def simulate(
-    *, reused: bool, rng: np.random.Generator, weeks: int = WEEKS, n_rows: int = N_ROWS
-) -> dict[Memory, Bools]:
-    """One year under each memory: in which weeks the challenger was promoted, shape (weeks,)."""
-    alphas = {memory: spent(memory, reused=reused, weeks=weeks) for memory in MEMORIES}
-    promoted = {memory: np.zeros(weeks, dtype=np.bool_) for memory in MEMORIES}
-    window = _open(n_rows, rng)
-    first = _score(window, rng)
-    champions = dict.fromkeys(MEMORIES, first)
-    for week in range(weeks):
-        if week and not reused:  # a model is as good on new rows, and errs on them anew
-            window = _open(n_rows, rng)
-            champions = dict.fromkeys(MEMORIES, _score(window, rng))
-        challenger = _score(window, rng)
-        pvalues: dict[int, float] = {}
-        for memory in MEMORIES:
-            champion = champions[memory]
-            if id(champion) not in pvalues:
-                rows = Rows(window.label, (champion, challenger), np.ones(n_rows), None)
-                pvalues[id(champion)] = compare_rows(rows, METRICS["auroc"]).pvalue
-            promoted[memory][week] = pvalues[id(champion)] < alphas[memory][week]
-            if promoted[memory][week]:
-                champions[memory] = challenger
-    return promoted
+def rules() -> Mapping[str, Rule]:
+    """Every rule by its name in the table."""
+    first, third = fixed(WEEKS), {n: alphas[-WEEKS:] for n, alphas in fixed(3 * WEEKS).items()}
+    named: dict[str, Rule] = {name: partial(_given, alphas) for name, alphas in first.items()}
+    for name in ("spending", "1/(10+n) of what is left"):
+        named[f"{name}, year 3"] = partial(_given, third[name])
+    return named | {"LORD++": lord, "SAFFRON": saffron}
 
 
-def spent(memory: Memory, *, reused: bool, weeks: int = WEEKS) -> Sequence[float]:
-    """What the ledger gives to the test of each week; 0 where it refuses to test."""
+def fixed(weeks: int) -> Mapping[str, Floats]:
+    """The alphas of rules that do not depend on what is found, by their names in the table."""
+    return {
+        "per_test": spent("per_test", weeks),
+        "spending": spent("spending", weeks),
+        "1/(10+n) of what is left": falling(weeks),
+    }
+
+
+def simulate(rule: Rule, noise: Floats, gain: float = 0.0) -> Year:
+    """Many years of a rule, on the same noise for every rule; shape (years, weeks)."""
+    pvalues = np.ones_like(noise)
+    promoted = np.zeros(noise.shape, dtype=np.bool_)
+    real = np.zeros_like(promoted)
+    for week in range(noise.shape[1]):
+        found = np.any(promoted & real, axis=1)
+        real[:, week] = (gain > 0) & (week >= BETTER) & ~found
+        pvalues[:, week] = stats.norm.sf(noise[:, week] + gain * real[:, week])
+        promoted[:, week] = pvalues[:, week] < rule(pvalues[:, :week], promoted[:, :week])
+    return Year(promoted & ~real, np.sum(real & ~promoted, axis=1))
+
+
+def reuse(alphas: Floats, luck: Floats) -> Bools:
+    """Promotions by one holdout on which every model has its luck, the champion's comes first."""
+    champion, promoted = luck[:, 0], []
+    for alpha, challenger in zip(alphas, luck[:, 1:].T, strict=True):
+        promoted.append(stats.norm.sf((challenger - champion) / np.sqrt(2)) < alpha)
+        champion = np.where(promoted[-1], challenger, champion)
+    return np.transpose(promoted)
+
+
+def spent(memory: Memory, weeks: int = WEEKS) -> Floats:
+    """What the ledger gives to the test of each week, each on a fresh holdout."""
     entries: list[Entry] = []
-    alphas = []
     for week in range(weeks):
         now = datetime(2024, 1, 8, tzinfo=UTC) + timedelta(weeks=week)
-        end = now - timedelta(weeks=week if reused else 0)
-        start = end - timedelta(weeks=1)
-        test = HoldoutTest(str(week), now, str(start), start, end)
-        try:
-            alpha = spend(entries, Policy(memory=memory), test).alpha
-            entries.append(test.charge(alpha))
-        except RetrainingError:
-            alpha = 0.0
-        alphas.append(alpha)
-    return alphas
+        test = HoldoutTest(str(week), now, str(week), now - timedelta(weeks=1), now)
+        entries.append(test.charge(spend(entries, Policy(memory=memory), test).alpha))
+    return np.array([entry.alpha for entry in entries])
 
 
-def _open(n_rows: int, rng: np.random.Generator) -> Window:
-    label = np.arange(n_rows) % 10 == 0
-    return Window(label, rng.normal(size=n_rows) + SEPARATION * label)
+def falling(weeks: int) -> Floats:
+    """For the test after n others of the last 365 days, 1 / (10 + n) of what they left."""
+    alphas: list[float] = []
+    for _ in range(weeks):
+        recent = alphas[-WEEKS:]
+        alphas.append(max((BUDGET - sum(recent)) / (10 + len(recent)), LEAST))
+    return np.array(alphas)
 
 
-def _score(window: Window, rng: np.random.Generator) -> Floats:
-    return window.common + NOISE * rng.normal(size=window.label.size)
+def lord(pvalues: Floats, promoted: Bools) -> Floats:
+    """LORD++ (Ramdas, Yang, Wainwright and Jordan 2017), starting with half of the wealth."""
+    week = pvalues.shape[1]
+    steps = np.arange(1, 10_000)
+    gamma = 0.07720838 * np.log(np.maximum(steps, 2)) / (steps * np.exp(np.sqrt(np.log(steps))))
+    first = np.cumsum(promoted, axis=1) == 1
+    earned = promoted * np.where(first, BUDGET / 2, BUDGET)
+    return np.asarray(BUDGET / 2 * gamma[week] + earned @ gamma[week - 1 - np.arange(week)])
+
+
+def saffron(pvalues: Floats, promoted: Bools) -> Floats:
+    """SAFFRON (Ramdas, Zrnic, Wainwright and Jordan 2018), starting with all of the wealth."""
+    week = pvalues.shape[1]
+    gamma = np.arange(1, 10_000) ** -1.6
+    gamma /= special.zeta(1.6)
+    wealth = (1 - CANDIDATE) * BUDGET
+    candidates = np.cumsum(pvalues <= CANDIDATE, axis=1)
+    total = candidates[:, -1:] if week else np.zeros((len(pvalues), 1), dtype=np.int_)
+    first = np.cumsum(promoted, axis=1) == 1
+    earned = promoted * np.where(first, 0.0, wealth)  # the first has paid the start
+    passed = week - 1 - np.arange(week) - (total - candidates)
+    alphas = wealth * gamma[week - total[:, 0]] + np.sum(earned * gamma[passed], axis=1)
+    return np.asarray(np.minimum(alphas, CANDIDATE))
+
+
+def _given(alphas: Floats, pvalues: Floats, promoted: Bools) -> Floats:
+    return np.full(len(pvalues), alphas[pvalues.shape[1]])
 
 
 if __name__ == "__main__":

@@ -71,6 +71,7 @@ def test_a_test_is_charged_to_the_ledger_of_its_model_once(call: Call, cycle: Cy
     other = call("ab_test", data=cycle.prepared.run_id, metric="brier")
     assert len(registry.tests_of("fraud")) > len(entries)
     assert verdict_of(other)["ledger"]["n_holdout_tests"] >= 1
+    assert json.loads(other.tags["verdict.charge"])["test"] == other.tags["identity"]
     assert repeated.tags["verdict.binding"] == "true"
 
 
@@ -83,6 +84,28 @@ def test_without_register_nothing_is_charged_and_nothing_can_follow(
     assert verdict_of(made)["ledger"] is None
     assert "is not binding" in call("promote", verdict_run=made.run_id).refusal
     assert aliases() == {"champion": "1", "challenger": "2"}
+
+
+def test_looks_are_counted_by_the_next_test_of_the_holdout(call: Call, cycle: Cycle) -> None:
+    replayed = call("ab_test", replay=cycle.tested.run_id, metric="brier")
+    looks = [call("ab_test", register="false"), replayed, call("ab_test", replay=replayed.run_id)]
+    tested = verdict_of(call("ab_test", metric="brier"))["ledger"]
+    assert {e.test for e in registry.tests_of("fraud") if e.look} == {
+        f"look-{look.run_id}" for look in looks
+    }
+    assert (tested["n_tests"], tested["n_holdout_tests"]) == (4, 4)
+    assert tested["spent"] == pytest.approx(4 * 0.2 / 52)
+
+
+def test_too_few_positives_cost_nothing(call: Call, cycle: Cycle, tmp_path: Path) -> None:
+    description = yaml.safe_load(cycle.description.read_text())
+    description["gate"]["minimum_positives"] = 100_000
+    path = tmp_path / "many.yaml"
+    path.write_text(yaml.safe_dump(description, sort_keys=False))
+    tested = call("ab_test", data=call("preprocess", dataset=path).run_id)
+    assert verdict_of(tested)["verdict"] == "inconclusive"
+    assert "uses nothing" in tested.tags["verdict.reasons"]
+    assert {e.test: e.alpha for e in registry.tests_of("fraud")}[tested.tags["identity"]] == 0.0
 
 
 def test_holdout_that_was_tested_is_refused_where_only_fresh_ones_count(
@@ -241,7 +264,7 @@ def test_a_cycle_of_the_past_that_meets_a_later_champion_is_inconclusive(
     rows = past.metrics["holdout_rows"]
     assert f"All {rows:,.0f} rows of the holdout were used to train" in tested.out
     assert tested.metrics["n_excluded"] == rows
-    assert registry.tests_of("late") == []
+    assert [entry.alpha for entry in registry.tests_of("late")] == [0.0]
     assert "stays champion: verdict inconclusive" in call("promote", pipeline_id="past").out
 
 
@@ -281,6 +304,9 @@ def test_a_large_holdout_is_scored_into_a_folder_of_its_own(
     assert made.metrics["champion_precision_at_100"] == pytest.approx(
         cycle.tested.metrics["champion_precision_at_100"]
     )
+    looked = call("ab_test", scores=made.tags["scores_uri"])
+    assert looked.tags["model_name"] == "fraud"
+    assert looked.tags["fingerprint.holdout"] == made.tags["fingerprint.holdout"]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import mlflow
 
+from retraining.comparison import charges
 from retraining.comparison.scores import score_holdout
 from retraining.errors import RetrainingError
-from retraining.gate import ledger
+from retraining.gate.ledger import HoldoutTest
 from retraining.models import store
 from retraining.tracking import lineage, registry, runs, tags
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from pyspark.sql import SparkSession
 
+    from retraining.comparison.charges import Charge
     from retraining.comparison.scores import Comparison
     from retraining.data.manifest import Manifest, StoredSplit
     from retraining.gate.policy import Policy
-    from retraining.gate.verdict import Spending
     from retraining.tracking.lineage import StepRun
 
 _LOG = logging.getLogger(__name__)
@@ -43,23 +44,6 @@ class Contenders(NamedTuple):
         """What to call them in reports."""
         champion, challenger = (f"{version.name} version {version.version}" for version in self)
         return champion, challenger
-
-
-class Charge(NamedTuple):
-    """A test that the ledger of the model will remember.
-
-    Attributes:
-        test: Which holdout is looked at, when and by which run.
-        spending: What earlier tests leave of alpha for it.
-    """
-
-    test: ledger.HoldoutTest
-    spending: Spending
-
-    @property
-    def entry(self) -> ledger.Entry:
-        """What the ledger will remember."""
-        return self.test.charge(self.spending.alpha)
 
 
 def resolve(
@@ -117,17 +101,22 @@ def resolve(
 
 
 def charge(run: StepRun, contenders: Contenders, policy: Policy, holdout: StoredSplit) -> Charge:
-    """Ask the ledger of the model what earlier tests leave of alpha, before anything is scored.
+    """Reserve the test in the ledger of the champion's model, before anything is scored.
 
     Raises:
         RetrainingError: If the policy's memory refuses a holdout that was tested before.
     """
-    test = ledger.HoldoutTest(
-        run.identity, datetime.now(UTC), holdout.fingerprint, holdout.start, holdout.end
+    test = HoldoutTest(
+        run.identity,
+        datetime.now(UTC),
+        holdout.fingerprint,
+        holdout.start,
+        holdout.end,
+        **contenders.uris,
     )
-    spending = ledger.spend(registry.tests_of(contenders.champion.name), policy, test)
-    run.pin(alpha=str(spending.alpha))
-    return Charge(test, spending)
+    charge = charges.reserve(contenders.champion.name, policy, test)
+    run.pin(alpha=str(charge.spending.alpha))
+    return charge
 
 
 def score(

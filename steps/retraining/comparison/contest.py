@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from retraining.comparison import contenders
@@ -18,9 +19,11 @@ from retraining.tracking import inputs, runs, tags
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mlflow.entities import Run
     from pyspark.sql import SparkSession
 
-    from retraining.comparison.contenders import Charge, Contenders
+    from retraining.comparison.charges import Charge
+    from retraining.comparison.contenders import Contenders
     from retraining.tracking.lineage import StepRun
     from retraining.tracking.result import Reused
 
@@ -37,6 +40,7 @@ class Contest(NamedTuple):
         names: What to call champion and challenger.
         contenders: The two versions; None where scores were read.
         charge: None where nothing may follow from the test.
+        looked: Tags of the run whose scores are judged again: which model, and which holdout.
     """
 
     comparison: Comparison
@@ -45,6 +49,7 @@ class Contest(NamedTuple):
     names: tuple[str, str] = ROLES
     contenders: Contenders | None = None
     charge: Charge | None = None
+    looked: Mapping[str, str] = MappingProxyType({})
 
 
 class Models(NamedTuple):
@@ -112,7 +117,9 @@ def of_scores(run: StepRun, spark: OpenSpark, scores: str, overrides: Mapping[st
     }
     if table.ignored:
         facts["columns with too many values for slices"] = ", ".join(table.ignored)
-    return Contest(table, choose_policy(Policy(), overrides), facts)
+    kept = runs.find("ab_test", having={tags.SCORES_URI: scores})
+    policy = choose_policy(Policy(), overrides)
+    return Contest(table, policy, facts, looked=_holdout_of(kept) if kept else {})
 
 
 def of_replay(run: StepRun, spark: OpenSpark, replay: str, overrides: Mapping[str, Any]) -> Contest:
@@ -133,7 +140,13 @@ def of_replay(run: StepRun, spark: OpenSpark, replay: str, overrides: Mapping[st
     champion, challenger = (original.data.tags.get(tags.COMPARED + role, role) for role in ROLES)
     facts = {"replay of run": replay, "scores": uri}
     policy = choose_policy(read_policy(kept), overrides)
-    return Contest(table, policy, facts, (champion, challenger))
+    return Contest(table, policy, facts, (champion, challenger), looked=_holdout_of(original))
+
+
+def _holdout_of(original: Run) -> dict[str, str]:
+    """Tags by which the ledger finds that the scores of a run were looked at once more."""
+    names = (tags.MODEL_NAME, f"{tags.FINGERPRINT}holdout")
+    return {name: original.data.tags[name] for name in names if name in original.data.tags}
 
 
 def choose_policy(base: Policy, overrides: Mapping[str, Any]) -> Policy:

@@ -20,10 +20,11 @@ from retraining.tracking.result import Result
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from retraining.comparison.charges import Charge
     from retraining.comparison.contest import Contest
     from retraining.comparison.scores import Comparison
     from retraining.gate.decision import Decision, Evidence
-    from retraining.gate.verdict import Outcome
+    from retraining.gate.verdict import Outcome, Verdict
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Compared(Result):
         numbers: Metrics by name.
         scores_uri: Where the scores are kept; "" where there are none.
         report: Markdown.
+        charge: What the test costs; None where nothing may follow from it.
     """
 
     contest: Contest
@@ -47,6 +49,7 @@ class Compared(Result):
     numbers: Mapping[str, float]
     scores_uri: str = ""
     report: str = ""
+    charge: Charge | None = None
 
     @property
     def summary(self) -> str:
@@ -75,14 +78,21 @@ class Compared(Result):
             named[tags.SCORES_URI] = self.scores_uri
         if self.contest.contenders:
             named[tags.MODEL_NAME] = self.contest.contenders.champion.name
-        if self.contest.charge:
-            named[tags.BINDING] = tags.TRUE
+        named |= self.contest.looked
+        if self.charge:
+            named |= {tags.BINDING: tags.TRUE, tags.CHARGE: self.charge.entry.write()}
         return named
 
 
 def nothing_left(contest: Contest) -> Compared:
-    """No row is left to compare on: a model of later data has seen all of an older holdout."""
+    """No row is left to compare on: a model of later data has seen all of an older holdout.
+
+    The ledger of the model keeps the test, which costs nothing.
+    """
     n_holdout = contest.comparison.n_holdout
+    charge = contest.charge and contest.charge.drop()
+    if charge:
+        charge.settle()
     reason = f"All {n_holdout:,} rows of the holdout were used to train one of the models."
     return Compared(
         contest,
@@ -90,6 +100,7 @@ def nothing_left(contest: Contest) -> Compared:
         reasons=reason,
         line=f"{' against '.join(reversed(contest.names))}: inconclusive. {reason}",
         numbers={"n_rows": 0, "n_holdout": n_holdout, "n_excluded": n_holdout},
+        charge=charge,
     )
 
 
@@ -133,7 +144,16 @@ def log(run_id: str, contest: Contest, judged: Evidence, decision: Decision) -> 
         numbers=numbers(contest.comparison, judged, decision),
         scores_uri=_keep_scores(run_id, contest.comparison),
         report=summary.markdown(verdict, contest.facts, contest.names),
+        charge=_charge(contest.charge, verdict),
     )
+
+
+def _charge(reserved: Charge | None, verdict: Verdict) -> Charge | None:
+    """What a test costs: nothing where rows or units were too few to decide on any effect."""
+    too_few = any(
+        c.name == "minimum_positives" and c.status == "failed" for c in verdict.guardrails
+    )
+    return reserved.drop() if reserved and too_few else reserved
 
 
 def numbers(comparison: Comparison, judged: Evidence, decision: Decision) -> dict[str, float]:
@@ -177,10 +197,12 @@ def merge(sources: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def write_registry(run_id: str, compared: Compared) -> None:
-    """Tag both versions with the verdict, and charge the test to the ledger of the model."""
-    contenders, charge = compared.contest.contenders, compared.contest.charge
+    """Tag both versions with the verdict, and charge to the ledger what the test used."""
+    contenders = compared.contest.contenders
     if contenders is None:
         return
+    if compared.charge:
+        compared.charge.settle()
     for role, version in contenders._asdict().items():
         marks = {
             tags.TESTED_AS: role,
@@ -188,8 +210,6 @@ def write_registry(run_id: str, compared: Compared) -> None:
             tags.TESTED_BY: run_id,
         }
         registry.tag(version, marks)
-    if charge:
-        registry.record_test(contenders.champion.name, charge.entry)
 
 
 def _keep_scores(run_id: str, comparison: Comparison) -> str:

@@ -114,10 +114,15 @@ class Policy:
     suspicious_gain: Annotated[Real, Field(gt=0, le=1)] = 0.8
     """A challenger that closes more than this share of the champion's distance from a perfect
     metric is not promoted before a person has checked it."""
-    memory: Memory = "per_test"
-    """How earlier tests of the same model limit the alpha of the next one."""
+    memory: Memory = "spending"
+    """How earlier tests of the same model limit the alpha of the next one: spending divides
+    yearly_alpha among the tests of a year, fresh_holdout_only does so and refuses to test rows
+    twice, per_test gives alpha to every test."""
     yearly_alpha: Share = 0.2
-    """The budget of false promotions in any 365 days, for the memory spending."""
+    """The budget of false promotions in any 365 days, unless memory is per_test."""
+    tests_per_year: Annotated[Real, Field(ge=1)] = 52.0
+    """How often the model is tested: yearly_alpha is divided by it, until nine days with tests
+    have shown how often it is."""
 
     @property
     def chosen_metric(self) -> Metric:

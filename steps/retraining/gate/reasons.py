@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from retraining.gate.spending import LEAST
 from retraining.gate.wording import number, percent
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ def explain_verdict(verdict: Verdict, *, unsound: str = "") -> tuple[str, ...]:
         unsound: Why nothing is promoted on this strategy; empty for a valid one.
     """
     sentences = [_effect(verdict), *_dependence(verdict)]
-    if verdict.ledger is not None and verdict.ledger.budget is not None:
-        sentences.append(_budget(verdict, verdict.ledger))
+    if verdict.ledger is not None:
+        sentences += [_budget(verdict, verdict.ledger), *_holdout(verdict.ledger)]
     failed = [check for check in verdict.guardrails if check.status == "failed"]
     against = [check.sentence for check in failed] + ([unsound] if unsound else [])
     believed = not {check.name for check in failed} & {"minimum_positives", "self_test"}
@@ -75,17 +76,44 @@ def _periods(verdict: Verdict, count: int) -> str:
 
 
 def _budget(verdict: Verdict, ledger: Spending) -> str:
-    budget = f"the yearly budget of {number(ledger.budget or 0.0)} for false promotions"
-    if not ledger.n_tests:
+    year = f"{number(ledger.tests_per_year)} tests a year"
+    cost = number(ledger.per_test_false_promotions)
+    if ledger.budget is None:
         return (
-            "This is the first test of this model in 365 days; it may use "
-            f"{number(verdict.alpha)} of {budget}."
+            f"This test may use {number(verdict.alpha)}, as every test may: with {year}, "
+            f"{cost} false promotions a year are to be expected."
         )
+    budget = f"the yearly budget of {number(ledger.budget)} for false promotions"
     tests = f"{ledger.n_tests} tests" if ledger.n_tests > 1 else "One test"
-    return (
-        f"{tests} of this model in the last 365 days used {number(ledger.spent)} of {budget}; "
-        f"this test may use {number(verdict.alpha)}."
+    past = (
+        f"{tests} of this model in the last 365 days used {number(ledger.spent)} of {budget}"
+        if ledger.n_tests
+        else f"This is the first test of this model in 365 days, with {budget}"
     )
+    if any(c.name == "minimum_positives" and c.status == "failed" for c in verdict.guardrails):
+        return f"{past}; this one, which cannot decide whatever the effect, uses nothing."
+    if ledger.alpha <= LEAST:
+        return f"{past}; nothing is left, and nothing can be promoted until they are a year old."
+    return (
+        f"{past}; with {year} this test may use {number(verdict.alpha)} (the policy's alpha for "
+        f"every test would mean {cost} false promotions a year)."
+    )
+
+
+def _holdout(ledger: Spending) -> list[str]:
+    """What it means that rows were tested before."""
+    sentences = []
+    if ledger.champion_was_chosen_here:
+        sentences.append(
+            "The champion was chosen on some of these rows, which flatter it: the challenger is at "
+            "a disadvantage here."
+        )
+    if ledger.n_holdout_tests and not ledger.fresh_holdouts_possible:
+        sentences.append(
+            f"With {number(ledger.tests_per_year)} tests a year no holdout of this kind can be "
+            "fresh."
+        )
+    return sentences
 
 
 def _significance(verdict: Verdict) -> str:

@@ -163,11 +163,13 @@ class Spending(_Record):
 
     memory: Memory
     """How earlier tests count: per_test (not at all), spending (they share the budget of a year)
-    or fresh_holdout_only (no holdout may be tested twice)."""
+    or fresh_holdout_only (the same, and no holdout may be tested twice)."""
     alpha: Share
     """The alpha that this test may use."""
     n_tests: Count
-    """The number of earlier tests of the model in the last 365 days."""
+    """The number of earlier tests of the model in the last 365 days; comparisons that could not
+    decide, whatever the effect, do not count, and those without register do if they used this
+    holdout."""
     n_holdout_tests: Count
     """The number of earlier tests that used rows of the same holdout."""
     spent: Annotated[float, Field(ge=0)]
@@ -176,6 +178,15 @@ class Spending(_Record):
     """The sum of alpha that any 365 days may use; null without a budget."""
     left: Annotated[float, Field(ge=0)] | None
     """What remains of the budget after this test; null without a budget."""
+    tests_per_year: Annotated[float, Field(ge=1)]
+    """How often the model is tested: as the policy says, until nine days with tests show it."""
+    per_test_false_promotions: Annotated[float, Field(ge=0)]
+    """The false promotions to be expected in a year if every test used the alpha of the policy,
+    as with the memory per_test."""
+    champion_was_chosen_here: bool
+    """Whether the champion was tested as a challenger on some of these rows."""
+    fresh_holdouts_possible: bool
+    """Whether tests are far enough apart for each to have a holdout of its own."""
     past: tuple[tuple[str, float], ...]
     """Time (ISO 8601) and alpha of the earlier tests, oldest first."""
 

@@ -157,6 +157,8 @@ def _show(value: object, name: str = "") -> str:
     """A value as text, with a true minus sign."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "none" if name in ("n_units", "budget", "left") else "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if not isinstance(value, float):

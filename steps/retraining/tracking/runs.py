@@ -19,7 +19,7 @@ from retraining.errors import RetrainingError
 from retraining.tracking import outage, tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mlflow.entities import Run
 
@@ -37,9 +37,24 @@ def find(
         cycle_id: Cycle to look in; None for all cycles except those of reproductions.
         having: Further tags that the run must have.
     """
+    for run in _search(step, {**having} | ({tags.CYCLE_ID: cycle_id} if cycle_id else {})):
+        if cycle_id or not _is_reproduction(run):
+            return run
+    return None
+
+
+def tests_of(model_name: str, since: datetime) -> list[Run]:
+    """The FINISHED ab_test runs on a model from a time on, except reproductions, newest first."""
+    found = _search("ab_test", {tags.MODEL_NAME: model_name}, since)
+    return [run for run in found if not _is_reproduction(run)]
+
+
+def _search(step: str, having: Mapping[str, str], since: datetime | None = None) -> Iterator[Run]:
+    """The FINISHED runs of a step that do not reuse others, newest first."""
     conditions = ["attributes.status = 'FINISHED'"]
-    wanted = {tags.STEP: step, **having} | ({tags.CYCLE_ID: cycle_id} if cycle_id else {})
-    for key, value in wanted.items():
+    if since:
+        conditions.append(f"attributes.start_time >= {since.timestamp() * 1000:.0f}")
+    for key, value in {tags.STEP: step, **having}.items():
         quote = '"' if "'" in value else "'"
         conditions.append(f"tags.`{key}` = {quote}{value}{quote}")
     client = mlflow.MlflowClient()
@@ -53,13 +68,14 @@ def find(
             max_results=100,
             page_token=token,
         )
-        for run in page:
-            reproduction = run.data.tags.get(tags.CYCLE_ID, "").startswith(REPRODUCTION)
-            if tags.REUSED_FROM not in run.data.tags and (cycle_id or not reproduction):
-                return run
+        yield from (run for run in page if tags.REUSED_FROM not in run.data.tags)
         token = page.token
         if not token:
-            return None
+            return
+
+
+def _is_reproduction(run: Run) -> bool:
+    return run.data.tags.get(tags.CYCLE_ID, "").startswith(REPRODUCTION)
 
 
 def upstream(

@@ -76,7 +76,7 @@ REGISTERED: Final = "registered"
 """Run: `true` if the step registered its model."""
 
 MODEL_NAME: Final = "model_name"
-"""Run: the registered model that the step made, tested, moved or scored with."""
+"""Run: the registered model that the step made, tested (the champion's), moved or scored with."""
 
 MODEL_VERSION: Final = "model_version"
 """Run: the version that the step registered."""
@@ -92,6 +92,9 @@ REASONS: Final = "verdict.reasons"
 
 BINDING: Final = "verdict.binding"
 """Run: `true` if `promote` may follow the verdict: the test is charged to the model's ledger."""
+
+CHARGE: Final = "verdict.charge"
+"""Run: the entry (JSON) that the test has in the ledger of its model."""
 
 COMPARED: Final = "compared."
 """Run: what reports call the two models: `compared.champion` and `compared.challenger`."""

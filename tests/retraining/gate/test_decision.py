@@ -18,7 +18,7 @@ from retraining.gate.decision import Evidence, decide, judge
 from retraining.gate.policy import Policy, Strategy
 from retraining.gate.power import MINIMUM_UNITS
 from retraining.gate.strategies import STRATEGIES
-from retraining.gate.verdict import Spending, Verdict
+from retraining.gate.verdict import Verdict
 from retraining.statistics.dispersion import Dispersion
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import delong
@@ -26,6 +26,7 @@ from retraining.statistics.rows import Measured, Totals, check_rows
 from retraining.statistics.slicing import take
 from tests.drawing import draw_scores
 from tests.reading import numbers
+from tests.samples import LEDGER
 
 if TYPE_CHECKING:
     from retraining.statistics.rows import Codes, Floats, Rows
@@ -226,13 +227,13 @@ def test_nothing_is_promoted_on_a_rule_that_is_not_valid(
 
 def test_the_ledger_decides_what_alpha_is_left() -> None:
     rows = checked(*scored(lift=0.1))
-    spending = Spending("spending", 0.00001, 3, 0, 0.1, 0.2, 0.09, ())
+    spending = replace(LEDGER, alpha=0.00001)
     free = judge(Evidence(rows), LENIENT, rng=np.random.default_rng(0)).verdict
     bound = judge(Evidence(rows), LENIENT, ledger=spending, rng=np.random.default_rng(0)).verdict
     assert free.verdict == "promote"
     assert 0.00001 < free.pvalue < 0.05
     assert (bound.verdict, bound.alpha, bound.ledger) == ("inconclusive", 0.00001, spending)
-    assert numbers(bound.reasons[1]) == ["3", "365", "0.1", "0.2", "1e-05"]
+    assert numbers(bound.reasons[1]) == ["4", "365", "0.1107", "0.2", "26", "1e-05", "1.3"]
 
 
 def test_what_cells_can_hide_is_held_against_the_challenger() -> None:

@@ -37,6 +37,7 @@ from retraining.statistics.metrics import METRICS
         ({"subsample": 1.0}, "less_than"),
         ({"capacity": 0}, "greater_than"),
         ({"yearly_alpha": 1}, "less_than"),
+        ({"tests_per_year": 0.5}, "greater_than_equal"),
         ({"suspicious_gain": 1.1}, "less_than_equal"),
         ({"false_negative_cost": 0}, "greater_than"),
         ({"slice_margin": -0.1}, "greater_than_equal"),
@@ -97,6 +98,7 @@ def test_policy_defaults_are_those_of_the_gate() -> None:
         "slice_margin": 0.0,
         "calibration_margin": 0.1,
         "suspicious_gain": 0.8,
-        "memory": "per_test",
+        "memory": "spending",
         "yearly_alpha": 0.2,
+        "tests_per_year": 52.0,
     }

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from retraining.gate.reasons import explain_verdict
-from retraining.gate.verdict import Guardrail, Spending, Verdict
+from retraining.gate.spending import LEAST
+from retraining.gate.verdict import Guardrail, Verdict
 from retraining.gate.wording import number, percent
 from tests.reading import numbers
+from tests.samples import LEDGER
 
 VERDICT = Verdict(
     verdict="inconclusive",
@@ -100,15 +102,42 @@ def test_explain_verdict_says_what_a_promotion_could_not_judge() -> None:
 
 
 def test_explain_verdict_says_what_the_ledger_leaves() -> None:
-    ledger = Spending("spending", 0.01, 4, 0, 0.12, 0.2, 0.07, ())
-    sentence = explain_verdict(replace(VERDICT, ledger=ledger))[1]
+    sentence = explain_verdict(replace(VERDICT, ledger=LEDGER))[1]
     assert sentence.startswith("4 tests ")
-    assert numbers(sentence) == ["4", "365", "0.12", "0.2", "0.01"]
-    one = explain_verdict(replace(VERDICT, ledger=replace(ledger, n_tests=1)))[1]
+    assert numbers(sentence) == ["4", "365", "0.1107", "0.2", "26", "0.01", "1.3"]
+    one = explain_verdict(replace(VERDICT, ledger=replace(LEDGER, n_tests=1)))[1]
     assert one.startswith("One test ")
-    first = explain_verdict(replace(VERDICT, ledger=replace(ledger, n_tests=0, spent=0.0)))[1]
+    first = explain_verdict(replace(VERDICT, ledger=replace(LEDGER, n_tests=0, spent=0.0)))[1]
     assert "first test" in first
-    assert numbers(first) == ["365", "0.01", "0.2"]
+    assert numbers(first) == ["365", "0.2", "26", "0.01", "1.3"]
+
+
+def test_explain_verdict_says_what_a_test_without_a_budget_costs() -> None:
+    ledger = replace(LEDGER, memory="per_test", budget=None, left=None)
+    sentence = explain_verdict(replace(VERDICT, ledger=ledger))[1]
+    assert numbers(sentence) == ["0.01", "26", "1.3"]
+    assert "as every test may" in sentence
+
+
+def test_explain_verdict_says_when_nothing_is_left() -> None:
+    ledger = replace(LEDGER, alpha=LEAST, left=0.0)
+    sentence = explain_verdict(replace(VERDICT, ledger=ledger))[1]
+    assert "nothing is left, and nothing can be promoted until they are a year old" in sentence
+
+
+def test_explain_verdict_says_that_a_test_that_cannot_decide_costs_nothing() -> None:
+    checks = (Guardrail("minimum_positives", "failed", "Too few."),)
+    sentence = explain_verdict(replace(VERDICT, ledger=LEDGER, guardrails=checks))[1]
+    assert sentence.endswith("this one, which cannot decide whatever the effect, uses nothing.")
+
+
+def test_explain_verdict_says_what_rows_that_were_tested_before_mean() -> None:
+    flattered = replace(LEDGER, champion_was_chosen_here=True, n_holdout_tests=1)
+    sentences = explain_verdict(replace(VERDICT, ledger=flattered))
+    assert "chosen on some of these rows, which flatter it" in sentences[2]
+    never = replace(LEDGER, n_holdout_tests=1, fresh_holdouts_possible=False)
+    sentences = explain_verdict(replace(VERDICT, ledger=never))
+    assert sentences[2] == "With 26 tests a year no holdout of this kind can be fresh."
 
 
 def test_explain_verdict_says_what_dependent_rows_are_worth() -> None:

@@ -1,0 +1,133 @@
+"""A test in the ledger of its model: reserved before it is judged, charged for what it used.
+
+The ledger has no lock. A test writes its entry first, reads the ledger again, and gives back what
+the others leave no room for; an entry's alpha never grows. So of two tests at once at least the
+one that writes last sees the other, and together they stay within the budget. A process that dies
+after its reservation leaves it charged; its retry has the same name and takes it over.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from retraining.errors import RetrainingError
+from retraining.gate.ledger import Entry, HoldoutTest
+from retraining.gate.spending import YEAR, spend
+from retraining.tracking import registry, runs, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mlflow.entities import Run
+
+    from retraining.gate.policy import Policy
+    from retraining.gate.verdict import Spending
+
+_LOG = logging.getLogger(__name__)
+
+
+class Charge(NamedTuple):
+    """A test that the ledger of the model remembers.
+
+    Attributes:
+        name: The registered model.
+        entry: What its ledger holds.
+        spending: What earlier tests leave of alpha for it.
+    """
+
+    name: str
+    entry: Entry
+    spending: Spending
+
+    def drop(self) -> Charge:
+        """The charge of a test that could not decide, whatever the effect: none."""
+        return self._replace(entry=self.entry._replace(alpha=0.0))
+
+    def settle(self) -> None:
+        """Write what the test used."""
+        registry.record_test(self.name, self.entry)
+
+
+def reserve(name: str, policy: Policy, test: HoldoutTest) -> Charge:
+    """Enter a test in the ledger of a model, with the alpha that it may use.
+
+    Tests that write at the same time take what is left in the order of their times and names.
+    Tests that only their runs remember, and looks at the same holdout, are entered first.
+
+    Raises:
+        RetrainingError: If the policy's memory refuses a holdout that was tested before.
+    """
+    found = runs.tests_of(name, test.time - YEAR)
+    _restore(name, found, test)
+    _enter_looks(name, policy, found, test)
+    return _enter(name, policy, test)
+
+
+def _enter(name: str, policy: Policy, test: HoldoutTest, *, look: bool = False) -> Charge:
+    entries = registry.tests_of(name)
+    spending = spend(entries, policy, test)
+    tried = next((e for e in entries if e.test == test.test and e.alpha > 0), None)
+    entry = test.charge(spending.alpha, look=look)._replace(time=(tried or test).time)
+    registry.record_test(name, entry)
+    try:
+        return _fit(Charge(name, entry, spending), policy, test)
+    except RetrainingError:
+        registry.record_test(name, entry._replace(alpha=0.0))
+        raise
+
+
+def _fit(reserved: Charge, policy: Policy, test: HoldoutTest) -> Charge:
+    """Give back what the reservation has too much, now that others can see it."""
+    name, entry, _ = reserved
+    entries = registry.tests_of(name)
+    spending = spend(entries, policy, test)
+    if spending.alpha < entry.alpha:
+        earlier = [e for e in entries if (e.time, e.test) <= (entry.time, entry.test)]
+        entry = entry._replace(alpha=spend(earlier, policy, test).alpha)
+        registry.record_test(name, entry)
+        # What others could have read before that was more, so it is what they have left room for.
+        spending = spend(registry.tests_of(name), policy, test)
+        entry = entry._replace(alpha=spending.alpha)
+        registry.record_test(name, entry)
+    return Charge(name, entry, spending)
+
+
+def _restore(name: str, found: Iterable[Run], test: HoldoutTest) -> None:
+    """Enter tests again that the ledger has lost: its tags or the model were removed meanwhile.
+
+    Tests cannot be forgotten by that, and nobody has to repair anything.
+    """
+    known = {entry.test for entry in registry.tests_of(name)} | {test.test}
+    for run in found:
+        charged = run.data.tags.get(tags.CHARGE)
+        if charged and (entry := Entry.read(charged)).test not in known:
+            _LOG.warning(
+                f"the ledger of {name} has lost the test of run {run.info.run_id}: "
+                "it is entered again, delete the run if the model is another one"
+            )
+            registry.record_test(name, entry)
+
+
+def _enter_looks(name: str, policy: Policy, found: Iterable[Run], test: HoldoutTest) -> None:
+    """Enter comparisons of the same holdout that were not charged, but showed their p-value.
+
+    Each counts with the alpha that a test would have had: whoever looks at several challengers and
+    has the best one tested has made as many tests, at whatever alpha they were looked at.
+    """
+    known = {entry.test for entry in registry.tests_of(name)}
+    if policy.memory == "fresh_holdout_only":
+        policy = dataclasses.replace(policy, memory="spending")
+    for run in found:
+        carried, name_of_look = run.data.tags, f"look-{run.info.run_id}"
+        fingerprint = carried.get(f"{tags.FINGERPRINT}holdout")
+        free = "pvalue" in run.data.metrics and not tags.is_true(carried, tags.BINDING)
+        if not fingerprint or not free or name_of_look in known:
+            continue
+        time = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
+        look = HoldoutTest(name_of_look, time, fingerprint, test.start, test.end)
+        # A split by hash has the same units for ever, whatever the fingerprint.
+        if test.start is None or fingerprint == test.fingerprint:
+            _enter(name, policy, look, look=True)
