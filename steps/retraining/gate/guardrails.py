@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from retraining.gate.power import MINIMUM_UNITS, shortfalls
+from retraining.gate.slice_guardrail import judge_slices
 from retraining.gate.verdict import Guardrail, Slice
 from retraining.gate.wording import number, percent
 from retraining.statistics.calibration import expected_calibration_error, reliability
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from retraining.statistics.rows import Rows
 
 COMMON: Final = 0.99  # share of rows with the same score above which a model barely orders rows
-NAMED: Final = 5  # slices named in a sentence; the table of the report lists all of them
 
 
 def check(
@@ -36,7 +36,7 @@ def check(
     """
     return (
         _minimum_positives(rows, policy),
-        *_slices(slices, policy),
+        *judge_slices(slices, policy),
         *(_secondary(rows, name, margin, policy) for name, margin in policy.secondary.items()),
         _calibration(rows, policy),
         _leak(rows, effect, policy),
@@ -61,29 +61,6 @@ def _minimum_positives(rows: Rows, policy: Policy) -> Guardrail:
         f"There are {rows.n_positives:,} positives and {rows.n_rows - rows.n_positives:,} "
         f"negatives{units}; the policy requires {policy.minimum_positives} of each.",
     )
-
-
-def _slices(slices: Sequence[Slice], policy: Policy) -> list[Guardrail]:
-    if not slices:
-        return []
-    worse = [
-        f"{one.name} (effect {number(one.effect_size)}, adjusted p-value {number(one.pvalue)})"
-        for one in slices
-        if one.status == "worse"
-    ]
-    small = [one.name for one in slices if one.status == "too_small"]
-    unjudged = f" Too small to judge: {_list(small)}." if small else ""
-    margin = f" by more than {number(policy.slice_margin)}" if policy.slice_margin else ""
-    if worse:
-        sentence = f"The challenger is worse{margin} in {_list(worse)}.{unjudged}"
-        return [Guardrail("slices", "failed", sentence)]
-    judged = len(slices) - len(small)
-    if not judged:
-        sentence = f"No slice is large enough to be judged: {_list(small)}."
-        return [Guardrail("slices", "unknown", sentence)]
-    many = f"any of {judged} slices" if judged > 1 else "the only slice that could be judged"
-    sentence = f"The challenger is not shown to be worse{margin} in {many}.{unjudged}"
-    return [Guardrail("slices", "passed", sentence)]
 
 
 def _secondary(rows: Rows, name: str, margin: float, policy: Policy) -> Guardrail:
@@ -189,8 +166,3 @@ def _not_probabilities(rows: Rows) -> str:
     return (
         f"The scores of the {' and the '.join(improper)} are not probabilities" if improper else ""
     )
-
-
-def _list(names: Sequence[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -67,9 +67,9 @@ def failed_guardrails(verdict: Verdict) -> list[str]:
 
 
 def sort_slices(verdict: Verdict) -> tuple[list[Slice], list[Slice]]:
-    """The judged slices, the worst first, and those that are too small to judge."""
-    too_small = [item for item in verdict.slices if item.status == "too_small"]
-    judged = [item for item in verdict.slices if item.status != "too_small"]
+    """The judged slices, the worst first, and those that are too small to judge alone."""
+    too_small = [item for item in verdict.slices if item.status in ("too_small", "pooled")]
+    judged = [item for item in verdict.slices if item.status in ("worse", "not_worse")]
     judged.sort(key=lambda item: (item.status != "worse", item.effect_size))
     return judged, too_small
 
@@ -134,12 +134,19 @@ def markdown(
 def _slices(verdict: Verdict) -> str:
     judged, too_small = sort_slices(verdict)
     rows = [
-        (item.name, item.status, align(item.effect_size, item.ci_lower, item.ci_upper)[0])
+        (
+            item.name,
+            item.status,
+            align(item.effect_size, item.ci_lower, item.ci_upper)[0],
+            number(item.possible_loss),
+        )
         for item in judged[:SLICES_IN_NOTE]
     ]
     left, small = len(judged) - len(rows), len(too_small)
-    rest = [f"{left} that do better"] * bool(left) + [f"{small} too small to judge"] * bool(small)
-    table = _table(("slice", "status", "effect"), rows) if rows else ""
+    rest = [f"{left} that do better"] * bool(left) + [f"{small} too small to judge alone"] * bool(
+        small
+    )
+    table = _table(("slice", "status", "effect", "loss not ruled out"), rows) if rows else ""
     return "\n\n".join(
         filter(None, (table, f"Slices not shown: {', '.join(rest)}." if rest else ""))
     )

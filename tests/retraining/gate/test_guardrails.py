@@ -53,8 +53,15 @@ def checked(rows: Rows, policy: Policy | None = None, *slices: Slice) -> dict[st
     return {found.name: found for found in check(rows, slices, effect, policy)}
 
 
-def judged(name: str, status: Literal["not_worse", "worse", "too_small"]) -> Slice:
-    return Slice(name, 500, 120, 0.8, 0.78, -0.02, -0.03, -0.01, 0.001, status)
+def judged(
+    name: str,
+    status: Literal["not_worse", "worse", "pooled", "too_small"],
+    *,
+    possible_loss: float = math.nan,
+    proof: float = math.nan,
+) -> Slice:
+    figures = (0.8, 0.78, -0.02, -0.03, -0.01, possible_loss, 0.001, proof)
+    return Slice(name, 500, 120, *figures, status)
 
 
 def with_challenger(score: Callable[[Floats], Floats]) -> Rows:
@@ -131,6 +138,27 @@ def test_slices_that_are_all_too_small_are_unknown() -> None:
     found = checked(scored(), None, judged("a=1", "too_small"), judged("a=2", "too_small"))
     assert found["slices"].status == "unknown"
     assert found["slices"].sentence.endswith(": a=1, a=2.")
+
+
+def test_slices_say_which_losses_are_not_ruled_out_the_largest_first() -> None:
+    slices = [
+        judged("a=1", "not_worse", possible_loss=0.01),
+        judged("a=2", "not_worse", possible_loss=0.0),
+        judged("a=3", "too_small", possible_loss=0.2),
+    ]
+    sentence = checked(scored(), None, *slices)["slices"].sentence
+    assert "Losses up to 0.2 in a=3, 0.01 in a=1 are not ruled out (95% limits)." in sentence
+
+
+def test_slices_prove_that_they_are_no_worse_where_the_policy_asks_for_it() -> None:
+    policy = Policy(slice_non_inferiority=0.02)
+    proven = [judged("a=1", "not_worse", proof=0.049), judged("a=2", "pooled")]
+    assert checked(scored(), policy, *proven)["slices"].status == "passed"
+    for unproven in (judged("b=1", "not_worse", proof=0.05), judged("b=1", "too_small")):
+        found = checked(scored(), policy, *proven, unproven)["slices"]
+        assert found.status == "failed"
+        assert "a loss of 0.02 or more, which b=1 cannot" in found.sentence
+        assert checked(scored(), None, *proven, unproven)["slices"].status == "passed"
 
 
 def test_a_secondary_metric_must_be_shown_not_to_get_worse() -> None:

@@ -78,16 +78,63 @@ def test_a_slice_of_losses_is_worse_where_the_loss_is_greater() -> None:
 
 def test_slices_with_too_few_rows_or_units_are_not_judged_nor_adjusted_for() -> None:
     rng = np.random.default_rng(2)
-    large, small = scored(900, rng, -0.3), scored(297, rng, -3.0)
+    large, small = scored(900, rng, -0.3), scored(87, rng, -3.0)
     few = scored(900, rng, -3.0, unit=np.arange(900) % 29)
-    none = small._replace(label=np.zeros(297, dtype=np.bool_))
+    none = small._replace(label=np.zeros(87, dtype=np.bool_))
     found = compare_slices({"a": small, "b": large, "c": few, "d": none}, Policy())
     assert [one.status == "too_small" for one in found] == [True, False, True, True]
     for i in (0, 2, 3):
         assert all(math.isnan(value) for value in (found[i].champion, found[i].ci_upper))
         assert all(math.isnan(value) for value in (found[i].effect_size, found[i].pvalue))
-    assert (found[0].n_rows, found[0].n_positives, found[3].n_positives) == (297, 99, 0)
+    assert (found[0].n_rows, found[0].n_positives, found[3].n_positives) == (87, 29, 0)
     assert found[1].pvalue == compare_rows(large, AUROC, alternative="less").pvalue
+    assert math.isnan(found[3].possible_loss)
+
+
+def test_a_slice_of_thirty_of_each_class_is_judged_unless_the_policy_allows_fewer() -> None:
+    rng = np.random.default_rng(2)
+    cut = {"a": scored(90, rng, -3.0), "b": scored(87, rng, -3.0)}
+    assert [one.status for one in compare_slices(cut, Policy())] == ["worse", "too_small"]
+    lenient = compare_slices(cut, Policy(minimum_positives=20))
+    assert [one.status for one in lenient] == ["worse", "worse"]
+
+
+def test_small_slices_of_a_column_are_judged_together() -> None:
+    rng = np.random.default_rng(2)
+    rows, codes = join([scored(900, rng), *(scored(60, rng, -3.0) for _ in range(3))])
+    found = compare_slices(take(rows, {"city": codes}), Policy())
+    assert [(one.name, one.n_positives, one.status) for one in found] == [
+        ("city=0", 300, "not_worse"),
+        ("city=1", 20, "pooled"),
+        ("city=2", 20, "pooled"),
+        ("city=3", 20, "pooled"),
+        ("city: small values together", 60, "worse"),
+    ]
+
+
+def test_the_possible_loss_is_the_lower_limit_of_the_effect() -> None:
+    rng = np.random.default_rng(2)
+    cut = {"a": scored(900, rng), "b": scored(60, rng), "c": scored(900, rng, 2.0)}
+    large, small, gain = compare_slices(cut, Policy(confidence_level=0.9))
+    result = compare_rows(cut["a"], AUROC)
+    limit = result.effect_size - stats.norm.ppf(0.9) * result.standard_error
+    assert large.possible_loss == pytest.approx(-limit)
+    result = compare_rows(cut["b"], AUROC)
+    limit = result.effect_size - stats.t.ppf(0.9, 19) * result.standard_error
+    assert small.status == "too_small"
+    assert small.possible_loss == pytest.approx(-limit)
+    assert gain.possible_loss == 0
+
+
+def test_a_slice_rules_out_a_loss_by_a_test_of_its_own() -> None:
+    rng = np.random.default_rng(2)
+    cut = {"a": scored(900, rng), "b": scored(60, rng)}
+    large, small = compare_slices(cut, Policy(slice_non_inferiority=0.05))
+    result = compare_rows(cut["a"], AUROC)
+    expected = stats.norm.sf((result.effect_size + 0.05) / result.standard_error)
+    assert large.non_inferiority_pvalue == pytest.approx(expected)
+    assert math.isnan(small.non_inferiority_pvalue)
+    assert math.isnan(compare_slices(cut, Policy())[0].non_inferiority_pvalue)
 
 
 def test_a_slice_that_both_score_alike_is_not_worse() -> None:
@@ -133,3 +180,17 @@ def test_equal_models_raise_an_alarm_in_any_of_twenty_slices_as_seldom_as_alpha(
     alarmed = stats.binomtest(sum(alarms), len(alarms), Policy().alpha, alternative="greater")
     assert alarmed.pvalue > 0.001
     assert stats.binomtest(sum(raw), len(raw), 1 - 0.95**20).pvalue > 0.001
+
+
+@pytest.mark.slow
+def test_small_slices_raise_false_alarms_as_seldom_as_alpha() -> None:
+    """Twenty slices of 30 to 100 positives each, of equal models."""
+    rng = np.random.default_rng(5)
+    codes = np.repeat(np.arange(20), np.linspace(90, 300, 20).astype(np.intp))
+    alarms = []
+    for _ in range(800):
+        found = compare_slices(take(scored(codes.size, rng), {"slice": codes}), Policy())
+        assert all(one.status in ("worse", "not_worse") for one in found)
+        alarms.append(any(one.status == "worse" for one in found))
+    alarmed = stats.binomtest(sum(alarms), len(alarms), Policy().alpha, alternative="greater")
+    assert alarmed.pvalue > 0.001
