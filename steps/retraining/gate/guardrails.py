@@ -8,6 +8,7 @@ import numpy as np
 
 from retraining.gate.power import MINIMUM_UNITS, shortfalls
 from retraining.gate.slice_guardrail import judge_slices
+from retraining.gate.support import lacks_predictions
 from retraining.gate.verdict import Guardrail, Slice
 from retraining.gate.wording import number, percent
 from retraining.statistics.calibration import expected_calibration_error, reliability
@@ -69,6 +70,9 @@ def _secondary(rows: Rows, name: str, margin: float, policy: Policy) -> Guardrai
     improper = _not_probabilities(rows) if metric.of_probabilities else ""
     if improper:
         return Guardrail("secondary", "unknown", f"{improper}, so {name} cannot be judged.")
+    missing = lacks_predictions(rows) if name == "f1" else ""
+    if missing:
+        return Guardrail("secondary", "unknown", missing)
     result = compare_rows(rows, metric, confidence_level=policy.confidence_level)
     pvalue = excess_pvalue(result, -margin)
     passed = pvalue < policy.alpha

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
@@ -16,6 +16,9 @@ from retraining.gate.wording import number, percent
 
 Outcome = Literal["promote", "keep_champion", "inconclusive"]
 Number = Annotated[float, WithJsonSchema({"type": ["number", "null"]})]  # NaN where unknown
+# Guardrails whose failure makes any result unbelievable, the champion's victory included.
+UNDECIDABLE: Final = ("minimum_positives", "support", "self_test")
+
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -65,6 +68,7 @@ class Guardrail(_Record):
         "calibration",
         "leak",
         "scores",
+        "support",
         "self_test",
     ]
     """Which condition."""

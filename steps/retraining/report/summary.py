@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from retraining.gate.strategies import UNSOUND
+from retraining.gate.verdict import UNDECIDABLE
 from retraining.gate.wording import align, number, percent
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _HEADLINES: Final = {
     "in addition, {doubts}, so {champion} stays.",
     "doubted": "No promotion yet: {challenger} looks better, but {doubts}; {champion} stays until "
     "a person has checked this.",
+    "support": "No decision: too few rows carry the result, so {champion} stays.",
     "minimum_positives": "No decision: there are too few rows to show whether {challenger} is "
     "better, so {champion} stays.",
     "self_test": "No decision: the gate failed its own check on these rows, so {champion} stays.",
@@ -46,8 +48,9 @@ def headline(verdict: Verdict, names: tuple[str, str]) -> str:
     """One sentence that needs no statistics: what to do, and why."""
     kind, failed = str(verdict.verdict), failed_guardrails(verdict)
     if verdict.verdict == "inconclusive":
-        if "minimum_positives" in failed or "self_test" in failed:
-            kind = "minimum_positives" if "minimum_positives" in failed else "self_test"
+        undecidable = [name for name in UNDECIDABLE if name in failed]
+        if undecidable:
+            kind = undecidable[0]
         elif verdict.strategy in UNSOUND:
             kind = "unreliable"
         elif failed:
