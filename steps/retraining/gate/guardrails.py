@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from retraining.gate.calibration_guardrail import judge_calibration
 from retraining.gate.power import MINIMUM_UNITS, shortfalls
 from retraining.gate.slice_guardrail import judge_slices
 from retraining.gate.support import lacks_predictions
 from retraining.gate.verdict import Guardrail, Slice
 from retraining.gate.wording import number, percent
-from retraining.statistics.calibration import expected_calibration_error, reliability
 from retraining.statistics.inference import PairedResult, excess_pvalue
 from retraining.statistics.paired import compare_rows
 
@@ -39,7 +39,7 @@ def check(
         _minimum_positives(rows, policy),
         *judge_slices(slices, policy),
         *(_secondary(rows, name, margin, policy) for name, margin in policy.secondary.items()),
-        _calibration(rows, policy),
+        judge_calibration(rows, policy, _not_probabilities(rows)),
         _leak(rows, effect, policy),
         _scores(rows),
     )
@@ -83,24 +83,6 @@ def _secondary(rows: Rows, name: str, margin: float, policy: Policy) -> Guardrai
         f"{number(result.champion)}: a deterioration of {number(margin)} or more is "
         f"{'ruled out' if passed else 'not ruled out'} (p-value {number(pvalue)}; "
         f"the policy's alpha is {number(policy.alpha)}).",
-    )
-
-
-def _calibration(rows: Rows, policy: Policy) -> Guardrail:
-    improper = _not_probabilities(rows)
-    if improper:
-        return Guardrail("calibration", "unknown", f"{improper}, so calibration cannot be judged.")
-    champion, challenger = (
-        expected_calibration_error(reliability(rows.label, score, rows.weight))
-        for score in rows.scores
-    )
-    passed = challenger <= champion + policy.calibration_margin
-    return Guardrail(
-        "calibration",
-        "passed" if passed else "failed",
-        f"The expected calibration error of the challenger is {number(challenger)}, that of the "
-        f"champion {number(champion)}: {'within' if passed else 'beyond'} the margin of "
-        f"{number(policy.calibration_margin)}.",
     )
 
 

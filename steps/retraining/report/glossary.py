@@ -45,7 +45,8 @@ _OUTCOMES: Final = {
 _GUARDRAILS: Final = {
     "secondary": "Whether the challenger is at most a little worse by another metric.",
     "calibration": "Whether predicted probabilities match what happens: of the rows with the score "
-    "0.2, one in five should be positive.",
+    "0.2, one in five should be positive. The guardrail compares how many positives each model "
+    "expects with how many there are.",
     "leak": "Whether the gain is too good to be true, as it is when a model has seen the answers.",
     "scores": "Whether the scores themselves look valid.",
     "support": "Whether enough rows carry the result: a difference that rests on a handful of rows "

@@ -202,17 +202,6 @@ def test_metrics_of_probabilities_are_unknown_for_other_scores() -> None:
     assert ranks["secondary"].status == "passed"
 
 
-def test_calibration_may_grow_by_its_margin_only() -> None:
-    worse = scored(flat=0.08)
-    found = checked(worse, Policy(calibration_margin=0.05))["calibration"]
-    assert found.status == "failed"
-    assert "beyond" in found.sentence
-    assert numbers(found.sentence)[-1] == "0.05"
-    assert checked(worse, Policy(calibration_margin=0.1))["calibration"].status == "passed"
-    turned = worse._replace(scores=worse.scores[::-1])
-    assert checked(turned, Policy(calibration_margin=0.0))["calibration"].status == "passed"
-
-
 def test_a_gain_too_good_to_be_true_is_looked_at() -> None:
     knowing = with_challenger(lambda score: np.where(np.arange(2000) % 4 == 0, 1.0, score / 2))
     found = checked(knowing)["leak"]
