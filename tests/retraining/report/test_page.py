@@ -14,7 +14,9 @@ import pytest
 from retraining.gate.decision import decide
 from retraining.gate.policy import Policy
 from retraining.gate.verdict import FalsePromotionRate, Opinion, Outcome, Slice
+from retraining.gate.wording import number
 from retraining.report import glossary
+from retraining.report.metric_table import compare_metrics
 from retraining.report.page import SLICES_ON_PAGE, render
 from retraining.report.summary import headline
 from retraining.statistics.rows import check_rows
@@ -125,6 +127,13 @@ def test_report_explains_every_number_and_word() -> None:
     sentences = [text for name, text in glossary.TERMS.items() if "." not in name]
     sentences += [glossary.meaning(name, "ledger") for name in ("spent", "budget", "left")]
     assert [text for text in sentences if text not in page.text] == []
+
+
+def test_report_has_a_table_of_all_metrics() -> None:
+    sample = make_sample("promote")
+    page = Page(html_of(sample))
+    for line in compare_metrics(sample.rows, sample.verdict.confidence_level):
+        assert f"{line.name} {number(line.champion)} {number(line.challenger)}" in page.text
 
 
 def test_report_says_status_in_words_and_labels_rules_that_do_not_hold() -> None:
