@@ -8,7 +8,8 @@ A slice that is not shown to be worse may still be worse. Each slice therefore h
 that its rows do not rule out, and the policy can ask for a proof in every slice
 (`slice_non_inferiority`). These proofs are not adjusted: all of them are required, so where one
 slice is worse by the margin, all succeed with at most the probability of its own, alpha
-(intersection-union test, Berger 1982).
+(intersection-union test, Berger 1982). Of values that are only judged together, it is a proof for
+all of them together.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ def take(
 ) -> dict[str, Rows]:
     """The slices of rows: one for each value of each column, in sorted order.
 
-    Values that are each too rare to be judged are also taken together, where that is enough rows.
+    Values that are each too rare to be judged are also taken together, where that is enough rows
+    and the column has other values.
 
     Args:
         rows: Of single rows or cells.
@@ -48,7 +49,7 @@ def take(
         own = {f"{column}={name}": part(rows, codes == i) for i, name in enumerate(names)}
         slices |= own
         small = np.array([is_small(one, least) for one in own.values()])
-        if np.count_nonzero(small) > 1:
+        if 1 < np.count_nonzero(small) < small.size:  # all of them together are not a slice
             pool = part(rows, small[codes])
             slices |= {} if is_small(pool, least) else {pool_name(column): pool}
     return slices

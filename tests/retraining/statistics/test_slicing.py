@@ -56,8 +56,9 @@ def test_take_joins_the_small_values_of_a_column_where_they_are_enough() -> None
     pool = found[pool_name("city")]
     assert (pool.n_rows, pool.n_positives, pool.n_units) == (6, 2, 3)
     assert pool.scores[0].tolist() == list(range(6))
-    assert pool_name("city") not in take(rows, {"city": city}, least=5)
-    assert pool_name("half") not in take(rows, {"half": [0] * 3 + [1] * 9}, least=2)
+    few, one, all_small = [0, 1] + [2] * 10, [0] * 3 + [1] * 9, [0] * 6 + [1] * 6
+    for values, least in ((few, 2), (one, 2), (all_small, 3)):
+        assert pool_name("city") not in take(rows, {"city": values}, least=least)
 
 
 def test_take_codes_the_units_of_a_slice_anew() -> None:
