@@ -97,6 +97,8 @@ def lacks_predictions(rows: Rows) -> str:
 def find_carriers(rows: Rows, metric: Metric) -> Carriers:
     """How many equal rows, or units where rows have them, carry the difference, and on which side.
 
+    Cells do not show the units of their rows, which are then taken as independent.
+
     A row favours the champion where its own term of the difference does, which is its influence
     value before the mean of its class is taken off.
     """
@@ -129,9 +131,11 @@ def _judge_carriers(
     rows: Rows, found: StrategyResult, policy: Policy, test_alpha: float
 ) -> Guardrail:
     carriers = find_carriers(rows, policy.chosen_metric)
-    what = "rows" if rows.n_units is None else "units"
+    what = "rows" if rows.unit is None else "units"
     carried = f"The difference is carried by as many {what} as {carriers.all:.0f} equal ones"
-    of_class = rows.units_of_class or (rows.n_rows - rows.n_positives, rows.n_positives)
+    of_class = (rows.n_rows - rows.n_positives, rows.n_positives)
+    if rows.unit is not None and rows.units_of_class:
+        of_class = rows.units_of_class
     if carriers.all >= min(CARRIERS, min(of_class) / KURTOSIS):
         return Guardrail("support", "passed", f"{carried}.")
     promoted = found.says == "promote"
