@@ -15,8 +15,10 @@ from retraining.data.columns import quote
 from retraining.errors import RetrainingError
 from retraining.gate.decision import Evidence
 from retraining.statistics import slicing
+from retraining.statistics.calibration import DISTANCE
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.rows import Rows, check_rows
+from retraining.statistics.slicing import SMALL
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -48,7 +50,7 @@ def gather(comparison: Comparison, policy: Policy, only: str | None = None) -> E
     if columns.weight:
         table = table[table[columns.weight] > 0]  # as check_rows left them out
     values = {name: table[column].to_numpy() for name, column in columns.slices.items()}
-    slices = slicing.take(rows, values)
+    slices = slicing.take(rows, values, least=min(SMALL, policy.minimum_positives))
     if only is None:
         return Evidence(rows, slices, _mature(table, columns, policy.period))
     if only not in slices:
@@ -144,7 +146,7 @@ def _of_cells(
     cells = aggregate(
         frame,
         columns,
-        metrics=[policy.measure(name) for name in names],
+        metrics=[*map(policy.measure, names), DISTANCE],
         period=_period_column(columns, policy.period),
     )
     return Evidence(cells.rows, cells.slices)

@@ -12,7 +12,16 @@ from retraining.gate import guardrails, power, selftest
 from retraining.gate.reasons import explain_verdict
 from retraining.gate.slices import compare_slices
 from retraining.gate.strategies import STRATEGIES, UNSOUND, ask_all, explain_unsound
-from retraining.gate.verdict import CrossCheck, Guardrail, Maturity, Outcome, Spending, Verdict
+from retraining.gate.support import judge_support
+from retraining.gate.verdict import (
+    UNDECIDABLE,
+    CrossCheck,
+    Guardrail,
+    Maturity,
+    Outcome,
+    Spending,
+    Verdict,
+)
 from retraining.statistics import bootstrap, metrics, paired
 from retraining.statistics.rows import Floats, Rows, check_rows
 
@@ -125,6 +134,7 @@ def judge(
     slices = compare_slices(evidence.slices, policy)
     checks = (
         *guardrails.check(evidence.rows, slices, strategy_result.result, policy),
+        *judge_support(evidence.rows, strategy_result, policy, test_alpha),
         selftest.self_test(evidence.rows, policy, test_alpha, self_rng),
     )
     cross_check, effects = _cross_check(evidence, policy, check_rng) if in_full else NOT_CHECKED
@@ -151,7 +161,7 @@ def _outcome(
         allowed = policy.strategy not in UNSOUND and guardrails.promotable(checks)
         return "promote" if allowed else "inconclusive"
     failed = {check.name for check in checks if check.status == "failed"}
-    decidable = not failed & {"minimum_positives", "self_test"}
+    decidable = not failed & set(UNDECIDABLE)
     return strategy_result.says if decidable else "inconclusive"
 
 

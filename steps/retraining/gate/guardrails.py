@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from retraining.gate.calibration_guardrail import judge_calibration
 from retraining.gate.power import MINIMUM_UNITS, shortfalls
+from retraining.gate.slice_guardrail import judge_slices
+from retraining.gate.support import lacks_predictions
 from retraining.gate.verdict import Guardrail, Slice
 from retraining.gate.wording import number, percent
-from retraining.statistics.calibration import expected_calibration_error, reliability
 from retraining.statistics.inference import PairedResult, excess_pvalue
 from retraining.statistics.paired import compare_rows
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from retraining.statistics.rows import Rows
 
 COMMON: Final = 0.99  # share of rows with the same score above which a model barely orders rows
-NAMED: Final = 5  # slices named in a sentence; the table of the report lists all of them
 
 
 def check(
@@ -36,9 +37,9 @@ def check(
     """
     return (
         _minimum_positives(rows, policy),
-        *_slices(slices, policy),
+        *judge_slices(slices, policy),
         *(_secondary(rows, name, margin, policy) for name, margin in policy.secondary.items()),
-        _calibration(rows, policy),
+        judge_calibration(rows, policy, _not_probabilities(rows)),
         _leak(rows, effect, policy),
         _scores(rows),
     )
@@ -63,35 +64,15 @@ def _minimum_positives(rows: Rows, policy: Policy) -> Guardrail:
     )
 
 
-def _slices(slices: Sequence[Slice], policy: Policy) -> list[Guardrail]:
-    if not slices:
-        return []
-    worse = [
-        f"{one.name} (effect {number(one.effect_size)}, adjusted p-value {number(one.pvalue)})"
-        for one in slices
-        if one.status == "worse"
-    ]
-    small = [one.name for one in slices if one.status == "too_small"]
-    unjudged = f" Too small to judge: {_list(small)}." if small else ""
-    margin = f" by more than {number(policy.slice_margin)}" if policy.slice_margin else ""
-    if worse:
-        sentence = f"The challenger is worse{margin} in {_list(worse)}.{unjudged}"
-        return [Guardrail("slices", "failed", sentence)]
-    judged = len(slices) - len(small)
-    if not judged:
-        sentence = f"No slice is large enough to be judged: {_list(small)}."
-        return [Guardrail("slices", "unknown", sentence)]
-    many = f"any of {judged} slices" if judged > 1 else "the only slice that could be judged"
-    sentence = f"The challenger is not shown to be worse{margin} in {many}.{unjudged}"
-    return [Guardrail("slices", "passed", sentence)]
-
-
 def _secondary(rows: Rows, name: str, margin: float, policy: Policy) -> Guardrail:
     """Non-inferiority: a deterioration by the margin or more must be ruled out by a test."""
     metric = policy.measure(name)
     improper = _not_probabilities(rows) if metric.of_probabilities else ""
     if improper:
         return Guardrail("secondary", "unknown", f"{improper}, so {name} cannot be judged.")
+    missing = lacks_predictions(rows) if name == "f1" else ""
+    if missing:
+        return Guardrail("secondary", "unknown", missing)
     result = compare_rows(rows, metric, confidence_level=policy.confidence_level)
     pvalue = excess_pvalue(result, -margin)
     passed = pvalue < policy.alpha
@@ -102,24 +83,6 @@ def _secondary(rows: Rows, name: str, margin: float, policy: Policy) -> Guardrai
         f"{number(result.champion)}: a deterioration of {number(margin)} or more is "
         f"{'ruled out' if passed else 'not ruled out'} (p-value {number(pvalue)}; "
         f"the policy's alpha is {number(policy.alpha)}).",
-    )
-
-
-def _calibration(rows: Rows, policy: Policy) -> Guardrail:
-    improper = _not_probabilities(rows)
-    if improper:
-        return Guardrail("calibration", "unknown", f"{improper}, so calibration cannot be judged.")
-    champion, challenger = (
-        expected_calibration_error(reliability(rows.label, score, rows.weight))
-        for score in rows.scores
-    )
-    passed = challenger <= champion + policy.calibration_margin
-    return Guardrail(
-        "calibration",
-        "passed" if passed else "failed",
-        f"The expected calibration error of the challenger is {number(challenger)}, that of the "
-        f"champion {number(champion)}: {'within' if passed else 'beyond'} the margin of "
-        f"{number(policy.calibration_margin)}.",
     )
 
 
@@ -189,8 +152,3 @@ def _not_probabilities(rows: Rows) -> str:
     return (
         f"The scores of the {' and the '.join(improper)} are not probabilities" if improper else ""
     )
-
-
-def _list(names: Sequence[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -108,9 +108,13 @@ class Policy:
     ] = field(default_factory=dict)
     """Metrics that must not get worse by more than the margin given with each."""
     slice_margin: Margin = 0.0
-    """A slice in which the challenger is worse by more than this stops a promotion."""
-    calibration_margin: Margin = 0.1
-    """By how much the expected calibration error may grow."""
+    """A slice in which the challenger is shown to be worse by more than this stops a promotion."""
+    slice_non_inferiority: Annotated[Real, Field(gt=0)] | None = None
+    """Every slice must rule out a loss of this much or more, each by a test at alpha; a slice that
+    is too small to be judged cannot. Null asks for no such proof."""
+    calibration_factor: Annotated[Real, Field(ge=1)] = 1.25
+    """By which factor the ratio of expected to observed positives may be further from 1 than the
+    champion's; a challenger that is shown to be further off is not promoted."""
     suspicious_gain: Annotated[Real, Field(gt=0, le=1)] = 0.8
     """A challenger that closes more than this share of the champion's distance from a perfect
     metric is not promoted before a person has checked it."""

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from retraining.gate.spending import LEAST
+from retraining.gate.verdict import UNDECIDABLE
 from retraining.gate.wording import number, percent
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def explain_verdict(verdict: Verdict, *, unsound: str = "") -> tuple[str, ...]:
         sentences += [_budget(verdict, verdict.ledger), *_holdout(verdict.ledger)]
     failed = [check for check in verdict.guardrails if check.status == "failed"]
     against = [check.sentence for check in failed] + ([unsound] if unsound else [])
-    believed = not {check.name for check in failed} & {"minimum_positives", "self_test"}
+    believed = not {check.name for check in failed} & set(UNDECIDABLE)
     if verdict.verdict == "promote":
         sentences += [_significance(verdict), *_unknown(verdict)]
     elif verdict.verdict == "keep_champion":
@@ -46,7 +47,7 @@ def _effect(verdict: Verdict) -> str:
         f"that of the champion {number(verdict.champion)}"
     )
     if verdict.standard_error == 0 and verdict.effect_size == 0:
-        return f"{models}: by {verdict.metric}, the two models score every row alike."
+        return f"{models}: by {verdict.metric}, the two models treat every row alike."
     favoured = "challenger" if verdict.effect_size > 0 else "champion"
     favour = f", in favour of the {favoured}," if verdict.effect_size else ""
     interval = f"{number(verdict.ci_lower)} to {number(verdict.ci_upper)}"
@@ -138,7 +139,7 @@ def _doubt(verdict: Verdict) -> str:
 
 
 def _detectable(verdict: Verdict) -> str:
-    if math.isnan(verdict.minimum_detectable_effect):
+    if math.isnan(verdict.minimum_detectable_effect) or not verdict.standard_error:
         return "The standard error and the minimum detectable effect cannot be estimated."
     return (
         f"The minimum detectable effect is {number(verdict.minimum_detectable_effect)}: a "

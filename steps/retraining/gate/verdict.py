@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
@@ -16,6 +16,9 @@ from retraining.gate.wording import number, percent
 
 Outcome = Literal["promote", "keep_champion", "inconclusive"]
 Number = Annotated[float, WithJsonSchema({"type": ["number", "null"]})]  # NaN where unknown
+# Guardrails whose failure makes any result unbelievable, the champion's victory included.
+UNDECIDABLE: Final = ("minimum_positives", "support", "self_test")
+
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -59,7 +62,14 @@ class Guardrail(_Record):
     """A condition beside the primary metric."""
 
     name: Literal[
-        "minimum_positives", "slices", "secondary", "calibration", "leak", "scores", "self_test"
+        "minimum_positives",
+        "slices",
+        "secondary",
+        "calibration",
+        "leak",
+        "scores",
+        "support",
+        "self_test",
     ]
     """Which condition."""
     status: Literal["passed", "failed", "unknown"]
@@ -88,13 +98,20 @@ class Slice(_Record):
     """The lower end of the interval of the effect in the slice."""
     ci_upper: Number
     """The upper end of the interval of the effect in the slice."""
+    possible_loss: Annotated[Number, Field(ge=0)]
+    """The largest loss in the slice that these rows do not rule out: the one-sided lower confidence
+    limit of the effect, as a loss; 0 where every loss is ruled out."""
     pvalue: Number
-    """How often a fall at least this large would occur if the challenger were not worse in the
-    slice by more than the margin; adjusted (Holm) for the number of slices. Below the alpha of the
-    policy the slice is worse."""
-    status: Literal["not_worse", "worse", "too_small"]
-    """not_worse (not shown to be worse), worse (which stops a promotion) or too_small (to be
-    judged)."""
+    """The p-value of no loss beyond the margin, adjusted (Holm): how often a fall at least this
+    large would occur if the challenger were not worse in the slice by more than slice_margin,
+    allowing for the number of slices. Below the alpha of the policy the slice is worse."""
+    non_inferiority_pvalue: Number
+    """The p-value of a loss of slice_non_inferiority or more, not adjusted: below the alpha of the
+    policy such a loss is ruled out. Unknown if the policy asks for no proof, or the slice is too
+    small."""
+    status: Literal["not_worse", "worse", "pooled", "too_small"]
+    """not_worse (not shown to be worse), worse (which stops a promotion), pooled (too small, but
+    judged together with other small slices) or too_small (to be judged)."""
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,12 @@ _OUTCOMES: Final = {
 _GUARDRAILS: Final = {
     "secondary": "Whether the challenger is at most a little worse by another metric.",
     "calibration": "Whether predicted probabilities match what happens: of the rows with the score "
-    "0.2, one in five should be positive.",
+    "0.2, one in five should be positive. The guardrail compares how many positives each model "
+    "expects with how many there are.",
     "leak": "Whether the gain is too good to be true, as it is when a model has seen the answers.",
     "scores": "Whether the scores themselves look valid.",
+    "support": "Whether enough rows carry the result: a difference that rests on a handful of rows "
+    "is mostly chance, which the interval does not know.",
     "self_test": "Whether the gate is right where the truth is known: the champion compared with "
     "itself has no effect, and of two models derived from it, which know the label or its opposite "
     f"in {percent(PLANTED)} of the rows, the better one wins and the worse one loses.",

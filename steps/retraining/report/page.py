@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from retraining.gate.wording import align, number, percent
 from retraining.report import effect_figures, model_figures, summary
 from retraining.report.glossary import TERMS, meaning
+from retraining.report.metric_table import compare_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,6 +84,7 @@ def render(
             numbers=_numbers(verdict),
             ledger_numbers=_ledger_numbers(verdict),
             pictures=_draw(verdict, rows, effects, names),
+            metrics=compare_metrics(rows, verdict.confidence_level),
             slices=_with_strips(judged[:SLICES_ON_PAGE], required),
             n_slices_left_out=max(0, len(judged) - SLICES_ON_PAGE),
             too_small=too_small,

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from retraining.gate.strategies import UNSOUND
+from retraining.gate.verdict import UNDECIDABLE
 from retraining.gate.wording import align, number, percent
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _HEADLINES: Final = {
     "in addition, {doubts}, so {champion} stays.",
     "doubted": "No promotion yet: {challenger} looks better, but {doubts}; {champion} stays until "
     "a person has checked this.",
+    "support": "No decision: too few rows carry the result, so {champion} stays.",
     "minimum_positives": "No decision: there are too few rows to show whether {challenger} is "
     "better, so {champion} stays.",
     "self_test": "No decision: the gate failed its own check on these rows, so {champion} stays.",
@@ -46,8 +48,9 @@ def headline(verdict: Verdict, names: tuple[str, str]) -> str:
     """One sentence that needs no statistics: what to do, and why."""
     kind, failed = str(verdict.verdict), failed_guardrails(verdict)
     if verdict.verdict == "inconclusive":
-        if "minimum_positives" in failed or "self_test" in failed:
-            kind = "minimum_positives" if "minimum_positives" in failed else "self_test"
+        undecidable = [name for name in UNDECIDABLE if name in failed]
+        if undecidable:
+            kind = undecidable[0]
         elif verdict.strategy in UNSOUND:
             kind = "unreliable"
         elif failed:
@@ -67,9 +70,9 @@ def failed_guardrails(verdict: Verdict) -> list[str]:
 
 
 def sort_slices(verdict: Verdict) -> tuple[list[Slice], list[Slice]]:
-    """The judged slices, the worst first, and those that are too small to judge."""
-    too_small = [item for item in verdict.slices if item.status == "too_small"]
-    judged = [item for item in verdict.slices if item.status != "too_small"]
+    """The judged slices, the worst first, and those that are too small to judge alone."""
+    too_small = [item for item in verdict.slices if item.status in ("too_small", "pooled")]
+    judged = [item for item in verdict.slices if item.status in ("worse", "not_worse")]
     judged.sort(key=lambda item: (item.status != "worse", item.effect_size))
     return judged, too_small
 
@@ -134,12 +137,19 @@ def markdown(
 def _slices(verdict: Verdict) -> str:
     judged, too_small = sort_slices(verdict)
     rows = [
-        (item.name, item.status, align(item.effect_size, item.ci_lower, item.ci_upper)[0])
+        (
+            item.name,
+            item.status,
+            align(item.effect_size, item.ci_lower, item.ci_upper)[0],
+            number(item.possible_loss),
+        )
         for item in judged[:SLICES_IN_NOTE]
     ]
     left, small = len(judged) - len(rows), len(too_small)
-    rest = [f"{left} that do better"] * bool(left) + [f"{small} too small to judge"] * bool(small)
-    table = _table(("slice", "status", "effect"), rows) if rows else ""
+    rest = [f"{left} that do better"] * bool(left) + [f"{small} too small to judge alone"] * bool(
+        small
+    )
+    table = _table(("slice", "status", "effect", "loss not ruled out"), rows) if rows else ""
     return "\n\n".join(
         filter(None, (table, f"Slices not shown: {', '.join(rest)}." if rest else ""))
     )

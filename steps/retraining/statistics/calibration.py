@@ -1,15 +1,27 @@
-"""Whether scores are right as probabilities: of rows with scores near p, a share p is positive."""
+"""Whether scores are right as probabilities: of rows with scores near p, a share p is positive.
+
+Two of the measures have influence values, so that two models can be compared by them with an error:
+the ratio of expected to observed positives (calibration in the large) and the calibration slope, of
+Van Calster et al. (2019), "Calibration: the Achilles heel of predictive analytics".
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+from scipy import special
+
+from retraining.statistics.losses import CLIP
+from retraining.statistics.metrics import Metric
 
 if TYPE_CHECKING:
+    from retraining.statistics.losses import Evaluate
     from retraining.statistics.rows import Bools, Floats
 
 BINS: Final = 10
+STEPS: Final = 50  # of Newton's method, which takes five to ten where there is a solution
+SMALLEST_STEP: Final = 1e-10
 
 
 class Reliability(NamedTuple):
@@ -63,3 +75,74 @@ def expected_calibration_error(curve: Reliability) -> float:
     models alike.
     """
     return float(curve.share @ np.abs(curve.observed - curve.predicted))
+
+
+def log_ratio(label: Bools, score: Floats, weight: Floats) -> float:
+    """Logarithm of the expected positives, the sum of the scores, by those observed."""
+    return float(np.log(weight @ np.clip(score, CLIP, 1) / (weight @ label)))
+
+
+def slope(label: Bools, score: Floats, weight: Floats) -> float:
+    """Calibration slope: by which the log odds of the scores are best multiplied; 1 is right.
+
+    Below 1 the scores are too extreme, as those of a model that is fitted too closely. NaN where
+    the scores are all alike or separate the classes.
+    """
+    return _recalibrate(label, score, weight)[0]
+
+
+def _distance_evaluator(label: Bools, score: Floats) -> Evaluate:
+    expected = np.clip(score, CLIP, 1)
+    return lambda weight: np.abs(np.log(weight @ expected / (weight @ label)))
+
+
+def _distance_influence(label: Bools, score: Floats, mass: Floats) -> tuple[float, Floats]:
+    """+-(score / expected - label / observed), the sign that of the logarithm."""
+    ratio = log_ratio(label, score, mass)
+    expected = np.clip(score, CLIP, 1)
+    values = expected / (mass @ expected) - label / (mass @ label)
+    return abs(ratio), values * np.sign(ratio)
+
+
+def _slope_evaluator(label: Bools, score: Floats) -> Evaluate:
+    return lambda weight: np.apply_along_axis(lambda one: slope(label, score, one), -1, weight)
+
+
+def _recalibrate(label: Bools, score: Floats, mass: Floats) -> tuple[float, Floats]:
+    """Slope of the logistic regression of the label on the log odds, and its influence values.
+
+    A row's value is the second element of H^-1 (label - fitted) (1, log odds), with the information
+    matrix H.
+    """
+    odds = special.logit(np.clip(score, CLIP, 1 - CLIP))
+    design = np.stack([np.ones(odds.size), odds])
+    line = np.array([0.0, 1.0])
+    for _ in range(STEPS):
+        fitted = special.expit(line @ design)
+        information = (design * (mass * fitted * (1 - fitted))) @ design.T
+        if not np.linalg.cond(information) < 1 / CLIP:
+            break
+        step = np.linalg.solve(information, design @ (mass * (label - fitted)))
+        line = line + step
+        if np.max(np.abs(step)) < SMALLEST_STEP:
+            values = np.linalg.inv(information)[1] @ design * (label - fitted)
+            return float(line[1]), values
+    return np.nan, np.full(odds.size, np.nan)
+
+
+DISTANCE: Final = Metric(
+    name="log_expected_by_observed",
+    function=log_ratio,
+    greater_is_better=False,
+    of_probabilities=True,
+    evaluator=_distance_evaluator,
+    influence=_distance_influence,
+)
+SLOPE: Final = Metric(
+    name="calibration_slope",
+    function=slope,
+    greater_is_better=True,
+    of_probabilities=True,
+    evaluator=_slope_evaluator,
+    influence=_recalibrate,
+)

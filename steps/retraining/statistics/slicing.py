@@ -1,4 +1,4 @@
-"""Slices of the rows: one for each value of a column."""
+"""Slices of the rows: one for each value of a column, and one of all its rare values together."""
 
 from __future__ import annotations
 
@@ -18,19 +18,27 @@ if TYPE_CHECKING:
 
 MAXIMUM_VALUES: Final = 50  # of a column; a column with more holds ids or measurements, not groups
 MISSING: Final = "missing"
+SMALL: Final = 30  # rows of each class; a test on fewer is far from its error level
 
 
-def take(rows: Rows, columns: Mapping[str, npt.ArrayLike]) -> dict[str, Rows]:
+def take(
+    rows: Rows, columns: Mapping[str, npt.ArrayLike], *, least: int = SMALL
+) -> dict[str, Rows]:
     """The slices of rows: one for each value of each column, in sorted order.
+
+    Values that are each too rare to be judged are also taken together, where that is enough rows
+    and the column has other values.
 
     Args:
         rows: Of single rows or cells.
         columns: Values of shape (n,) by column, for the rows that
             `retraining.statistics.rows.check_rows` has kept.
+        least: Rows of each class that a slice has, if it is not small.
 
     Returns:
         Rows by "column=value". Whole numbers are written without a decimal point, booleans as
-        true and false, nulls (None, NaN, NaT) as "missing".
+        true and false, nulls (None, NaN, NaT) as "missing". The small slices of a column together
+        are named by `pool_name`.
 
     Raises:
         RetrainingError: A column has another length, or more than `MAXIMUM_VALUES` values.
@@ -38,8 +46,23 @@ def take(rows: Rows, columns: Mapping[str, npt.ArrayLike]) -> dict[str, Rows]:
     slices: dict[str, Rows] = {}
     for column, values in columns.items():
         names, codes = _group(column, np.asarray(values), rows.label.size)
-        slices |= {f"{column}={name}": part(rows, codes == i) for i, name in enumerate(names)}
+        own = {f"{column}={name}": part(rows, codes == i) for i, name in enumerate(names)}
+        slices |= own
+        small = np.array([is_small(one, least) for one in own.values()])
+        if 1 < np.count_nonzero(small) < small.size:  # all of them together are not a slice
+            pool = part(rows, small[codes])
+            slices |= {} if is_small(pool, least) else {pool_name(column): pool}
     return slices
+
+
+def pool_name(column: str) -> str:
+    """What the small slices of a column are called together; without "=", unlike any of them."""
+    return f"{column}: small values together"
+
+
+def is_small(rows: Rows, least: int = SMALL) -> bool:
+    """Whether a slice has too few rows of a class to be judged on its own."""
+    return min(rows.n_positives, rows.n_rows - rows.n_positives) < least
 
 
 def part(rows: Rows, chosen: Bools | Codes) -> Rows:

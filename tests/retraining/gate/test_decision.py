@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from retraining.statistics.rows import Codes, Floats, Rows
 
 KEYS = [field.name for field in fields(Verdict)]
-LENIENT = Policy(calibration_margin=1.0, suspicious_gain=1.0)
+LENIENT = Policy(calibration_factor=1000.0, suspicious_gain=1.0)
 Z = float(stats.norm.ppf(0.95) + stats.norm.ppf(0.8))
 
 
@@ -164,7 +164,7 @@ def test_too_few_units_decide_nothing() -> None:
     assert decide(*rows, policy=LENIENT, unit=np.arange(2000) % 29).verdict == "inconclusive"
     verdict = decide(*rows, policy=LENIENT, unit=np.arange(2000) % MINIMUM_UNITS)
     assert verdict.verdict == "inconclusive"  # every fifth row: positives in six of the units
-    assert numbers(verdict.reasons[1])[:2] == ["6", "30"]
+    assert numbers(verdict.reasons[2])[:2] == ["6", "30"]
     assert verdict.rows_still_needed == 8000
     assert decide(*rows, policy=LENIENT, unit=np.arange(2000) // 40).verdict == "promote"
 
@@ -277,7 +277,7 @@ def test_bootstrap_promotes_and_keeps_by_every_metric(metric: str) -> None:
         n_resamples=200,
         capacity=0.2,
         false_negative_cost=4,
-        calibration_margin=1,
+        calibration_factor=1000.0,
     )
     rng = np.random.default_rng(5)
     better = decide(label, worse, challenger, policy=policy, rng=rng)

@@ -14,7 +14,9 @@ import pytest
 from retraining.gate.decision import decide
 from retraining.gate.policy import Policy
 from retraining.gate.verdict import FalsePromotionRate, Opinion, Outcome, Slice
+from retraining.gate.wording import number
 from retraining.report import glossary
+from retraining.report.metric_table import compare_metrics
 from retraining.report.page import SLICES_ON_PAGE, render
 from retraining.report.summary import headline
 from retraining.statistics.rows import check_rows
@@ -127,6 +129,13 @@ def test_report_explains_every_number_and_word() -> None:
     assert [text for text in sentences if text not in page.text] == []
 
 
+def test_report_has_a_table_of_all_metrics() -> None:
+    sample = make_sample("promote")
+    page = Page(html_of(sample))
+    for line in compare_metrics(sample.rows, sample.verdict.confidence_level):
+        assert f"{line.name} {number(line.champion)} {number(line.challenger)}" in page.text
+
+
 def test_report_says_status_in_words_and_labels_rules_that_do_not_hold() -> None:
     page = Page(html_of(make_sample("inconclusive")))
     assert "3 failed" in page.text
@@ -134,7 +143,8 @@ def test_report_says_status_in_words_and_labels_rules_that_do_not_hold() -> None
     assert "✕ worse" in page.text
     assert "✓ passed" in page.text
     assert page.text.count("✕ not valid") == 3
-    assert "Too small to be judged: amount_band=above 200 (445 rows, 18 positives)." in page.text
+    small = "Too small to be judged alone: amount_band=above 200 (445 rows, 18 positives, loss not"
+    assert small in page.text
 
 
 def test_report_says_why_a_section_is_empty() -> None:
@@ -247,7 +257,7 @@ def test_report_stays_small_for_many_rows_slices_and_tests() -> None:
     )
     noise = np.random.default_rng(0).normal(scale=1e-6, size=rows.label.size)
     rows = rows._replace(scores=tuple(np.clip(score + noise, 0, 1) for score in rows.scores))
-    nothing = (math.nan,) * 6
+    nothing = (math.nan,) * 8
     slices = tuple(
         replace(sample.verdict.slices[0], name=f"shop={shop}", effect_size=float(shop))
         for shop in range(2_000)

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import special
 from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
 
-from retraining.statistics.calibration import expected_calibration_error, reliability
+from retraining.statistics.calibration import (
+    DISTANCE,
+    SLOPE,
+    expected_calibration_error,
+    log_ratio,
+    reliability,
+    slope,
+)
+
+if TYPE_CHECKING:
+    from retraining.statistics.metrics import Metric
+
+METRICS = [DISTANCE, SLOPE]
 
 
 @pytest.mark.parametrize(("n_rows", "n_bins"), [(1000, 10), (60, 4), (500, 5)])
@@ -72,3 +88,41 @@ def test_whole_weights_are_repeated_rows_in_any_order(
     rate = np.average(label, weights=weight)
     assert curve.share @ curve.observed == pytest.approx(rate)
     assert 0 <= expected_calibration_error(curve) <= 1
+
+
+def test_ratio_of_a_few_rows_by_hand() -> None:
+    label = np.array([True, False, False])
+    weight = np.array([1.0, 1.0, 2.0])
+    assert log_ratio(label, np.array([0.5, 0.5, 0.5]), weight) == pytest.approx(np.log(2))
+    assert np.isfinite(log_ratio(label, np.zeros(3), weight))
+
+
+def test_slope_equals_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(1)
+    score = rng.beta(2, 5, 500)
+    label = rng.random(500) < special.expit(0.5 * special.logit(score) - 1)
+    weight = rng.uniform(0.5, 2, 500)
+    odds = special.logit(score)[:, np.newaxis]
+    expected = LogisticRegression(C=1e12, tol=1e-10).fit(odds, label, sample_weight=weight)
+    assert slope(label, score, weight) == pytest.approx(expected.coef_[0, 0], rel=1e-4)
+
+
+def test_slope_is_unknown_where_scores_are_alike_or_separate_the_classes() -> None:
+    label = np.arange(20) % 2 == 0
+    assert np.isnan(slope(label, np.full(20, 0.3), np.ones(20)))
+    assert np.isnan(slope(label, np.where(label, 0.9, 0.2), np.ones(20)))
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_influence_is_the_derivative_by_the_weight_of_a_row(metric: Metric) -> None:
+    rng = np.random.default_rng(2)
+    score = rng.beta(2, 5, 60)
+    label = rng.random(60) < score
+    weight = rng.uniform(0.5, 2, 60)
+    value, influence = metric.influence(label, score, weight)
+    evaluate = metric.evaluator(label, score)
+    assert evaluate(weight) == pytest.approx(value)
+    steps = 1e-5 * np.eye(60)
+    derivative = (evaluate(weight + steps) - evaluate(weight - steps)) / 2e-5
+    assert influence == pytest.approx(derivative, rel=1e-4, abs=1e-7)
+    assert weight @ influence == pytest.approx(0, abs=1e-9)

@@ -9,7 +9,7 @@ import pytest
 
 from retraining.errors import RetrainingError
 from retraining.statistics.rows import Rows, check_rows
-from retraining.statistics.slicing import take
+from retraining.statistics.slicing import pool_name, take
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -46,6 +46,19 @@ def test_take_names_slices_by_column_and_value() -> None:
     }
     assert list(found)[5:8] == ["kind=2", "kind=2.5", "kind=10"]
     assert found["city=Oslo"].scores[1].tolist() == rows.scores[1][[0, 3, 4]].tolist()
+
+
+def test_take_joins_the_small_values_of_a_column_where_they_are_enough() -> None:
+    rows = some_rows(12, unit=["a", "b", "c"] * 4)
+    city = [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2, 2]
+    found = take(rows, {"city": city}, least=2)
+    assert list(found) == ["city=0", "city=1", "city=2", pool_name("city")]
+    pool = found[pool_name("city")]
+    assert (pool.n_rows, pool.n_positives, pool.n_units) == (6, 2, 3)
+    assert pool.scores[0].tolist() == list(range(6))
+    few, one, all_small = [0, 1] + [2] * 10, [0] * 3 + [1] * 9, [0] * 6 + [1] * 6
+    for values, least in ((few, 2), (one, 2), (all_small, 3)):
+        assert pool_name("city") not in take(rows, {"city": values}, least=least)
 
 
 def test_take_codes_the_units_of_a_slice_anew() -> None:
