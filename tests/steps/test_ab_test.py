@@ -39,13 +39,14 @@ def test_verdict_is_that_of_the_logged_scores(cycle: Cycle) -> None:
         scores["challenger"].to_numpy(),
         policy=descriptions.load(cycle.description).gate,
         unit=scores["unit"].to_numpy(),
+        period=scores["day"].to_numpy(),
     )
 
     assert set(PROMISED) <= set(found)
     told = json.loads(json.dumps(expected.to_mapping()))
     beside = {"cross_check", "guardrails", "slices", "opinions", "maturities", "ledger", "reasons"}
     beside |= {"alpha", "verdict", "minimum_detectable_effect", "rows_still_needed"}
-    beside |= {"positives_still_needed"}
+    beside |= {"positives_still_needed", "periods_still_needed"}
     assert {k: v for k, v in found.items() if k not in beside} == {
         k: v for k, v in told.items() if k not in beside
     }
