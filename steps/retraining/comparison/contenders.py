@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import mlflow
 
 from retraining.comparison import charges
+from retraining.comparison.columns import ROLES
 from retraining.comparison.scores import score_holdout
 from retraining.errors import RetrainingError
 from retraining.gate.ledger import HoldoutTest
-from retraining.models import store
+from retraining.models import pipelines, store
 from retraining.tracking import lineage, registry, runs, tags
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from retraining.comparison.scores import Comparison
     from retraining.data.manifest import Manifest, StoredSplit
     from retraining.gate.policy import Policy
+    from retraining.models.store import LoadedModel
     from retraining.tracking.lineage import StepRun
+
+Pair = tuple["LoadedModel", "LoadedModel"]  # champion and challenger
 
 _LOG = logging.getLogger(__name__)
 
@@ -119,26 +123,38 @@ def charge(run: StepRun, contenders: Contenders, policy: Policy, holdout: Stored
     return charge
 
 
-def score(
-    run: StepRun, spark: SparkSession, contenders: Contenders, manifest: Manifest
-) -> Comparison:
+def load(contenders: Contenders, spark: SparkSession, manifest: Manifest) -> Pair:
+    """Load both models from the registry."""
+    root = manifest.uri.rpartition("/")[0]
+    champion, challenger = (store.load(version, spark, root) for version in contenders)
+    return champion, challenger
+
+
+def score(run: StepRun, spark: SparkSession, pair: Pair, manifest: Manifest) -> Comparison:
     """Let both models score the rows of the holdout that neither has seen."""
     description, split = manifest.describe(), manifest.splits["holdout"]
     mlflow.set_tag(f"{tags.FINGERPRINT}holdout", split.fingerprint)
     lineage.log_data(
         f"{description.name} holdout", split.uri, split.fingerprint, description, context="holdout"
     )
-    root = manifest.uri.rpartition("/")[0]
-    champion, challenger = (store.load(version, spark, root) for version in contenders)
     _LOG.info(f"both models score {split.n_rows:,} rows of the holdout")
-    return score_holdout(
-        spark,
-        manifest,
-        description,
-        champion,
-        challenger,
-        folder=f"{root}/scores/{run.run_id}",
-    )
+    folder = f"{manifest.uri.rpartition('/')[0]}/scores/{run.run_id}"
+    return score_holdout(spark, manifest, description, *pair, folder=folder)
+
+
+def facts(pair: Pair) -> dict[str, str]:
+    """What both models are, for the report: estimator, parameters, features, training data."""
+    return {role: _describe(model) for role, model in zip(ROLES, pair, strict=True)}
+
+
+def _describe(loaded: LoadedModel) -> str:
+    estimator = type(loaded.model.stages[-1]).__name__.removesuffix("Model")
+    shown = pipelines.shown_parameters(loaded.model)
+    parameters = ", ".join(f"{name} {value}" for name, value in shown.items())
+    features = ", ".join(loaded.description.feature_columns)
+    until = loaded.training.get("trained_until")
+    trained = f"; trained on rows before {until}" if until else ""
+    return f"{loaded.uri}: {estimator} ({parameters}) of {features}{trained}"
 
 
 def _same(first: ModelVersion, second: ModelVersion) -> bool:

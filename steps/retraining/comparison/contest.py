@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from retraining.comparison.charges import Charge
     from retraining.comparison.contenders import Contenders
+    from retraining.data.manifest import Manifest
     from retraining.tracking.lineage import StepRun
     from retraining.tracking.result import Reused
 
@@ -97,14 +98,27 @@ def of_models(
     if reused := run.reuse({"data": prepared.uri, **pair.uris}):
         return reused
     charge = contenders.charge(run, pair, policy, split) if binding else None
-    scores = contenders.score(run, session, pair, manifest)
+    loaded = contenders.load(pair, session, manifest)
+    scores = contenders.score(run, session, loaded, manifest)
     facts = {
-        **pair.uris,
+        **contenders.facts(loaded),
+        "prepared data": _describe(manifest),
         "holdout": f"{split.start or 'hash'} to {split.end or 'split'}, {split.uri}",
         "fingerprint of the holdout": split.fingerprint,
         "rows excluded because a model was trained on them": f"{scores.n_excluded:,}",
     }
     return Contest(scores, policy, facts, pair.names, pair, charge)
+
+
+def _describe(manifest: Manifest) -> str:
+    """How many rows the splits have, and how many were rejected."""
+    splits = ", ".join(
+        f"{name} {split.n_rows:,} rows ({split.n_positives:,} positives)"
+        for name, split in manifest.splits.items()
+    )
+    quarantine = manifest.quarantine
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in quarantine.by_reason.items())
+    return f"{splits}; {quarantine.n_rows:,} rows in quarantine{f': {reasons}' * bool(reasons)}"
 
 
 def of_scores(run: StepRun, spark: OpenSpark, scores: str, overrides: Mapping[str, Any]) -> Contest:

@@ -180,18 +180,22 @@ def joined(encoding: PipelineModel, model: Any) -> PipelineModel:  # noqa: ANN40
     return PipelineModel(stages=[*encoding.stages, model])
 
 
-def fitted_parameters(model: PipelineModel, description: Description) -> dict[str, str]:
-    """Parameters to log, read from the fitted stages, not from the estimator as configured."""
+def shown_parameters(model: PipelineModel) -> dict[str, str]:
+    """Parameters of the classifier, read from the fitted stage, not from what was configured."""
     classifier: Any = model.stages[-1]
-    shown = {
+    return {
         name: str(classifier.getOrDefault(name))
         for name in _SHOWN_PARAMETERS
         if classifier.hasParam(name) and classifier.isDefined(name)
     }
+
+
+def fitted_parameters(model: PipelineModel, description: Description) -> dict[str, str]:
+    """Parameters to log."""
     return {
         "input_columns": str(list(description.columns)),
         "target": description.label.column,
         "features": str(list(description.feature_columns)),
-        **shown,
+        **shown_parameters(model),
         **{f"stage_{i}": type(stage).__name__ for i, stage in enumerate(model.stages)},
     }
