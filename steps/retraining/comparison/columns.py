@@ -27,6 +27,7 @@ class ScoreColumns(NamedTuple):
         challenger: Scores of the other.
         key: What identifies a row.
         unit: What rows that may depend on each other have in common.
+        second: A second unit.
         day: The day of the event.
         period: What rows that may share a shock have in common; None where it is the day.
         weight: How much a row counts.
@@ -39,6 +40,7 @@ class ScoreColumns(NamedTuple):
     challenger: str = "challenger"
     key: str | None = None
     unit: str | None = None
+    second: str | None = None
     day: str | None = None
     period: str | None = None
     weight: str | None = None
@@ -61,11 +63,12 @@ class ScoreColumns(NamedTuple):
     def of_holdout(cls, description: Description) -> ScoreColumns:
         """The columns that are kept of a scored holdout."""
         capacity = description.capacity
-        apart = capacity is not None and capacity.unit != description.unit
+        apart = capacity is not None and capacity.unit not in description.units[:1]
         taken = {name.lower() for name in _NAMES.values()}
         return cls(
             key=_NAMES["key"],
-            unit=_NAMES["unit"] if description.unit else None,
+            unit=_NAMES["unit"] if description.units else None,
+            second=_NAMES["second"] if len(description.units) > 1 else None,
             day=_NAMES["day"] if description.event_time else None,
             period=_NAMES["period"] if description.gate.period not in PERIODS else None,
             capacity_unit=_NAMES["capacity_unit"] if apart else None,
@@ -81,6 +84,11 @@ class ScoreColumns(NamedTuple):
         return self.champion, self.challenger
 
     @property
+    def units(self) -> list[str]:
+        """The columns of the units, none, one or two."""
+        return [name for name in (self.unit, self.second) if name]
+
+    @property
     def names(self) -> tuple[str, ...]:
         """All columns of the table."""
         given = (name for name in self[:-1] if isinstance(name, str))
@@ -89,5 +97,6 @@ class ScoreColumns(NamedTuple):
 
 _NAMES: Final = {
     **{name: name for name in ("label", *ROLES, "key", "unit", "day", "period", "weight")},
+    "second": "unit_2",
     "capacity_unit": "_capacity_unit",
 }

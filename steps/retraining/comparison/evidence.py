@@ -81,7 +81,7 @@ def _check(
         table[columns.label].to_numpy(),
         {role: table[name].to_numpy() for role, name in zip(ROLES, columns.scores, strict=True)},
         weight=table[columns.weight].to_numpy() if columns.weight else None,
-        unit=table[columns.unit].to_numpy() if columns.unit else None,
+        unit=table[units].to_numpy() if (units := columns.units) else None,
         period=_periods(table, columns, period),
         of_probabilities=of_probabilities,
     )

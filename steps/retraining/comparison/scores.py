@@ -108,10 +108,10 @@ def score_holdout(
 
 
 def read_scores(spark: SparkSession, uri: str) -> Comparison:
-    """Read a table of scores: label, champion and challenger; key, unit, day, period and weight.
+    """Read a table of scores: label, champion and challenger, and what else it has.
 
-    All but the first three may be missing. Every other column with at most `MAXIMUM_VALUES` values
-    is a slice.
+    It may have key, unit, unit_2, day, period and weight. Every other column with at most
+    `MAXIMUM_VALUES` values is a slice.
 
     Raises:
         RetrainingError: If it cannot be read, has no row, or lacks a column.
@@ -158,7 +158,7 @@ def _keep(both: DataFrame, description: Description, columns: ScoreColumns) -> D
         columns.label: _LABEL,
         columns.champion: f"_{columns.champion}",
         columns.challenger: f"_{columns.challenger}",
-        columns.unit: description.unit,
+        **dict(zip((columns.unit, columns.second), description.units, strict=False)),
         columns.day: event_time,
         columns.period: description.gate.period,
         columns.capacity_unit: capacity.unit if capacity else None,

@@ -100,7 +100,9 @@ def assign(frame: DataFrame, description: Description, windows: Windows | None) 
     """
     split = description.split
     if isinstance(split, HashSplit):
-        return frame.withColumn(SPLIT, _by_hash(split, description.unit or description.row_key))
+        return frame.withColumn(
+            SPLIT, _by_hash(split, [*description.units, description.row_key][0])
+        )
     if windows is None or description.event_time is None:
         raise RetrainingError(f"{description.name} is split by time", "give the windows as well")
     instant = micros_of(description.event_time)

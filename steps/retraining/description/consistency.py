@@ -64,7 +64,7 @@ def _unknown_columns(description: Description) -> Iterator[tuple[str, str]]:
         ("label.column", [description.label.column]),
         ("row_key", [description.row_key]),
         ("event_time", [description.event_time]),
-        ("unit", [description.unit]),
+        ("unit", description.units),
         ("features.plain", features.plain),
         ("features.categorical", features.categorical),
         ("never_features", description.never_features),
@@ -187,7 +187,7 @@ def _label(description: Description) -> Iterator[tuple[str, str]]:
         allowed = ", ".join(repr(value) for value in column.allowed)
         text = f"{label.positive!r} is never in {label.column}, allowed: {allowed}"
         yield "label.positive", text
-    if label.column in (description.row_key, description.unit, description.event_time):
+    if label.column in (description.row_key, *description.units, description.event_time):
         text = f"{label.column} is also row_key, unit or event_time, allowed: none of them"
         yield "label.column", text
 
@@ -229,6 +229,9 @@ def _split(description: Description) -> Iterator[tuple[str, str]]:
         total = split.train + split.validation + split.holdout
         if abs(total - 1) > 1e-9:
             yield "split", f"train, validation and holdout sum to {total:g}, allowed: 1"
+        if len(description.units) > 1:
+            text = "names two columns, and a split by hash keeps the rows of one unit together"
+            yield "unit", f"{text}, allowed: one column"
         return
     allowed = f"allowed: {format_duration(delay)} (label.delay) or more"
     known = split.known_positives

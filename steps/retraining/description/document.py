@@ -57,7 +57,7 @@ class Description(Section):
     label: Label
     row_key: str
     event_time: str | None = None
-    unit: str | None = None
+    unit: str | Annotated[tuple[str, str], Field(min_length=2)] | None = None
     quarantine: Quarantine = Quarantine()
     features: Features
     never_features: tuple[str, ...] = ()
@@ -69,6 +69,13 @@ class Description(Section):
     gate: Annotated[Policy, BeforeValidator(_of_policy)] = Field(default_factory=Policy)
     capacity: Capacity | None = None
     slices: tuple[str, ...] = ()
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The columns by which rows may depend on each other, none, one or two."""
+        if self.unit is None:
+            return ()
+        return (self.unit,) if isinstance(self.unit, str) else self.unit
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the description as JSON-able values; `reading.from_mapping` reads them back.

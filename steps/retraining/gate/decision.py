@@ -86,7 +86,8 @@ def decide(
         challenger: Scores of the challenger on the same rows, shape (n,).
         policy: The conditions of a promotion.
         weight: Non-negative, shape (n,).
-        unit: The unit that each row belongs to, shape (n,); None takes rows as independent.
+        unit: The unit that each row belongs to, shape (n,), or (n, 2) for two kinds of units; None
+            takes rows as independent.
         period: The period of each row, for example its day, shape (n,): rows of one period may
             depend on each other, whatever their unit.
         rng: For everything that is drawn; None takes a fresh generator.

@@ -11,7 +11,8 @@ level of the test that follows:
 - Effective numbers. Unequal units are worth fewer equal ones, 1 / sum(share^2) (Kish 1965), by the
   class in which they are worth least. Student's t has that number less one degrees of freedom.
 - Two ways. The variances by unit and by period are added, and that by unit within period is
-  subtracted, because both contain it (Cameron, Gelbach and Miller 2011).
+  subtracted, because both contain it (Cameron, Gelbach and Miller 2011). The same holds for a
+  second unit, for example the terminal of a customer's transaction.
 
 A holdout has few periods, so the variance by period is itself uncertain. Where it is not larger
 than by chance (its ratio to the variance by unit is below its 95 % point), the two are averaged as
@@ -22,6 +23,7 @@ larger, it counts alone.
 from __future__ import annotations
 
 import math
+from itertools import combinations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -30,9 +32,14 @@ from scipy import special
 from retraining.statistics.rows import DENSE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from retraining.statistics.metrics import Metric
     from retraining.statistics.rows import Codes, Floats, Rows
 
+Way = tuple[str, ...]
+
+KINDS: Final = ("unit", "second", "period")  # by which rows may depend on each other
 PRIOR_DEGREES: Final = 2.0
 BY_CHANCE: Final = 0.95  # how often a ratio of equal variances lies below the point that decides
 
@@ -99,20 +106,38 @@ def dispersion(rows: Rows, metric: Metric, influence: Floats) -> Dispersion:
         metric: Whether its influence values sum to zero in each class decides what is corrected.
         influence: Shape (n,).
     """
-    if rows.unit is None:
-        own = Dispersion(_of_rows(rows, influence, by_class=metric.by_class))
-    else:
-        of_units = sum_by(rows, rows.unit, influence, by_class=metric.by_class)
-        own = of_clusters(of_units, by_class=metric.by_class)
-    if rows.period is None:
+    by_class = metric.by_class
+    names = [name for name in KINDS if getattr(rows, name) is not None]
+    sums = {
+        way: sum_by(rows, _codes(rows, way), influence, by_class=by_class) for way in ways(names)
+    }
+    alone = math.nan if rows.unit is not None else _of_rows(rows, influence, by_class=by_class)
+    return combine(sums, alone, by_class=by_class)
+
+
+def ways(names: Sequence[str]) -> list[Way]:
+    """How rows are summed where they depend on each other by these: by each, and by all of some."""
+    return [way for size in range(1, len(names) + 1) for way in combinations(names, size)]
+
+
+def combine(sums: Mapping[Way, Sums], alone: float, *, by_class: bool) -> Dispersion:
+    """The dispersion from the sums of `ways`.
+
+    Args:
+        sums: By unit, second unit and period, as far as there are any.
+        alone: The variance of independent rows, for rows without a unit.
+        by_class: Whether the metric is corrected by class.
+    """
+    variance = {way: found.variance(by_class=by_class) for way, found in sums.items()}
+    own = _of_units(sums, variance) if ("unit",) in sums else Dispersion(alone)
+    if ("period",) not in sums:
         return own
-    of_periods = sum_by(rows, rows.period, influence, by_class=metric.by_class)
-    within = own.variance
-    if rows.unit is not None:
-        cells = _pairs(rows.unit, rows.period)
-        of_cells = sum_by(rows, cells, influence, by_class=metric.by_class)
-        within = of_cells.variance(by_class=metric.by_class)
-    return with_periods(own, of_periods, within, by_class=metric.by_class)
+    within = alone
+    if ("unit",) in sums:
+        within = variance["unit", "period"]
+    if ("second",) in sums:
+        within += variance["second", "period"] - variance["unit", "second", "period"]
+    return _with_periods(own, sums["period",].worth, variance["period",], within)
 
 
 def beyond_resamples(rows: Rows, metric: Metric, influence: Floats, spread: Dispersion) -> float:
@@ -130,28 +155,30 @@ def beyond_resamples(rows: Rows, metric: Metric, influence: Floats, spread: Disp
     return math.sqrt(spread.variance / plain) if plain else 1.0
 
 
-def of_clusters(sums: Sums, *, by_class: bool) -> Dispersion:
-    """The dispersion where rows of one unit depend on each other, and no others."""
-    degrees = sums.worth - 1
-    return Dispersion(
-        sums.variance(by_class=by_class), degrees if degrees > 0 else math.nan, sums.worth
-    )
+def _of_units(sums: Mapping[Way, Sums], variance: Mapping[Way, float]) -> Dispersion:
+    """The dispersion where rows of one unit, or of one second unit, depend on each other."""
+    worth, total = sums["unit",].worth, variance["unit",]
+    if ("second",) in sums:
+        worth = min(worth, sums["second",].worth)
+        two_way = total + variance["second",] - variance["unit", "second"]
+        total = two_way if two_way > 0 else max(total, variance["second",])
+    degrees = worth - 1
+    return Dispersion(total, degrees if degrees > 0 else math.nan, worth)
 
 
-def with_periods(own: Dispersion, periods: Sums, within: float, *, by_class: bool) -> Dispersion:
+def _with_periods(own: Dispersion, worth: float, variance: float, within: float) -> Dispersion:
     """The dispersion where rows of one period depend on each other too.
 
     Args:
         own: By unit, or of independent rows.
-        periods: Sums by period.
-        within: The variance by unit within period; that of independent rows where there are none.
-        by_class: Whether the metric is corrected by class.
+        worth: Equal periods that they are worth.
+        variance: By period.
+        within: By unit within period; of independent rows where there are no units.
     """
-    degrees = max(0.0, periods.worth - 1)
-    by_period = periods.variance(by_class=by_class) if degrees else within
+    degrees = max(0.0, worth - 1)
     if not own.variance > 0:
         return own._replace(ratio=1.0)
-    ratio = max(0.0, 1 + (by_period - within) / own.variance)
+    ratio = max(0.0, 1 + (variance - within) / own.variance) if degrees else 1.0
     if degrees and ratio > special.chdtri(degrees, 1 - BY_CHANCE) / degrees:
         moderated, total = ratio, degrees
     else:
@@ -186,13 +213,16 @@ def sum_by(rows: Rows, codes: Codes, influence: Floats, *, by_class: bool) -> Su
     )
 
 
-def _pairs(first: Codes, second: Codes) -> Codes:
-    """Codes of the pairs, with gaps unless that would take more room than sorting them."""
-    span = int(np.max(second)) + 1
-    pairs: Codes = first * span + second
-    if (int(np.max(first)) + 1) * span <= DENSE * first.size:
-        return pairs
-    return np.unique(pairs, return_inverse=True)[1]
+def _codes(rows: Rows, way: Way) -> Codes:
+    """Codes of all that a way names, with gaps unless that would take more room than sorting."""
+    codes, *others = (getattr(rows, name) for name in way)
+    for other in others:
+        span = int(np.max(other)) + 1
+        pairs = codes * span + other
+        few = (int(np.max(codes)) + 1) * span <= DENSE * codes.size
+        codes = pairs if few else np.unique(pairs, return_inverse=True)[1]
+    found: Codes = codes
+    return found
 
 
 def _of_rows(rows: Rows, influence: Floats, *, by_class: bool) -> float:

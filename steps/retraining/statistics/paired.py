@@ -65,7 +65,8 @@ def delong(
         weight: How much a row counts, shape (n,). The effect is that of repeated rows; the
             standard error is not: a row of weight 2 is still one observation.
         unit: The unit of every row, shape (n,): rows of one unit may depend on each other.
-            None takes all rows as independent.
+            None takes all rows as independent. Shape (n, 2) for two kinds of units, for example
+            customer and terminal.
         period: The period of every row, for example its day, shape (n,): rows of one period may
             depend on each other, whatever their unit.
         alternative: "greater": the challenger is better; "less"; "two-sided".
@@ -104,7 +105,7 @@ def influence(
         challenger: Shape (n,).
         metric: A name in `metrics.METRICS`, or a result of `metrics.choose`.
         weight: Shape (n,).
-        unit: Shape (n,).
+        unit: Shape (n,) or (n, 2).
         period: Shape (n,).
         alternative: "greater", "less" or "two-sided".
         confidence_level: Of the two-sided interval.
@@ -135,11 +136,12 @@ def paired_bootstrap(
 ) -> PairedResult:
     """Bootstrap of the difference of a metric; both models see the same resamples.
 
-    Every row, or every whole unit when given, comes up a Poisson(1) number of times. The p-value
-    is not a count of resamples, which could never be smaller than 1 / n_resamples: the effect is
-    divided by the standard deviation of its resamples. Resamples know neither of the leverage of
-    unequal units nor of periods: deviation and interval are multiplied by what these add to the
-    variance in `influence`, and Student's t has the degrees of freedom that it has there.
+    Every row, or every whole unit (of the first kind) when given, comes up a Poisson(1) number of
+    times. The p-value is not a count of resamples, which could never be smaller than
+    1 / n_resamples: the effect is divided by the standard deviation of its resamples. Resamples
+    know neither of the leverage of unequal units, nor of a second kind of units, nor of periods:
+    deviation and interval are multiplied by what these add to the variance in `influence`, and
+    Student's t has the degrees of freedom that it has there.
     Resamples with one class only have no metric and are left out. Memory is bounded by a batch of
     resamples, or by one resample if that is larger; time grows with n * n_resamples.
 
@@ -149,7 +151,7 @@ def paired_bootstrap(
         challenger: Shape (n,).
         metric: A name or a metric.
         weight: Shape (n,).
-        unit: Shape (n,).
+        unit: Shape (n,) or (n, 2).
         period: Shape (n,).
         alternative: "greater", "less" or "two-sided".
         confidence_level: Of the two-sided interval.

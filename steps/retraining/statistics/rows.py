@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,7 @@ class Rows(NamedTuple):
             None where every element is a single row.
         size: Of cells: the number of their rows, shape (n,). None for single rows.
         period: Codes 0 to n_periods - 1, shape (n,), or None.
+        second: Codes from 0 of a second unit, by which rows depend on each other too, or None.
         totals: Of cells: what was found on all of their rows.
     """
 
@@ -85,6 +86,7 @@ class Rows(NamedTuple):
     square: Floats | None = None
     size: Floats | None = None
     period: Codes | None = None
+    second: Codes | None = None
     totals: Totals | None = None
 
     @property
@@ -123,12 +125,15 @@ class Rows(NamedTuple):
 
     @property
     def units_of_class(self) -> tuple[int, int] | None:
-        """Units with negatives, and with positives; None where rows are independent."""
+        """Units with negatives, and with positives, by the kind that has fewer; None without."""
         if self.totals:
             return self.totals.units_of_class
         if self.unit is None:
             return None
-        zeros, ones = (np.unique(self.unit[side]).size for side in (~self.label, self.label))
+        kinds = [self.unit] if self.second is None else [self.unit, self.second]
+        zeros, ones = (
+            min(np.unique(kind[side]).size for kind in kinds) for side in (~self.label, self.label)
+        )
         return zeros, ones
 
     @property
@@ -170,7 +175,7 @@ def check_rows(
         label: 0 or 1 (or booleans), shape (n,).
         scores: Scores of shape (n,) by the name that error messages use.
         weight: Finite and non-negative, shape (n,).
-        unit: Sortable and without missing values, shape (n,).
+        unit: Sortable and without missing values, shape (n,), or (n, 2) for two kinds of units.
         period: Sortable and without missing values, shape (n,).
         of_probabilities: Refuse scores outside [0, 1].
         both_classes: Refuse labels of one class only.
@@ -193,9 +198,12 @@ def check_rows(
     weights = np.ones(labels.size) if weight is None else _numbers("weight", weight, labels.size)
     good = (weights >= 0) & (weights < np.inf)
     _refuse("weight", weights, good, "weight")
-    units = None if unit is None else encode("unit", unit, labels.size)
+    kinds = [] if unit is None else _columns(unit)
+    units, seconds = ([encode("unit", kind, labels.size) for kind in kinds] + [None, None])[:2]
     periods = None if period is None else encode("period", period, labels.size)
-    rows = _without_weight_zero(Rows(positive, tuple(arrays), weights, units, period=periods))
+    rows = _without_weight_zero(
+        Rows(positive, tuple(arrays), weights, units, period=periods, second=seconds)
+    )
     if both_classes:
         check_classes(rows)
     return rows
@@ -220,8 +228,18 @@ def _without_weight_zero(rows: Rows) -> Rows:
     if np.all(kept):  # the usual case; a copy of many rows takes longer than all the checks
         return rows
     scores = tuple(score[kept] for score in rows.scores)
-    units, periods = (recode(codes, kept) for codes in (rows.unit, rows.period))
-    return Rows(rows.label[kept], scores, rows.weight[kept], units, period=periods)
+    units, seconds, periods = (recode(c, kept) for c in (rows.unit, rows.second, rows.period))
+    return Rows(rows.label[kept], scores, rows.weight[kept], units, period=periods, second=seconds)
+
+
+def _columns(unit: npt.ArrayLike) -> list[npt.NDArray[Any]]:
+    """The one or two kinds of units."""
+    array = np.asarray(unit)
+    if array.ndim != 2:
+        return [array]
+    if array.shape[1] not in (1, 2):
+        raise RetrainingError(f"unit has the shape {array.shape}", "give one or two units per row")
+    return list(array.T)
 
 
 def recode(codes: Codes | None, chosen: Bools | Codes) -> Codes | None:

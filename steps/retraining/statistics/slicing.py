@@ -73,6 +73,7 @@ def part(rows: Rows, chosen: Bools | Codes) -> Rows:
         weight=rows.weight[chosen],
         unit=recode(rows.unit, chosen),
         period=recode(rows.period, chosen),
+        second=recode(rows.second, chosen),
         square=None if rows.square is None else rows.square[chosen],
         size=None if rows.size is None else rows.size[chosen],
         totals=None,

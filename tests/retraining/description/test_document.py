@@ -153,6 +153,8 @@ REFUSED: list[tuple[str, Any, str, tuple[str, ...]]] = [
     ("label.delay", "a week", "label.delay", ("'a week'", "days")),
     ("unit", "client", "unit", ("client",)),
     ("unit", "tx_fraud", "label.column", ("tx_fraud", "unit")),
+    ("unit", ["customer_id", "client"], "unit", ("client",)),
+    ("gate.period", "wave", "gate.period", ("wave", "tx_datetime")),
     ("event_time", "tx_amount", "event_time", ("tx_amount", "double", "timestamp")),
     ("event_time", None, "event_time", ("missing", "split.by: time", "timestamp")),
     ("quarantine.max_share", 2, "quarantine.max_share", ("2", "less than or equal to 1")),
@@ -283,6 +285,7 @@ def test_periods_keep_their_distance(
     ("path", "value", "message"),
     [
         ("split.train", 0.7, r"split: train, validation and holdout sum to 1.1, allowed: 1"),
+        ("unit", ["driver_id", "sex"], r"unit: names two columns, .* allowed: one column"),
         ("split.train", 0.0, r"split.train: 0.0 input should be greater than 0"),
         ("label.delay", "1 day", r"event_time: is missing but label.delay needs it"),
         ("features.plain", ["sex"], r"features.plain: sex has type string, allowed: a number"),

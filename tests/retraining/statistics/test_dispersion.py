@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from retraining.errors import RetrainingError
 from retraining.statistics.dispersion import (
     PRIOR_DEGREES,
-    Dispersion,
     Sums,
+    combine,
     dispersion,
-    with_periods,
 )
 from retraining.statistics.influence import paired_influence
 from retraining.statistics.metrics import METRICS
@@ -141,6 +141,48 @@ def test_periods_add_as_in_two_way_clustering(rows: Rows, metric: str) -> None:
     assert found.degrees == pytest.approx(min(by_unit.degrees, degrees))
 
 
+@given(rows=grouped_rows(), data=st.data())
+def test_two_kinds_of_units_and_periods_add_in_three_ways(rows: Rows, data: st.DataObject) -> None:
+    """Cameron, Gelbach and Miller (2011), section 2.3: pairs are subtracted, triples added."""
+    size = rows.label.size
+    second = np.array(data.draw(st.lists(st.integers(0, 3), min_size=size, max_size=size)))
+    second[:8] = [*range(4), *range(4)]
+    assert rows.unit is not None
+    assert rows.period is not None
+    values = of(rows)[0]
+
+    def by(*kinds: Codes) -> float:
+        codes = np.unique(np.column_stack(kinds), axis=0, return_inverse=True)[1].ravel()
+        return dispersion(rows._replace(unit=codes, period=None), AUROC, values).variance
+
+    unit, period = rows.unit, rows.period
+    of_units = by(unit) + by(second) - by(unit, second)
+    if not of_units > 0:
+        of_units = max(by(unit), by(second))
+    two = dispersion(rows._replace(second=second, period=None), AUROC, values)
+    assert two.variance == pytest.approx(of_units, rel=1e-9, abs=1e-15)
+    of_all = by(period) - by(unit, period) - by(second, period) + by(unit, second, period)
+    three = dispersion(rows._replace(second=second), AUROC, values)
+    if two.variance > 1e-20 and math.isfinite(of_all):
+        ratio = max(0.0, 1 + of_all / two.variance)
+        assert three.ratio == pytest.approx(ratio, rel=1e-6, abs=1e-6)
+
+
+def test_two_columns_of_units_are_two_kinds() -> None:
+    rng = np.random.default_rng(8)
+    label, scores = rng.random(400) < 0.3, rng.normal(size=(2, 400))
+    units = np.column_stack([rng.integers(0, 50, 400), rng.integers(0, 40, 400)])
+    result = delong(label, *scores, unit=units)
+    rows = check_rows(label, {"a": scores[0], "b": scores[1]}, unit=units)
+    spread = dispersion(rows, AUROC, of(rows)[0])
+    assert result.standard_error == pytest.approx(math.sqrt(spread.variance))
+    assert rows.second is not None
+    assert rows.units_of_class is not None
+    assert max(rows.units_of_class) <= 40
+    with pytest.raises(RetrainingError, match=r"^unit has the shape \(400, 3\)"):
+        delong(label, *scores, unit=np.zeros((400, 3)))
+
+
 def test_a_unit_with_a_whole_class_leaves_nothing_to_conclude() -> None:
     label, unit = [1, 1, 0, 0, 0, 0], [0, 0, 0, 1, 2, 3]
     result = delong(label, [1, 2, 0, 1, 2, 3], [2, 3, 1, 0, 1, 2], unit=unit)
@@ -230,7 +272,7 @@ def test_periods_without_shocks_cost_little_power(n_periods: int, least: float) 
     found = 0
     for effect, square in zip(effects, squares, strict=True):
         periods = Sums(square, 0, 0, n_periods, n_periods, n_periods, n_periods)
-        spread = with_periods(Dispersion(1.0), periods, 1.0, by_class=False)
+        spread = combine({("period",): periods}, 1.0, by_class=False)
         found += stats.t.sf(effect / math.sqrt(spread.variance), spread.degrees) < 0.05
     assert stats.binom.cdf(found, sets, least) > 0.001
 

@@ -93,12 +93,12 @@ def aggregate(
         for name, part in slices.items()
     }
     dependence = {}
-    if columns.unit or period is not None:
+    given = {"unit": columns.unit, "second": columns.second, "period": period is not None}
+    if kinds := [kind for kind, is_given in given.items() if is_given]:
         dependence = measure_dependence(
             counts.key_parts(frame, grids, slices=bool(slices)),
             {name: part for name, part in parts.items() if _has_both(part.rows)},
-            unit=columns.unit is not None,
-            period=period is not None,
+            kinds,
         )
     exact = {metric.name: _measure(counted, cells, rows, metric) for metric in metrics}
     whole = _known(parts.pop(""), dependence.get(""), exact)

@@ -11,6 +11,7 @@ from retraining.comparison.binned.grid import Grid
 from retraining.comparison.columns import ROLES
 from retraining.data.columns import quote
 from retraining.errors import RetrainingError
+from retraining.statistics.dispersion import KINDS
 from retraining.statistics.losses import CLIP
 from retraining.statistics.slicing import MAXIMUM_VALUES, MISSING, too_many_values
 
@@ -37,7 +38,7 @@ UNSOUND: Final = -1  # the key of rows that are not counted
 
 
 def standardise(frame: DataFrame, columns: ScoreColumns, period: Column | None) -> DataFrame:
-    """The columns label, champion, challenger, weight, unit, period and, with slices, `slices`.
+    """The columns label, champion, challenger, weight, unit, second, period and perhaps `slices`.
 
     Rows of weight zero are left out; what was not given is constant. `slices` holds the name and
     the value of each slice of a row: its columns may have any names.
@@ -60,6 +61,7 @@ def standardise(frame: DataFrame, columns: ScoreColumns, period: Column | None) 
     chosen += [
         mass.alias("weight"),
         (F.col(columns.unit) if columns.unit else F.lit(0)).alias("unit"),
+        (F.col(columns.second) if columns.second else F.lit(0)).alias("second"),
         (F.lit(0) if period is None else period).alias("period"),
     ]
     if columns.slices:
@@ -140,10 +142,10 @@ def key_parts(frame: DataFrame, grids: Grids, *, slices: bool) -> DataFrame:
     """One line per row and part that it belongs to: "" for all rows, else "column=value".
 
     Returns:
-        Columns part, key, label, weight, unit, period.
+        Columns part, key, label, weight, unit, second, period.
     """
     keyed = frame.select("*", *_fine(grids)).withColumn("key", _cell(grids).cast("int"))
-    kept = ("key", "label", "weight", "unit", "period")
+    kept = ("key", "label", "weight", *KINDS)
     whole = keyed.select(F.lit("").alias("part"), *kept)
     if not slices:
         return whole
@@ -178,7 +180,7 @@ def _checks() -> dict[str, Column]:
         "champion": _is_finite(F.col("champion")),
         "challenger": _is_finite(F.col("challenger")),
         "weight": (F.col("weight") > 0) & _is_finite(F.col("weight")),
-        "unit": F.col("unit").isNotNull(),
+        "unit": F.col("unit").isNotNull() & F.col("second").isNotNull(),
         "period": F.col("period").isNotNull(),
         "outside": F.col("champion").between(0, 1) & F.col("challenger").between(0, 1),
     }

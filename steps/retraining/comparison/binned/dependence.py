@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 
-from retraining.statistics.dispersion import Dispersion, Sums, dispersion, of_clusters, with_periods
+from retraining.statistics.dispersion import Dispersion, Sums, Way, combine, dispersion, ways
 from retraining.statistics.influence import paired_influence
 
 if TYPE_CHECKING:
@@ -56,21 +56,15 @@ class Dependence(NamedTuple):
 
 
 def measure_dependence(
-    frame: DataFrame, parts: Mapping[str, Part], *, unit: bool, period: bool
+    frame: DataFrame, parts: Mapping[str, Part], kinds: Sequence[str]
 ) -> dict[str, Dependence]:
     """The dispersion of every metric in every part.
 
     Args:
-        frame: One line per row and part: part, key (of its cell), label, weight, unit, period.
+        frame: One line per row and part: part, key (of its cell), label, weight, and the kinds.
         parts: By name. Their cells are sent to the executors.
-        unit: Whether rows of one unit depend on each other.
-        period: Whether rows of one period do.
-
-    Raises:
-        ValueError: Neither do.
+        kinds: Those of `retraining.statistics.dispersion.KINDS` by which rows depend on each other.
     """
-    if not unit and not period:
-        raise ValueError("rows are independent")
     influences = {
         name: {m.name: paired_influence(part.rows, m)[2] for m in part.metrics}
         for name, part in parts.items()
@@ -78,30 +72,26 @@ def measure_dependence(
     names = list(dict.fromkeys(chain.from_iterable(influences.values())))
     keyed = frame.join(F.broadcast(_lookup(frame, parts, influences, names)), ["part", "key"])
     by_class = {m.name: m.by_class for part in parts.values() for m in part.metrics}
-    ways = [["unit"]] * unit + [["period"]] * period + [["unit", "period"]] * (unit and period)
-    sums = [_sum(keyed, way, parts, by_class) for way in ways]
+    sums = {way: _sum(keyed, way, parts, by_class) for way in ways(kinds)}
     found = {}
     for name, part in parts.items():
-        of_units, of_periods = sums[0] if unit else None, sums[unit] if period else None
+        of_part = {
+            m.name: {way: summed[name, m.name] for way, summed in sums.items()}
+            for m in part.metrics
+        }
         dispersions = {}
-        for metric in part.metrics:
-            whole = {"by_class": metric.by_class}
-            key = (name, metric.name)
-            if of_units is None:
-                own = dispersion(part.rows, metric, influences[name][metric.name])
-            else:
-                own = of_clusters(of_units[key], **whole)
-            if of_periods is not None:
-                within = sums[2][key].variance(**whole) if unit else own.variance
-                own = with_periods(own, of_periods[key], within, **whole)
-            dispersions[metric.name] = own
-        first = (name, part.metrics[0].name)
-        units = of_units[first] if of_units else None
+        for m in part.metrics:
+            alone = dispersion(part.rows, m, influences[name][m.name]).variance
+            dispersions[m.name] = combine(of_part[m.name], alone, by_class=m.by_class)
+        first = of_part[part.metrics[0].name]
+        units = [first[kind,] for kind in ("unit", "second") if kind in kinds]
         found[name] = Dependence(
             dispersions,
-            int(units.n_units) if units else None,
-            (int(units.n_zeros), int(units.n_ones)) if units else None,
-            int(of_periods[first].n_units) if of_periods else None,
+            int(units[0].n_units) if units else None,
+            (int(min(u.n_zeros for u in units)), int(min(u.n_ones for u in units)))
+            if units
+            else None,
+            int(first["period",].n_units) if "period" in kinds else None,
         )
     return found
 
@@ -126,7 +116,7 @@ def _lookup(
 
 
 def _sum(
-    keyed: DataFrame, way: Sequence[str], parts: Mapping[str, Part], by_class: Mapping[str, bool]
+    keyed: DataFrame, way: Way, parts: Mapping[str, Part], by_class: Mapping[str, bool]
 ) -> dict[tuple[str, str], Sums]:
     """Sums over groups of rows, by part and metric."""
     label, weight = F.col("label"), F.col("weight")
