@@ -64,8 +64,8 @@ def _dependence(verdict: Verdict) -> list[str]:
         parts.append(f"{verdict.n_units:,} units, worth {verdict.effective_units:,.0f} equal ones")
     if verdict.n_periods is not None and verdict.period_ratio is not None:
         parts.append(
-            f"{_periods(verdict, verdict.n_periods)}, with which the variance of the effect is "
-            f"{number(verdict.period_ratio)} times that without"
+            f"{_periods(verdict, verdict.n_periods)}, which multiply the variance of the effect by "
+            f"{verdict.period_ratio:.2f}"
         )
     return [f"The rows come from {', and from '.join(parts)}."] if parts else []
 

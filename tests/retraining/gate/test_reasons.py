@@ -151,10 +151,10 @@ def test_explain_verdict_says_what_dependent_rows_are_worth() -> None:
         periods_still_needed=18,
     )
     sentences = explain_verdict(dependent)
-    assert numbers(sentences[1]) == ["2,000", "413", "7", "2.5"]
+    assert numbers(sentences[1]) == ["2,000", "413", "7", "2.50"]
     assert "18 days more" in sentences[-1]
     of_column = replace(dependent, n_units=None, effective_units=None, period="wave")
-    assert numbers(explain_verdict(of_column)[1]) == ["7", "2.5"]
+    assert numbers(explain_verdict(of_column)[1]) == ["7", "2.50"]
     assert "7 values of wave" in explain_verdict(of_column)[1]
 
 
