@@ -277,6 +277,21 @@ def test_periods_without_shocks_cost_little_power(n_periods: int, least: float) 
     assert stats.binom.cdf(found, sets, least) > 0.001
 
 
+@pytest.mark.parametrize(("alpha", "most"), [(0.05, 0.0553), (0.004, 0.0062)])
+def test_periods_keep_the_error_whatever_they_share(alpha: float, most: float) -> None:
+    """The largest error by 7 days over how much they multiply the variance, without simulation."""
+    n_periods, degrees = 7, 6
+    quantiles = stats.chi2.ppf((np.arange(400) + 0.5) / 400, degrees) / degrees
+    for ratio in (1, 1.5, 2, 2.5, 3, 4, 6, 10, 30):
+        errors = []
+        for square in ratio * quantiles * n_periods / degrees:
+            periods = Sums(square, 0, 0, n_periods, n_periods, n_periods, n_periods)
+            spread = combine({("period",): periods}, 1.0, by_class=False)
+            critical = stats.t.isf(alpha, spread.degrees) * math.sqrt(spread.variance / ratio)
+            errors.append(stats.norm.sf(critical))
+        assert np.mean(errors) <= most
+
+
 def test_rows_without_units_may_have_periods() -> None:
     rows = draw_dependent(4000, np.random.default_rng(4), n_periods=10, of_period=0.3)
     assert rows.unit is None
