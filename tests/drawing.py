@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from retraining.statistics.rows import Rows, check_rows
+from retraining.statistics.checks import check_rows
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from retraining.statistics.rows import Bools, Codes, Floats
+    from retraining.statistics.rows import Bools, Codes, Floats, Rows
 
 
 SEPARATION: Final = 1.19  # of the classes by a model whose area under the ROC curve is 0.80

@@ -11,7 +11,7 @@ from retraining.gate.decision import Evidence, judge
 from retraining.gate.policy import Policy
 from retraining.gate.verdict import Spending
 from retraining.statistics import slicing
-from retraining.statistics.rows import check_rows
+from retraining.statistics.checks import check_rows
 
 if TYPE_CHECKING:
     from retraining.gate.verdict import Outcome, Verdict

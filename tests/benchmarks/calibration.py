@@ -22,7 +22,7 @@ import os
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait more than these sums take
 
@@ -35,8 +35,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps"))
 
 from retraining.gate.policy import Policy
 from retraining.gate.strategies import STRATEGIES
+from retraining.statistics.checks import check_rows
 from retraining.statistics.metrics import METRICS
-from retraining.statistics.rows import Rows, check_rows
+
+if TYPE_CHECKING:
+    from retraining.statistics.rows import Rows
 
 AREA: Final = 0.8
 LIFT: Final = 0.01

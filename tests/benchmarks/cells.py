@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps"))
 from retraining.comparison.binned import aggregate
 from retraining.comparison.columns import ScoreColumns
 from retraining.spark.session import open_session
+from retraining.statistics.comparing import compare_rows
 from retraining.statistics.metrics import METRICS
-from retraining.statistics.paired import compare_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

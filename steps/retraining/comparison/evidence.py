@@ -16,8 +16,8 @@ from retraining.errors import RetrainingError
 from retraining.gate.decision import Evidence
 from retraining.statistics import slicing
 from retraining.statistics.calibration import DISTANCE
+from retraining.statistics.checks import check_rows
 from retraining.statistics.metrics import METRICS
-from retraining.statistics.rows import Rows, check_rows
 from retraining.statistics.slicing import SMALL
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from retraining.comparison.columns import ScoreColumns
     from retraining.comparison.scores import Comparison
     from retraining.gate.policy import Policy
+    from retraining.statistics.rows import Rows
 
 MATURITIES: Final = 3  # views of the same rows: all days, the older two thirds, the oldest third
 

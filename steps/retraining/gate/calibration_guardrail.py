@@ -14,8 +14,8 @@ import numpy as np
 from retraining.gate.verdict import Guardrail
 from retraining.gate.wording import number, percent
 from retraining.statistics.calibration import DISTANCE, SLOPE, log_ratio
+from retraining.statistics.comparing import compare_rows
 from retraining.statistics.inference import shortfall_pvalue
-from retraining.statistics.paired import compare_rows
 from retraining.statistics.slicing import part
 
 if TYPE_CHECKING:

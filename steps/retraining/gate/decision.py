@@ -22,8 +22,8 @@ from retraining.gate.verdict import (
     Spending,
     Verdict,
 )
-from retraining.statistics import bootstrap, metrics, paired
-from retraining.statistics.rows import Floats, Rows, check_rows
+from retraining.statistics import bootstrap, comparing, metrics
+from retraining.statistics.checks import check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from retraining.gate.policy import Policy
     from retraining.gate.strategy_result import StrategyResult
+    from retraining.statistics.rows import Floats, Rows
 
 NOTHING: Final[Mapping[str, Rows]] = MappingProxyType({})
 NOT_CHECKED: Final = (None, np.empty(0))
@@ -93,7 +94,7 @@ def decide(
         rng: For everything that is drawn; None takes a fresh generator.
 
     Raises:
-        RetrainingError: The rows do not pass `retraining.statistics.rows.check_rows`.
+        RetrainingError: The rows do not pass `retraining.statistics.checks.check_rows`.
     """
     rows = check_rows(
         label,
@@ -205,12 +206,12 @@ def _cross_check(
     if rows.are_dependent_cells:
         return NOT_CHECKED
     n_resamples = bootstrap.affordable(rows, metric, policy.n_resamples)
-    if n_resamples < paired.MINIMUM_RESAMPLES:
+    if n_resamples < comparing.MINIMUM_RESAMPLES:
         return NOT_CHECKED
     effects = bootstrap.replicates(
         rows, metric, n_resamples=n_resamples, rng=rng, resample=policy.resample
     )
-    result = paired.of_effects(
+    result = comparing.of_effects(
         rows, metric, effects, confidence_level=policy.confidence_level, interval=policy.interval
     )
     shown = {field.name: getattr(result, field.name) for field in dataclasses.fields(CrossCheck)}
@@ -220,7 +221,7 @@ def _cross_check(
 def _compare_maturities(maturities: Mapping[int, Rows], policy: Policy) -> tuple[Maturity, ...]:
     compared = []
     for extra_days, rows in maturities.items():
-        result = paired.compare_rows(
+        result = comparing.compare_rows(
             rows, policy.chosen_metric, confidence_level=policy.confidence_level
         )
         ends = result.effect_size, result.ci_lower, result.ci_upper

@@ -12,8 +12,8 @@ from retraining.gate.slice_guardrail import judge_slices
 from retraining.gate.support import lacks_predictions
 from retraining.gate.verdict import Guardrail, Slice
 from retraining.gate.wording import number, percent
+from retraining.statistics.comparing import compare_rows
 from retraining.statistics.inference import PairedResult, excess_pvalue
-from retraining.statistics.paired import compare_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,8 +11,8 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticKnownError
 
 from retraining.statistics.bootstrap import Interval, Resample  # noqa: TC001 (as above)
+from retraining.statistics.comparing import MINIMUM_RESAMPLES
 from retraining.statistics.metrics import METRICS, Metric, choose
-from retraining.statistics.paired import MINIMUM_RESAMPLES
 
 Strategy = Literal[
     "delong",  # another name of influence, which by auroc is DeLong's test

@@ -15,7 +15,7 @@ import numpy as np
 from retraining.gate.power import shortfalls
 from retraining.gate.verdict import Guardrail
 from retraining.gate.wording import number, percent
-from retraining.statistics.paired import compare_rows
+from retraining.statistics.comparing import compare_rows
 from retraining.statistics.slicing import part
 
 if TYPE_CHECKING:

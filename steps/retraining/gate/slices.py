@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from retraining.gate.power import effective_rows, shortfalls
 from retraining.gate.verdict import Slice
+from retraining.statistics.comparing import compare_rows
 from retraining.statistics.inference import (
     PairedResult,
     excess_pvalue,
@@ -26,7 +27,6 @@ from retraining.statistics.inference import (
     holm,
     shortfall_pvalue,
 )
-from retraining.statistics.paired import compare_rows
 from retraining.statistics.slicing import SMALL, is_small, pool_name
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from retraining.gate.policy import AUROC_ALONE
 from retraining.gate.strategy_result import StrategyResult, apply_rule, refuse_cells
 from retraining.gate.verdict import FalsePromotionRate, Opinion
 from retraining.statistics import subsampling
-from retraining.statistics.paired import bootstrap_rows, compare_rows
+from retraining.statistics.comparing import bootstrap_rows, compare_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from retraining.statistics.comparing import compare_rows
 from retraining.statistics.metrics import METRICS
-from retraining.statistics.paired import compare_rows
 
 if TYPE_CHECKING:
     from retraining.statistics.rows import Rows

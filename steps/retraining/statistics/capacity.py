@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retraining.errors import RetrainingError
-from retraining.statistics.rows import check_rows, encode
+from retraining.statistics.checks import check_rows, encode
 
 if TYPE_CHECKING:
     import numpy.typing as npt

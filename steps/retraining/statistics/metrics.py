@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from retraining.errors import RetrainingError
 from retraining.statistics import losses, ranking
-from retraining.statistics.rows import Bools, Floats, check_rows
+from retraining.statistics.checks import check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from retraining.statistics.losses import Evaluate
+    from retraining.statistics.rows import Bools, Floats
 
 CAPACITY: Final = 0.01
 FALSE_NEGATIVE_COST: Final = 10.0

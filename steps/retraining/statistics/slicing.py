@@ -32,7 +32,7 @@ def take(
     Args:
         rows: Of single rows or cells.
         columns: Values of shape (n,) by column, for the rows that
-            `retraining.statistics.rows.check_rows` has kept.
+            `retraining.statistics.checks.check_rows` has kept.
         least: Rows of each class that a slice has, if it is not small.
 
     Returns:

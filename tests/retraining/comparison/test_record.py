@@ -15,8 +15,8 @@ from retraining.comparison.scores import Comparison
 from retraining.gate.decision import Evidence, judge
 from retraining.gate.policy import Policy, Strategy
 from retraining.gate.strategies import STRATEGIES
+from retraining.statistics.checks import check_rows
 from retraining.statistics.metrics import METRICS
-from retraining.statistics.rows import check_rows
 
 
 def evidence(n_rows: int = 600) -> Evidence:

@@ -19,10 +19,11 @@ from retraining.gate.policy import Policy, Strategy
 from retraining.gate.power import MINIMUM_UNITS
 from retraining.gate.strategies import STRATEGIES
 from retraining.gate.verdict import Verdict
+from retraining.statistics.checks import check_rows
 from retraining.statistics.dispersion import Dispersion
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import delong
-from retraining.statistics.rows import Measured, Totals, check_rows
+from retraining.statistics.rows import Measured, Totals
 from retraining.statistics.slicing import take
 from tests.drawing import draw_scores
 from tests.reading import numbers

@@ -12,9 +12,10 @@ from scipy import special, stats
 from retraining.gate.guardrails import check, promotable
 from retraining.gate.policy import Policy
 from retraining.gate.verdict import Guardrail, Slice
+from retraining.statistics.checks import check_rows
+from retraining.statistics.comparing import compare_rows
 from retraining.statistics.metrics import choose
-from retraining.statistics.paired import compare_rows
-from retraining.statistics.rows import Rows, check_rows
+from retraining.statistics.rows import Rows
 from tests.drawing import draw_scores
 from tests.reading import numbers
 

@@ -21,10 +21,11 @@ from retraining.gate.power import (
     rows_still_needed,
     shortfalls,
 )
+from retraining.statistics.checks import check_rows
+from retraining.statistics.comparing import compare_rows
 from retraining.statistics.inference import PairedResult, tail_probability
 from retraining.statistics.metrics import METRICS
-from retraining.statistics.paired import compare_rows
-from retraining.statistics.rows import Rows, check_rows
+from retraining.statistics.rows import Rows
 from tests.drawing import draw_scores
 from tests.reading import numbers
 

@@ -11,15 +11,16 @@ import pytest
 from retraining.gate import selftest
 from retraining.gate.policy import Policy
 from retraining.gate.selftest import self_test
+from retraining.statistics.checks import check_rows
+from retraining.statistics.comparing import bootstrap_rows, compare_rows
 from retraining.statistics.metrics import METRICS, Metric
-from retraining.statistics.paired import bootstrap_rows, compare_rows
-from retraining.statistics.rows import Rows, check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from retraining.gate.verdict import Guardrail
     from retraining.statistics.inference import PairedResult
+    from retraining.statistics.rows import Rows
 
     Compare = Callable[..., PairedResult]
 

@@ -12,9 +12,10 @@ from scipy import stats
 from retraining.gate import slices
 from retraining.gate.policy import Policy
 from retraining.gate.slices import compare_slices
+from retraining.statistics.checks import check_rows
+from retraining.statistics.comparing import compare_rows
 from retraining.statistics.metrics import METRICS
-from retraining.statistics.paired import compare_rows
-from retraining.statistics.rows import Rows, check_rows
+from retraining.statistics.rows import Rows
 from retraining.statistics.slicing import take
 from tests.drawing import draw_scores
 

@@ -17,8 +17,9 @@ from retraining.gate import policy as policies
 from retraining.gate.policy import Policy
 from retraining.gate.strategies import STRATEGIES
 from retraining.gate.strategy_result import StrategyResult, apply_rule
+from retraining.statistics.comparing import bootstrap_rows, compare_rows
 from retraining.statistics.metrics import METRICS
-from retraining.statistics.paired import bootstrap_rows, compare_rows, delong
+from retraining.statistics.paired import delong
 from retraining.statistics.subsampling import subsamples
 from tests.drawing import draw_rows
 from tests.reading import numbers

@@ -11,13 +11,14 @@ from scipy import stats
 
 from retraining.gate.policy import Policy
 from retraining.gate.unsound import disjoint_split, interval_overlap, subsample_ttest
+from retraining.statistics.checks import check_rows
 from retraining.statistics.metrics import METRICS, auroc
 from retraining.statistics.paired import delong
-from retraining.statistics.rows import Rows, check_rows
 from tests.drawing import draw_rows
 
 if TYPE_CHECKING:
     from retraining.gate.strategy_result import StrategyResult
+    from retraining.statistics.rows import Rows
 
 
 def test_subsample_ttest_is_that_of_scipy_on_the_lists_it_keeps() -> None:

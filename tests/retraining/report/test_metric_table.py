@@ -5,8 +5,8 @@ from __future__ import annotations
 from scipy import special
 
 from retraining.report.metric_table import SHOWN, compare_metrics
+from retraining.statistics.comparing import compare_rows
 from retraining.statistics.metrics import METRICS
-from retraining.statistics.paired import compare_rows
 from tests.drawing import draw_rows
 
 

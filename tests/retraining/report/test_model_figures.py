@@ -14,7 +14,7 @@ from retraining.report.model_figures import (
     draw_reliability,
     draw_scores,
 )
-from retraining.statistics.rows import check_rows
+from retraining.statistics.checks import check_rows
 
 NAMES = ("old", "new")
 

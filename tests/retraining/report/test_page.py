@@ -19,7 +19,7 @@ from retraining.report import glossary
 from retraining.report.metric_table import compare_metrics
 from retraining.report.page import SLICES_ON_PAGE, render
 from retraining.report.summary import headline
-from retraining.statistics.rows import check_rows
+from retraining.statistics.checks import check_rows
 from tests.samples import COMMANDS, FACTS, NAMES, Sample, make_sample
 
 if TYPE_CHECKING:

@@ -12,15 +12,11 @@ from scipy import stats
 from retraining.errors import RetrainingError
 from retraining.statistics import bootstrap
 from retraining.statistics.bootstrap import affordable, interval_ends, replicates
+from retraining.statistics.checks import check_rows
+from retraining.statistics.comparing import bootstrap_rows, compare_rows
 from retraining.statistics.metrics import METRICS
-from retraining.statistics.paired import (
-    bootstrap_rows,
-    compare_rows,
-    delong,
-    influence,
-    paired_bootstrap,
-)
-from retraining.statistics.rows import Rows, check_rows
+from retraining.statistics.paired import delong, influence, paired_bootstrap
+from retraining.statistics.rows import Rows
 from tests.drawing import draw_probabilities
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from retraining.errors import RetrainingError
+from retraining.statistics.checks import check_rows
 from retraining.statistics.dispersion import (
     PRIOR_DEGREES,
     Sums,
@@ -21,11 +22,11 @@ from retraining.statistics.dispersion import (
 from retraining.statistics.influence import paired_influence
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.paired import delong, influence, paired_bootstrap
-from retraining.statistics.rows import Codes, Floats, Rows, check_rows
 from tests.drawing import draw_dependent
 
 if TYPE_CHECKING:
     from retraining.statistics.inference import PairedResult
+    from retraining.statistics.rows import Codes, Floats, Rows
 
 AUROC = METRICS["auroc"]
 

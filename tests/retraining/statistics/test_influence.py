@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retraining.statistics.checks import check_rows
 from retraining.statistics.dispersion import dispersion
 from retraining.statistics.influence import acceleration, paired_influence
 from retraining.statistics.metrics import METRICS, Metric, choose
-from retraining.statistics.rows import Rows, check_rows
+from retraining.statistics.rows import Rows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from retraining.errors import RetrainingError
-from retraining.statistics.rows import Rows, check_rows, encode
+from retraining.statistics.checks import check_rows, encode
+from retraining.statistics.rows import Rows
 
 LABEL = [0, 1, 0, 1]
 SCORE = [0.1, 0.2, 0.3, 0.4]

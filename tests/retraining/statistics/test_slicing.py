@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from retraining.errors import RetrainingError
-from retraining.statistics.rows import Rows, check_rows
+from retraining.statistics.checks import check_rows
 from retraining.statistics.slicing import pool_name, take
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from retraining.statistics.rows import Rows
 
 
 def some_rows(n_rows: int, unit: npt.ArrayLike | None = None) -> Rows:

@@ -20,10 +20,11 @@ from retraining.comparison.binned.dependence import Dependence, Part, measure_de
 from retraining.comparison.binned.grid import Grid
 from retraining.comparison.columns import ROLES, ScoreColumns
 from retraining.errors import RetrainingError
+from retraining.statistics.checks import FAULTS, check_classes
 from retraining.statistics.dispersion import dispersion
 from retraining.statistics.influence import paired_influence
 from retraining.statistics.metrics import FALSE_NEGATIVE_COST
-from retraining.statistics.rows import FAULTS, Measured, Rows, Totals, check_classes
+from retraining.statistics.rows import Measured, Rows, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,8 +70,8 @@ def aggregate(
         period: The period of a row; None where rows of different units are independent.
 
     Raises:
-        RetrainingError: Rows do not pass the checks of `retraining.statistics.rows.check_rows`, or
-            a slice column has too many values.
+        RetrainingError: Rows do not pass `retraining.statistics.checks.check_rows`, or a slice
+            column has too many values.
     """
     columns = columns or ScoreColumns()
     frame, weighted = counts.standardise(frame, columns, period), columns.weight is not None

@@ -13,9 +13,9 @@ from pyspark.sql import functions as F
 from retraining.comparison.binned.aggregate import aggregate
 from retraining.comparison.columns import ScoreColumns
 from retraining.errors import RetrainingError
-from retraining.statistics import paired, slicing
+from retraining.statistics import comparing, slicing
+from retraining.statistics.checks import check_rows
 from retraining.statistics.metrics import METRICS, choose
-from retraining.statistics.rows import Floats, Rows, check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from retraining.comparison.binned.aggregate import Aggregate
     from retraining.statistics.inference import PairedResult
+    from retraining.statistics.rows import Floats, Rows
 
 pytestmark = pytest.mark.spark
 
@@ -97,7 +98,7 @@ def single(table: pd.DataFrame, *, weight: bool, unit: bool, period: bool = Fals
 
 
 def exact(table: pd.DataFrame, metric: str, *, weight: bool, unit: bool) -> PairedResult:
-    return paired.compare_rows(single(table, weight=weight, unit=unit), METRICS[metric])
+    return comparing.compare_rows(single(table, weight=weight, unit=unit), METRICS[metric])
 
 
 def count(
@@ -119,7 +120,7 @@ def count(
 
 
 def compared(found: Aggregate, metric: str) -> PairedResult:
-    return paired.compare_rows(found.rows, METRICS[metric])
+    return comparing.compare_rows(found.rows, METRICS[metric])
 
 
 def assert_agrees(result: PairedResult, wanted: PairedResult, *, within: float = 0.01) -> None:
@@ -177,7 +178,7 @@ def test_slices_are_those_of_single_rows(
     assert sorted(found.slices) == sorted(wanted)
     assert list(found.slices)[:4] == ["region=north", "region=south", "hour=0", "hour=1"]
     for name, cell in found.slices.items():
-        here, there = (paired.compare_rows(r, METRICS["auroc"]) for r in (cell, wanted[name]))
+        here, there = (comparing.compare_rows(r, METRICS["auroc"]) for r in (cell, wanted[name]))
         assert (here.n_rows, here.n_positives) == (there.n_rows, there.n_positives)
         assert here.effect_size == pytest.approx(there.effect_size, abs=0.05 * there.standard_error)
         assert here.standard_error == pytest.approx(there.standard_error, rel=0.01)
@@ -207,7 +208,7 @@ def test_all_metrics_and_slices_know_units_and_days(
     wanted = {"": rows, **slicing.take(rows, {"region": table["region"].to_numpy()})}
     assert cells.keys() == wanted.keys()
     for part, name in [("", name) for name in names] + [(s, "auroc") for s in found.slices]:
-        here, there = (paired.compare_rows(r[part], METRICS[name]) for r in (cells, wanted))
+        here, there = (comparing.compare_rows(r[part], METRICS[name]) for r in (cells, wanted))
         within = 0.03 if name == "auprc" else 0.02
         assert here.standard_error == pytest.approx(there.standard_error, rel=within)
         assert here.period_ratio == pytest.approx(there.period_ratio, rel=3 * within)
@@ -269,7 +270,7 @@ def test_bound_is_part_of_interval_and_pvalue(frames: dict[str, DataFrame]) -> N
     known = totals.metrics["auroc"]
     wider = known._replace(error_bound=known.error_bound + 0.01)
     loose = found.rows._replace(totals=totals._replace(metrics={"auroc": wider}))
-    before, after = (paired.compare_rows(rows, METRICS["auroc"]) for rows in (found.rows, loose))
+    before, after = (comparing.compare_rows(rows, METRICS["auroc"]) for rows in (found.rows, loose))
     assert after.ci_lower == pytest.approx(before.ci_lower - 0.01)
     assert after.ci_upper == pytest.approx(before.ci_upper + 0.01)
     assert after.pvalue > before.pvalue
@@ -281,7 +282,7 @@ def test_expected_cost_is_exact_at_any_threshold(
     metric = choose("expected_cost", false_negative_cost=7.3)
     table = tables["continuous"]
     found = aggregate(spark.createDataFrame(table), metrics=[metric])
-    result = paired.compare_rows(found.rows, metric)
+    result = comparing.compare_rows(found.rows, metric)
     for role in ("champion", "challenger"):
         assert getattr(result, role) == pytest.approx(
             metric.function(table["label"], table[role]), rel=1e-12
