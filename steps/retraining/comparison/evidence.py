@@ -96,8 +96,24 @@ def _periods(table: pd.DataFrame, columns: ScoreColumns, period: str) -> Any:  #
         return table[columns.period].to_numpy()
     if not columns.day:
         return None
-    day = pd.to_datetime(table[columns.day])
+    day = _days(table, columns.day)
     return (day.dt.to_period("W").dt.start_time if period == "week" else day).to_numpy()
+
+
+def _days(table: pd.DataFrame, column: str) -> pd.Series[pd.Timestamp]:
+    """The days of a table.
+
+    Raises:
+        RetrainingError: If a value is missing or is no day.
+    """
+    day = pd.to_datetime(table[column], errors="coerce")
+    if unknown := int(day.isna().sum()):
+        first = table[column][day.isna()].iloc[0]
+        raise RetrainingError(
+            f"{column} is missing or no day in {unknown} rows, first {first!r}",
+            "give every row a day, as 2026-01-31, or rename the column",
+        )
+    return day
 
 
 def _period_column(columns: ScoreColumns, period: str) -> Column | None:
@@ -108,7 +124,7 @@ def _period_column(columns: ScoreColumns, period: str) -> Column | None:
         return F.col(quote(columns.period))
     if not columns.day:
         return None
-    day = F.col(quote(columns.day))
+    day = F.expr(f"try_cast({quote(columns.day)} AS DATE)")  # null, and so refused, if it is none
     return F.date_trunc("week", day) if period == "week" else day
 
 
@@ -126,7 +142,7 @@ def _mature(table: pd.DataFrame, columns: ScoreColumns, period: str) -> dict[int
     """Return rows by the further days that their labels had, in steps of a third of all days."""
     if not columns.day:
         return {}
-    day = pd.to_datetime(table[columns.day])
+    day = _days(table, columns.day)
     age = np.asarray((day.max() - day).dt.days)
     n_days = int(age.max()) + 1
     views = {}

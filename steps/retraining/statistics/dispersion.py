@@ -199,13 +199,15 @@ def sum_by(rows: Rows, codes: Codes, influence: Floats, *, by_class: bool) -> Su
     worth = 1 / float(np.max(np.sum(shares**2, axis=1)))
     if not by_class:
         shares = np.sum(masses, axis=0) / np.sum(masses)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # a unit that is a whole class
         zeros, ones = sums / (1 - shares)
+        product = float(ones @ zeros)
+        of_ones, of_zeros = float(ones @ ones), float(zeros @ zeros)
     n_zeros, n_ones = np.count_nonzero(masses, axis=1).tolist()
     return Sums(
-        ones=float(ones @ ones),
-        zeros=float(zeros @ zeros),
-        product=float(ones @ zeros),
+        ones=of_ones,
+        zeros=of_zeros,
+        product=product,
         n_ones=n_ones,
         n_zeros=n_zeros,
         n_units=int(np.count_nonzero(np.any(masses, axis=0))),

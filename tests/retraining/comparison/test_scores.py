@@ -10,6 +10,7 @@ import pytest
 from retraining.comparison.columns import ScoreColumns
 from retraining.comparison.evidence import gather
 from retraining.comparison.scores import Comparison, read_kept, read_scores
+from retraining.errors import RetrainingError
 from retraining.gate.policy import Policy
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def test_slices_may_have_the_names_of_other_columns() -> None:
     assert columns == ScoreColumns(day="day", slices={"weight": "slice:weight"})
 
 
-@pytest.mark.parametrize("name", ["weight", "unit", "key", "label", "champion", "day"])
+@pytest.mark.parametrize(
+    "name", ["weight", "unit", "unit_2", "key", "label", "champion", "day", "period"]
+)
 def test_slice_by_the_name_of_a_role_is_only_a_slice(tmp_path: Path, name: str) -> None:
     values = [i // 8 for i in range(16)]
     table = pd.DataFrame({**SCORED, f"slice:{name}": values})
@@ -51,6 +54,17 @@ def test_slice_by_the_name_of_a_role_is_only_a_slice(tmp_path: Path, name: str) 
             f"{name}=0": 8,
             f"{name}=1": 8,
         }
+
+
+@pytest.mark.parametrize(("day", "first"), [("soon", "'soon'"), (None, "None")])
+def test_a_day_that_is_none_is_refused(day: str | None, first: str) -> None:
+    days: list[str | None] = ["2026-01-31"] * 15
+    table = pd.DataFrame({**SCORED, "day": [*days, day]})
+    scored = Comparison(table, ScoreColumns.of_table(table.columns), "", 16, 16, 0, {})
+    with pytest.raises(
+        RetrainingError, match=f"^day is missing or no day in 1 rows, first {first}"
+    ):
+        gather(scored, Policy())
 
 
 @pytest.mark.spark

@@ -155,6 +155,8 @@ REFUSED: list[tuple[str, Any, str, tuple[str, ...]]] = [
     ("unit", "tx_fraud", "label.column", ("tx_fraud", "unit")),
     ("unit", ["customer_id", "client"], "unit", ("client",)),
     ("gate.period", "wave", "gate.period", ("wave", "tx_datetime")),
+    ("gate.period", "tx_fraud_scenario", "gate.period", ("may be null", "not_null: true")),
+    ("columns.customer_id.not_null", False, "unit", ("customer_id may be null",)),
     ("event_time", "tx_amount", "event_time", ("tx_amount", "double", "timestamp")),
     ("event_time", None, "event_time", ("missing", "split.by: time", "timestamp")),
     ("quarantine.max_share", 2, "quarantine.max_share", ("2", "less than or equal to 1")),

@@ -190,6 +190,15 @@ def test_a_unit_with_a_whole_class_leaves_nothing_to_conclude() -> None:
     assert math.isnan(result.pvalue)
 
 
+def test_a_period_with_a_whole_class_shows_no_more_than_a_single_one() -> None:
+    rows = draw_dependent(2000, np.random.default_rng(0), n_units=400)
+    period = np.where(rows.label, 0, 1 + np.arange(2000) % 6)
+    result = influence(rows.label, *rows.scores, unit=rows.unit, period=period)
+    alone = influence(rows.label, *rows.scores, unit=rows.unit)
+    assert result.standard_error == pytest.approx(alone.standard_error)
+    assert result.degrees_of_freedom == PRIOR_DEGREES
+
+
 def test_a_single_period_shows_nothing_of_shocks_and_costs_degrees() -> None:
     rows = draw_dependent(2000, np.random.default_rng(0), n_units=400)
     alone = influence(rows.label, *rows.scores, unit=rows.unit)
