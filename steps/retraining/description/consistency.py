@@ -49,7 +49,7 @@ def find_problems(description: Description) -> list[Problem]:
     problems = [Problem(key, text) for key, text in _unknown_columns(description)]
     if problems:  # the other rules look columns up
         return problems
-    rules = (_names, _types, _forbidden, _derived, _label, _dependence, _rolling, _time, _split)
+    rules = (_names, _types, _forbidden, _derived, _label, _rolling, _time, _split)
     return [Problem(key, text) for rule in rules for key, text in rule(description)]
 
 
@@ -91,15 +91,6 @@ def _unknown_columns(description: Description) -> Iterator[tuple[str, str]]:
     for name in description.slices:
         if name not in description.columns and name not in built:
             yield "slices", f"{name} is not a column, allowed: {columns}, {', '.join(built)}"
-
-
-def _dependence(description: Description) -> Iterator[tuple[str, str]]:
-    """A row of no unit, or of no period, would stop the comparison, long after it was prepared."""
-    named = [("unit", name) for name in description.units]
-    named.append(("gate.period", description.gate.period))
-    for key, name in named:
-        if name in description.columns and name not in description.not_null_columns:
-            yield key, f"{name} may be null, allowed: a column with not_null: true"
 
 
 def _names(description: Description) -> Iterator[tuple[str, str]]:

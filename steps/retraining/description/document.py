@@ -94,7 +94,7 @@ class Description(Section):
         """Digest of the sections that decide the content of prepared rows."""
         mapping = self.to_mapping()
         keys = {key: mapping[key] for key in _PREPARATION_KEYS if key in mapping}
-        return _digest({"version": _PREPARATION_VERSION, **keys})
+        return _digest({"version": _PREPARATION_VERSION, **keys, "not_null": self.not_null_columns})
 
     @property
     def feature_columns(self) -> tuple[str, ...]:
@@ -112,8 +112,11 @@ class Description(Section):
 
     @property
     def not_null_columns(self) -> tuple[str, ...]:
-        """Columns in which null is an error: by rule, and label, row key and event time."""
-        needed = (self.label.column, self.row_key, self.event_time)
+        """Columns in which null is an error: by rule, or by their role.
+
+        A row of no unit, or of no period, would stop the comparison, long after it was prepared.
+        """
+        needed = (self.label.column, self.row_key, self.event_time, *self.units, self.gate.period)
         return tuple(n for n, column in self.columns.items() if column.not_null or n in needed)
 
     @property

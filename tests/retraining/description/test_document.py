@@ -92,7 +92,11 @@ def test_rolling_features_are_named_by_window(
 def test_needed_columns_follow_from_their_roles(fraud: dict[str, Any]) -> None:
     fraud["columns"] = {name: {"type": column["type"]} for name, column in fraud["columns"].items()}
     description = from_mapping(fraud)
-    assert description.not_null_columns == ("transaction_id", "tx_datetime", "tx_fraud")
+    assert description.not_null_columns == (
+        *("transaction_id", "tx_datetime", "customer_id", "tx_fraud"),
+    )
+    fraud["unit"], fraud["gate"]["period"] = ["customer_id", "terminal_id"], "tx_fraud_scenario"
+    assert {"terminal_id", "tx_fraud_scenario"} <= {*from_mapping(fraud).not_null_columns}
     assert description.unique_columns == ("transaction_id",)
 
 
@@ -104,6 +108,8 @@ def test_needed_columns_follow_from_their_roles(fraud: dict[str, Any]) -> None:
         ("split.holdout", "8 days", True),
         ("quarantine.max_share", 0.5, True),
         ("columns.tx_amount.above", 1, False),
+        ("unit", "terminal_id", True),
+        ("gate.period", "tx_fraud_scenario", False),
         ("features.derived.is_weekend", "CAST(0 AS INT)", False),
         ("never_features", ["transaction_id"], False),
     ],
@@ -155,8 +161,6 @@ REFUSED: list[tuple[str, Any, str, tuple[str, ...]]] = [
     ("unit", "tx_fraud", "label.column", ("tx_fraud", "unit")),
     ("unit", ["customer_id", "client"], "unit", ("client",)),
     ("gate.period", "wave", "gate.period", ("wave", "tx_datetime")),
-    ("gate.period", "tx_fraud_scenario", "gate.period", ("may be null", "not_null: true")),
-    ("columns.customer_id.not_null", False, "unit", ("customer_id may be null",)),
     ("event_time", "tx_amount", "event_time", ("tx_amount", "double", "timestamp")),
     ("event_time", None, "event_time", ("missing", "split.by: time", "timestamp")),
     ("quarantine.max_share", 2, "quarantine.max_share", ("2", "less than or equal to 1")),
