@@ -14,6 +14,7 @@ from retraining.comparison.columns import ROLES
 from retraining.data.columns import quote
 from retraining.errors import RetrainingError
 from retraining.gate.decision import Evidence
+from retraining.report.metric_table import SHOWN
 from retraining.statistics import slicing
 from retraining.statistics.calibration import DISTANCE
 from retraining.statistics.checks import check_rows
@@ -159,7 +160,7 @@ def _of_cells(
     if only is not None:
         frame = frame.where(_is_in(frame, columns, only))
         columns = columns._replace(slices={})
-    names = dict.fromkeys((policy.metric, *policy.secondary, "log_loss"))
+    names = dict.fromkeys((policy.metric, *policy.secondary, *SHOWN))
     cells = aggregate(
         frame,
         columns,

@@ -9,7 +9,7 @@ import numpy as np
 
 from retraining.errors import RetrainingError
 from retraining.statistics.bootstrap import Interval, Resample, interval_ends, replicates
-from retraining.statistics.dispersion import beyond_resamples, dispersion
+from retraining.statistics.dispersion import Dispersion, beyond_resamples, dispersion
 from retraining.statistics.inference import (
     Alternative,
     PairedResult,
@@ -62,11 +62,14 @@ def compare_rows(
 def measure(rows: Rows, metric: Metric) -> Measured:
     """The metric of both models and the dispersion of their difference.
 
-    Of cells, what was measured on all of their rows; else it is computed.
+    Of cells, what was measured on all of their rows; else it is computed. Cells of dependent rows
+    do not show the dispersion of a metric that was not measured: it is NaN.
     """
     if rows.totals and metric.name in rows.totals.metrics:
         return rows.totals.metrics[metric.name]
     champion, challenger, values = paired_influence(rows, metric)
+    if rows.are_dependent_cells:
+        return Measured(champion, challenger, 0.0, Dispersion(math.nan))
     return Measured(champion, challenger, 0.0, dispersion(rows, metric, values))
 
 

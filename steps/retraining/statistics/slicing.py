@@ -76,7 +76,8 @@ def part(rows: Rows, chosen: Bools | Codes) -> Rows:
         second=recode(rows.second, chosen),
         square=None if rows.square is None else rows.square[chosen],
         size=None if rows.size is None else rows.size[chosen],
-        totals=None,
+        # What was measured on all rows does not hold for a part, but that they are dependent does.
+        totals=rows.totals and rows.totals._replace(metrics={}),
     )
 
 

@@ -22,7 +22,6 @@ from retraining.comparison.columns import ROLES, ScoreColumns
 from retraining.errors import RetrainingError
 from retraining.statistics.checks import FAULTS, check_classes
 from retraining.statistics.dispersion import dispersion
-from retraining.statistics.influence import paired_influence
 from retraining.statistics.metrics import FALSE_NEGATIVE_COST
 from retraining.statistics.rows import Measured, Rows, Totals
 
@@ -88,9 +87,9 @@ def aggregate(
     rows = _rows(cells, grids)
     check_classes(rows)
     slices = counts.count_slices(frame, grids, [*columns.slices], weighted=weighted)
-    parts = {"": Part(cells["key"].to_numpy(), rows, metrics)}
+    parts = {"": Part.of(cells["key"].to_numpy(), rows, metrics)}
     parts |= {
-        name: Part(part["key"].to_numpy(), _rows(part, grids), [primary])
+        name: Part.of(part["key"].to_numpy(), _rows(part, grids), [primary])
         for name, part in slices.items()
     }
     dependence = {}
@@ -98,7 +97,7 @@ def aggregate(
     if kinds := [kind for kind, is_given in given.items() if is_given]:
         dependence = measure_dependence(
             counts.key_parts(frame, grids, slices=bool(slices)),
-            {name: part for name, part in parts.items() if _has_both(part.rows)},
+            parts,
             kinds,
         )
     exact = {metric.name: _measure(counted, cells, rows, metric) for metric in metrics}
@@ -108,10 +107,6 @@ def aggregate(
     )
 
 
-def _has_both(rows: Rows) -> bool:
-    return bool(np.any(rows.label)) and not np.all(rows.label)
-
-
 def _known(
     part: Part,
     dependence: Dependence | None,
@@ -119,8 +114,8 @@ def _known(
 ) -> Rows:
     """Cells with what was found of their rows, by units and more finely than the cells show."""
     measured = {}
-    for metric in part.metrics if _has_both(part.rows) else ():
-        champion, challenger, influence = paired_influence(part.rows, metric)
+    for metric in part.metrics:
+        champion, challenger, influence = part.influences[metric.name]
         values = exact.get(metric.name) or (champion, challenger, 0.0)
         if dependence:
             spread = dependence.dispersions[metric.name]

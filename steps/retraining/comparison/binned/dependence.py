@@ -31,12 +31,22 @@ class Part(NamedTuple):
     Attributes:
         keys: Of the cells, int32, shape (n,).
         rows: The same cells.
-        metrics: By which the two models are compared on them.
+        metrics: By which the two models are compared on them; none where a class is missing.
+        influences: By metric: its value for champion and challenger, and the influence of each cell
+            on their difference.
     """
 
     keys: Floats
     rows: Rows
     metrics: Sequence[Metric]
+    influences: Mapping[str, tuple[float, float, Floats]]
+
+    @classmethod
+    def of(cls, keys: Floats, rows: Rows, metrics: Sequence[Metric]) -> Part:
+        """The part with the influences of its cells."""
+        if rows.label.all() or not rows.label.any():
+            return cls(keys, rows, (), {})
+        return cls(keys, rows, metrics, {m.name: paired_influence(rows, m) for m in metrics})
 
 
 class Dependence(NamedTuple):
@@ -65,12 +75,8 @@ def measure_dependence(
         parts: By name. Their cells are sent to the executors.
         kinds: Those of `retraining.statistics.dispersion.KINDS` by which rows depend on each other.
     """
-    influences = {
-        name: {m.name: paired_influence(part.rows, m)[2] for m in part.metrics}
-        for name, part in parts.items()
-    }
-    names = list(dict.fromkeys(chain.from_iterable(influences.values())))
-    keyed = frame.join(F.broadcast(_lookup(frame, parts, influences, names)), ["part", "key"])
+    parts = {name: part for name, part in parts.items() if part.metrics}
+    keyed = frame.join(F.broadcast(_lookup(frame, parts)), ["part", "key"])
     by_class = {m.name: m.by_class for part in parts.values() for m in part.metrics}
     sums = {way: _sum(keyed, way, parts, by_class) for way in ways(kinds)}
     found = {}
@@ -81,7 +87,7 @@ def measure_dependence(
         }
         dispersions = {}
         for m in part.metrics:
-            alone = dispersion(part.rows, m, influences[name][m.name]).variance
+            alone = dispersion(part.rows, m, part.influences[m.name][2]).variance
             dispersions[m.name] = combine(of_part[m.name], alone, by_class=m.by_class)
         first = of_part[part.metrics[0].name]
         units = [first[kind,] for kind in ("unit", "second") if kind in kinds]
@@ -96,22 +102,18 @@ def measure_dependence(
     return found
 
 
-def _lookup(
-    frame: DataFrame,
-    parts: Mapping[str, Part],
-    influences: Mapping[str, Mapping[str, Floats]],
-    names: Sequence[str],
-) -> DataFrame:
+def _lookup(frame: DataFrame, parts: Mapping[str, Part]) -> DataFrame:
     """The influence of a unit of weight in every cell of every part, by metric."""
+    names = dict.fromkeys(chain.from_iterable(part.influences for part in parts.values()))
     tables = []
-    for part, (keys, rows, _) in parts.items():
+    for name, part in parts.items():
         moved = {
-            f"moved_{name}": influences[part][name] / rows.weight
-            if name in influences[part]
-            else np.zeros(rows.label.size)
-            for name in names
+            f"moved_{metric}": part.influences[metric][2] / part.rows.weight
+            if metric in part.influences
+            else np.zeros(part.rows.label.size)
+            for metric in names
         }
-        tables.append(pd.DataFrame({"part": part, "key": keys.astype(np.int32), **moved}))
+        tables.append(pd.DataFrame({"part": name, "key": part.keys.astype(np.int32), **moved}))
     return frame.sparkSession.createDataFrame(pd.concat(tables, ignore_index=True))
 
 

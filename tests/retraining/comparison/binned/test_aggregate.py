@@ -217,6 +217,10 @@ def test_all_metrics_and_slices_know_units_and_days(
             assert here.effective_units == pytest.approx(there.effective_units, rel=1e-9)
         assert cells[part].units_of_class == wanted[part].units_of_class
         assert cells[part].n_periods == wanted[part].n_periods == 9
+        unmeasured = comparing.compare_rows(cells[part], METRICS["brier"])
+        assert math.isnan(unmeasured.standard_error)
+        some = slicing.part(cells[part], np.arange(0, cells[part].label.size, 2))
+        assert math.isnan(comparing.compare_rows(some, METRICS["auroc"]).pvalue)
         if part == "":
             bound = here.error_bound + 1e-8
             assert abs(here.effect_size - there.effect_size) <= bound
