@@ -75,9 +75,13 @@ def _unknown_columns(description: Description) -> Iterator[tuple[str, str]]:
         mentions.append(("split.known_positives.key", [description.split.known_positives.key]))
     if description.capacity:
         mentions.append(("capacity.unit", [description.capacity.unit]))
-    if description.gate.period not in PERIODS:
-        mentions.append(("gate.period", [description.gate.period]))
     columns = ", ".join(description.columns)
+    period = description.gate.period
+    if period not in PERIODS and period not in description.columns:
+        yield (
+            "gate.period",
+            f"{period} is neither a period nor a column, allowed: {', '.join(PERIODS)}, {columns}",
+        )
     for key, names in mentions:
         for name in names:
             if name is not None and name not in description.columns:

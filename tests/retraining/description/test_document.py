@@ -160,7 +160,7 @@ REFUSED: list[tuple[str, Any, str, tuple[str, ...]]] = [
     ("unit", "client", "unit", ("client",)),
     ("unit", "tx_fraud", "label.column", ("tx_fraud", "unit")),
     ("unit", ["customer_id", "client"], "unit", ("client",)),
-    ("gate.period", "wave", "gate.period", ("wave", "tx_datetime")),
+    ("gate.period", "month", "gate.period", ("month", "none, day, week", "tx_datetime")),
     ("event_time", "tx_amount", "event_time", ("tx_amount", "double", "timestamp")),
     ("event_time", None, "event_time", ("missing", "split.by: time", "timestamp")),
     ("quarantine.max_share", 2, "quarantine.max_share", ("2", "less than or equal to 1")),
