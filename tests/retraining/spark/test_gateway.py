@@ -243,8 +243,9 @@ def test_a_step_that_needs_other_jars_has_its_own_jvm(jvm: int, folder: Path) ->
 
 def test_a_jvm_that_has_died_is_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ADDRESS, raising=False)
+    before = jvms_of(os.getpid())
     with shared_jvm():
-        died = max(jvms_of(os.getpid()))
+        (died,) = jvms_of(os.getpid()) - before
         os.kill(died, signal.SIGKILL)
         wait_for_end(died)
 
