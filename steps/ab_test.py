@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from retraining.comparison.contest import Contest
+    from retraining.comparison.contest import Contest, Untested
     from retraining.comparison.record import Compared
     from retraining.tracking.lineage import StepRun
     from retraining.tracking.result import Reused
@@ -79,6 +79,12 @@ STRATEGIES = ("delong", "influence", "paired_bootstrap", "nadeau_bengio", *UNSOU
     type=click.FloatRange(min=0),
 )
 @options.option(
+    "--worse-on-validation",
+    "Whether a challenger that is worse on the validation rows is tested all the same, at the cost "
+    "of alpha. Default: gate.worse_on_validation of the description.",
+    type=click.Choice(["skip", "test"]),
+)
+@options.option(
     "--register",
     "Whether to tag both versions with the verdict and charge the test to the ledger, so that "
     "promote can follow it. false: leave the registry unchanged; a later test of the same "
@@ -102,6 +108,7 @@ def ab_test(
     strategy: str | None,
     alpha: float | None,
     min_effect_size: float | None,
+    worse_on_validation: str | None,
     register: bool,
     seed: int,
     pipeline_id: str | None,
@@ -114,7 +121,7 @@ def ab_test(
     if others and (scores or replay):
         raise click.BadParameter(f"cannot be combined with {', '.join(others)}", param_hint=last)
     overrides = {"metric": metric, "strategy": strategy, "alpha": alpha}
-    overrides |= {"min_effect_size": min_effect_size}
+    overrides |= {"min_effect_size": min_effect_size, "worse_on_validation": worse_on_validation}
     with open_run(pipeline_id) as run:
         compared = compare(
             run,
@@ -165,7 +172,7 @@ def compare(
             return stack.enter_context(open_session("ab_test", spark_master, paths))
 
         if replay:
-            compared: Contest | Reused = contest.of_replay(run, spark, replay, overrides)
+            compared: Contest | Untested | Reused = contest.of_replay(run, spark, replay, overrides)
         elif scores:
             compared = contest.of_scores(run, spark, scores, overrides)
         else:
@@ -174,8 +181,11 @@ def compare(
             compared = contest.of_models(run, spark, models, overrides, binding=binding)
         if isinstance(compared, Reused):
             return compared
-        if not compared.comparison.n_rows:
-            return record.nothing_left(compared)
+        if isinstance(compared, contest.Untested):
+            untested = record.untested(compared)
+            if register:
+                record.write_registry(run.run_id, untested)
+            return untested
         judged = evidence.gather(compared.comparison, compared.policy, slice)
     if slice:
         compared = compared._replace(facts={**compared.facts, "slice": slice})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -107,6 +109,44 @@ def test_too_few_positives_cost_nothing(call: Call, cycle: Cycle, tmp_path: Path
     assert verdict_of(tested)["verdict"] == "inconclusive"
     assert "uses nothing" in tested.tags["verdict.reasons"]
     assert {e.test: e.alpha for e in registry.tests_of("fraud")}[tested.tags["identity"]] == 0.0
+
+
+def test_a_challenger_that_is_worse_on_validation_is_tested_only_if_asked(
+    call: Call, cycle: Cycle, aliases: Callable[[], dict[str, str]]
+) -> None:
+    """The two versions in exchanged roles: the tuned one is better on validation."""
+    exchanged = {"champion": "models:/fraud/2", "challenger": "models:/fraud/1"}
+    skipped = call("ab_test", **exchanged)
+    alphas = {entry.test: entry.alpha for entry in registry.tests_of("fraud")}
+
+    assert skipped.tags["verdict"] == "inconclusive"
+    assert "worse_on_validation=test would test it" in skipped.tags["verdict.reasons"]
+    for role, fitted in (("champion", cycle.tuned), ("challenger", cycle.trained)):
+        expected = fitted.metrics["auroc"]
+        assert skipped.metrics[f"validation_{role}"] == pytest.approx(expected, rel=1e-9)
+    assert skipped.metrics["validation_effect_size"] < 0
+    assert "scores_uri" not in skipped.tags
+    assert alphas[skipped.tags["identity"]] == 0.0
+    refused = call("promote", verdict_run=skipped.run_id)
+    assert "version 2 stays champion: verdict inconclusive" in refused.out
+    assert aliases() == {"champion": "1", "challenger": "2"}
+
+    tested = call("ab_test", worse_on_validation="test", **exchanged)
+    assert verdict_of(tested)["effect_size"] == -verdict_of(cycle.tested)["effect_size"]
+    assert json.loads(tested.tags["verdict.charge"])["alpha"] > 0
+
+
+@pytest.mark.parametrize("most", [1_000_000, 900])
+def test_the_report_compares_both_on_the_validation_rows_or_some_of_them(
+    call: Call, cycle: Cycle, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("retraining.comparison.scores.VALIDATION_ROWS", most)
+    n_rows = int(cycle.prepared.metrics["validation_rows"])
+    report = load_text(f"runs:/{call('ab_test', register='false').run_id}/report.html")
+    compared = re.search(r"on the validation rows.*? on ([\d,]+) rows", report, re.DOTALL)
+    assert compared
+    found = int(compared[1].replace(",", ""))
+    assert found == n_rows if most > n_rows else abs(found - most) < 3 * np.sqrt(most)
 
 
 def test_holdout_that_was_tested_is_refused_where_only_fresh_ones_count(
@@ -221,9 +261,11 @@ def test_rows_that_a_model_was_selected_on_are_left_out(call: Call, cycle: Cycle
         for called in (cycle.first_prepared, cycle.prepared)
     )
     holdout = pd.read_parquet(f"{older}/splits/split=holdout")["transaction_id"]
-    folders = [f"{newer}/splits/split={name}" for name in ("train", "validation")]
-    seen = [pd.read_parquet(folder)["transaction_id"] for folder in folders]
-    unseen = set(holdout) - set(pd.concat(seen))
+    train, validation = (
+        set(pd.read_parquet(f"{newer}/splits/split={name}")["transaction_id"])
+        for name in ("train", "validation")
+    )
+    unseen = set(holdout) - train - validation
     assert 0 < len(unseen) < len(holdout)
 
     made = call("ab_test", data=cycle.first_prepared.run_id, register="false")
@@ -232,6 +274,9 @@ def test_rows_that_a_model_was_selected_on_are_left_out(call: Call, cycle: Cycle
     assert made.metrics["n_excluded"] == len(holdout) - len(unseen)
     assert made.metrics["n_rows"] == len(unseen)
     assert set(scores_of(made)["key"]) == unseen
+    # Both were trained on all of the older validation rows, so that these say nothing.
+    assert set(pd.read_parquet(f"{older}/splits/split=validation")["transaction_id"]) <= train
+    assert "validation rows" not in load_text(f"runs:/{made.run_id}/report.html")
     tags = MlflowClient().get_model_version("fraud", "2").tags
     assert tags["ab_test.run_id"] == cycle.tested.run_id
 

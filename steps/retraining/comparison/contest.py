@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from retraining.comparison import contenders
+from retraining.comparison import contenders, screening
 from retraining.comparison.columns import ROLES
 from retraining.comparison.scores import Comparison, read_kept, read_scores
 from retraining.description.reading import read_policy
@@ -53,6 +53,22 @@ class Contest(NamedTuple):
     looked: Mapping[str, str] = MappingProxyType({})
 
 
+class Untested(NamedTuple):
+    """Two models that are not tested, at no cost of alpha.
+
+    Attributes:
+        contenders: The two versions.
+        charge: The reserved test; None where nothing may follow from it.
+        reason: Why, in full sentences.
+        numbers: Metrics by name.
+    """
+
+    contenders: Contenders
+    charge: Charge | None
+    reason: str
+    numbers: Mapping[str, float]
+
+
 class Models(NamedTuple):
     """What the caller said of the models that are to meet; None stands for the default.
 
@@ -73,8 +89,11 @@ class Models(NamedTuple):
 
 def of_models(
     run: StepRun, spark: OpenSpark, models: Models, overrides: Mapping[str, Any], *, binding: bool
-) -> Contest | Reused:
+) -> Contest | Untested | Reused:
     """Let two registered models score the holdout, unless this cycle has done the same already.
+
+    They are not tested if the challenger is worse on validation, or no row is left: a model of
+    later data has seen all of an older holdout.
 
     Args:
         run: The run of the step.
@@ -99,9 +118,19 @@ def of_models(
         return reused
     charge = contenders.charge(run, pair, policy, split) if binding else None
     loaded = contenders.load(pair, session, manifest)
+    screened = None
+    if policy.worse_on_validation == "skip":
+        screened = screening.screen(session, loaded, manifest, policy)
+    if screened and screened.is_worse:
+        return Untested(pair, charge, screened.explain(), screened.numbers)
     scores = contenders.score(run, session, loaded, manifest)
+    if not scores.n_rows:
+        n = scores.n_holdout
+        reason = f"All {n:,} rows of the holdout were used to train one of the models."
+        return Untested(pair, charge, reason, {"n_rows": 0, "n_holdout": n, "n_excluded": n})
     facts = {
         **contenders.facts(loaded),
+        **({"on the validation rows": screened.describe()} if screened else {}),
         "prepared data": _describe(manifest),
         "holdout": f"{split.start or 'hash'} to {split.end or 'split'}, {split.uri}",
         "fingerprint of the holdout": split.fingerprint,

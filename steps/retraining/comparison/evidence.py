@@ -46,7 +46,7 @@ def gather(comparison: Comparison, policy: Policy, only: str | None = None) -> E
     table, columns = comparison.scores, comparison.columns
     if not isinstance(table, pd.DataFrame):
         return _of_cells(table, columns, policy, only)
-    rows = _check(
+    rows = check(
         table, columns, policy.period, of_probabilities=METRICS[policy.metric].of_probabilities
     )
     if columns.weight:
@@ -76,9 +76,20 @@ def metric_values(evidence: Evidence) -> dict[str, float]:
     }
 
 
-def _check(
+def check(
     table: pd.DataFrame, columns: ScoreColumns, period: str, *, of_probabilities: bool
 ) -> Rows:
+    """The rows of a table of scores, checked.
+
+    Args:
+        table: The scores.
+        columns: Which column is which.
+        period: As `Policy.period`.
+        of_probabilities: Whether scores must be probabilities.
+
+    Raises:
+        RetrainingError: The rows do not pass `check_rows`.
+    """
     return check_rows(
         table[columns.label].to_numpy(),
         {role: table[name].to_numpy() for role, name in zip(ROLES, columns.scores, strict=True)},
@@ -150,7 +161,7 @@ def _mature(table: pd.DataFrame, columns: ScoreColumns, period: str) -> dict[int
     for extra in sorted({n_days * part // MATURITIES for part in range(MATURITIES)}):
         part = table[age >= extra]
         if part[columns.label].nunique() > 1:
-            views[extra] = _check(part, columns, period, of_probabilities=False)
+            views[extra] = check(part, columns, period, of_probabilities=False)
     return views
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retraining.comparison.charges import Charge
-    from retraining.comparison.contest import Contest
+    from retraining.comparison.contenders import Contenders
+    from retraining.comparison.contest import Contest, Untested
     from retraining.comparison.scores import Comparison
     from retraining.gate.decision import Decision, Evidence
     from retraining.gate.verdict import Outcome, Verdict
@@ -32,7 +33,8 @@ class Compared(Result):
     """What came out of a comparison.
 
     Attributes:
-        contest: What was compared.
+        names: What to call champion and challenger.
+        contenders: The two versions; None where scores were read.
         outcome: The verdict.
         reasons: Why, in sentences.
         line: Outcome and numbers in one line.
@@ -40,9 +42,11 @@ class Compared(Result):
         scores_uri: Where the scores are kept; "" where there are none.
         report: Markdown.
         charge: What the test costs; None where nothing may follow from it.
+        looked: Tags of the run whose scores were judged again.
     """
 
-    contest: Contest
+    names: tuple[str, str]
+    contenders: Contenders | None
     outcome: Outcome
     reasons: str
     line: str
@@ -50,6 +54,7 @@ class Compared(Result):
     scores_uri: str = ""
     report: str = ""
     charge: Charge | None = None
+    looked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
@@ -72,34 +77,29 @@ class Compared(Result):
         named = {
             tags.VERDICT: self.outcome,
             tags.REASONS: self.reasons,
-            **{tags.COMPARED + r: n for r, n in zip(ROLES, self.contest.names, strict=True)},
+            **{tags.COMPARED + r: n for r, n in zip(ROLES, self.names, strict=True)},
         }
         if self.scores_uri:
             named[tags.SCORES_URI] = self.scores_uri
-        if self.contest.contenders:
-            named[tags.MODEL_NAME] = self.contest.contenders.champion.name
-        named |= self.contest.looked
+        if self.contenders:
+            named[tags.MODEL_NAME] = self.contenders.champion.name
+        named |= self.looked
         if self.charge:
             named |= {tags.BINDING: tags.TRUE, tags.CHARGE: self.charge.entry.write()}
         return named
 
 
-def nothing_left(contest: Contest) -> Compared:
-    """No row is left to compare on: a model of later data has seen all of an older holdout.
-
-    The ledger of the model keeps the test, which costs nothing.
-    """
-    n_holdout = contest.comparison.n_holdout
-    charge = contest.charge and contest.charge.drop()
-    if charge:
-        charge.settle()
-    reason = f"All {n_holdout:,} rows of the holdout were used to train one of the models."
+def untested(found: Untested) -> Compared:
+    """What is written where two models were not tested; the ledger keeps a test without alpha."""
+    charge = found.charge and found.charge.drop()
+    names = found.contenders.names
     return Compared(
-        contest,
+        names,
+        found.contenders,
         outcome="inconclusive",
-        reasons=reason,
-        line=f"{' against '.join(reversed(contest.names))}: inconclusive. {reason}",
-        numbers={"n_rows": 0, "n_holdout": n_holdout, "n_excluded": n_holdout},
+        reasons=found.reason,
+        line=f"{' against '.join(reversed(names))}: inconclusive. {found.reason}",
+        numbers=found.numbers,
         charge=charge,
     )
 
@@ -137,7 +137,8 @@ def log(run_id: str, contest: Contest, judged: Evidence, decision: Decision) -> 
     for name, columns in decision.tables.items():
         mlflow.log_text(pd.DataFrame(columns).to_csv(index=False), name)
     return Compared(
-        contest,
+        contest.names,
+        contest.contenders,
         outcome=verdict.verdict,
         reasons=" ".join(verdict.reasons),
         line=summary.line(verdict, contest.names),
@@ -145,6 +146,7 @@ def log(run_id: str, contest: Contest, judged: Evidence, decision: Decision) -> 
         scores_uri=_keep_scores(run_id, contest.comparison),
         report=summary.markdown(verdict, contest.facts, contest.names),
         charge=_charge(contest.charge, verdict),
+        looked=contest.looked,
     )
 
 
@@ -198,12 +200,11 @@ def merge(sources: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 def write_registry(run_id: str, compared: Compared) -> None:
     """Tag both versions with the verdict, and charge to the ledger what the test used."""
-    contenders = compared.contest.contenders
-    if contenders is None:
+    if compared.contenders is None:
         return
     if compared.charge:
         compared.charge.settle()
-    for role, version in contenders._asdict().items():
+    for role, version in compared.contenders._asdict().items():
         marks = {
             tags.TESTED_AS: role,
             tags.TESTED_VERDICT: compared.outcome,

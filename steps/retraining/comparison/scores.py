@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Up to this number, rows are compared one by one on the driver, which then holds some 2 GB.
 EXACT_ROWS: Final = 10_000_000
+# Enough to see which of two models is better before they are tested.
+VALIDATION_ROWS: Final = 1_000_000
 
 # Added to the columns of a holdout, whose names do not begin with an underscore.
 _LABEL: Final = "_label"
@@ -82,21 +84,15 @@ def score_holdout(
         RetrainingError: If the training data of a model cannot be read.
     """
     n_holdout = manifest.splits["holdout"].n_rows
-    holdout = read_split(spark, manifest, "holdout")
-    holdout = holdout.where(F.col(description.label.column).isNotNull())
+    holdout = _labelled(spark, manifest, description, "holdout")
     for uri in sorted({str(model.training["data"]) for model in (champion, challenger)}):
         holdout = _without_rows_of(spark, holdout, uri, description.row_key)
-    both = holdout.withColumn(_LABEL, is_positive(description.label).cast("int"))
-    for role, registered in zip(ROLES, (champion, challenger), strict=True):
-        features = registered.description.feature_columns
-        both = scoring.score(both, registered.model, features, name=f"_{role}").drop(PREDICTION)
     columns = ScoreColumns.of_holdout(description)
-    kept = _keep(both, description, columns)
+    kept = _score(holdout, description, columns, champion, challenger)
     if n_holdout <= EXACT_ROWS:
         kept = kept.cache()
         shown = columns._replace(capacity_unit=None)
-        table = kept.select(*map(quote, shown.names)).toPandas()
-        table = table.sort_values(str(shown.key), ignore_index=True)
+        table = _to_table(kept, shown)
         scored = Comparison(table, shown, "", len(table), n_holdout, 0, {})
     else:
         kept.write.parquet(folder)
@@ -105,6 +101,44 @@ def score_holdout(
     precision = _unit_precision(kept, columns, description) if scored.n_rows else {}
     kept.unpersist()
     return scored._replace(n_excluded=n_holdout - scored.n_rows, unit_precision=precision)
+
+
+def score_validation(
+    spark: SparkSession,
+    manifest: Manifest,
+    description: Description,
+    champion: LoadedModel,
+    challenger: LoadedModel,
+) -> tuple[pd.DataFrame, ScoreColumns]:
+    """Score with both models the validation rows that neither was trained on.
+
+    Both may have been selected on them. Of many rows about `VALIDATION_ROWS` are scored, chosen by
+    a hash of their key.
+
+    Args:
+        spark: The session.
+        manifest: Of the prepared data.
+        description: With which the data was prepared.
+        champion: One model.
+        challenger: The other model.
+
+    Returns:
+        The table of scores, which may have no rows, and its columns.
+
+    Raises:
+        RetrainingError: If the training data of a model cannot be read.
+    """
+    n_rows = manifest.splits["validation"].n_rows
+    rows = _labelled(spark, manifest, description, "validation")
+    if n_rows > VALIDATION_ROWS:
+        place = F.pmod(F.xxhash64(quote(description.row_key)), F.lit(n_rows))
+        rows = rows.where(place < VALIDATION_ROWS)
+    # The splits of one preparation have no row in common.
+    others = {str(model.training["data"]) for model in (champion, challenger)} - {manifest.uri}
+    for uri in sorted(others):
+        rows = _without_rows_of(spark, rows, uri, description.row_key, ("train",))
+    columns = ScoreColumns.of_holdout(description)._replace(capacity_unit=None, slices={})
+    return _to_table(_score(rows, description, columns, champion, challenger), columns), columns
 
 
 def read_scores(spark: SparkSession, uri: str) -> Comparison:
@@ -168,12 +202,46 @@ def _keep(both: DataFrame, description: Description, columns: ScoreColumns) -> D
     return chosen.withColumn(columns.day, day_of(columns.day)) if columns.day else chosen
 
 
-def _without_rows_of(spark: SparkSession, holdout: DataFrame, uri: str, key: str) -> DataFrame:
+def _labelled(
+    spark: SparkSession, manifest: Manifest, description: Description, split: str
+) -> DataFrame:
+    rows = read_split(spark, manifest, split)
+    return rows.where(F.col(description.label.column).isNotNull())
+
+
+def _without_rows_of(
+    spark: SparkSession,
+    rows: DataFrame,
+    uri: str,
+    key: str,
+    splits: tuple[str, ...] = ("train", "validation"),
+) -> DataFrame:
     manifest = read_manifest(spark, uri)
-    for name in ("train", "validation"):
+    for name in splits:
         seen = read_split(spark, manifest, name).select(key)
-        holdout = holdout.join(seen, on=key, how="left_anti")
-    return holdout
+        rows = rows.join(seen, on=key, how="left_anti")
+    return rows
+
+
+def _score(
+    rows: DataFrame,
+    description: Description,
+    columns: ScoreColumns,
+    champion: LoadedModel,
+    challenger: LoadedModel,
+) -> DataFrame:
+    """The columns of a table of scores, for rows of a split."""
+    both = rows.withColumn(_LABEL, is_positive(description.label).cast("int"))
+    for role, registered in zip(ROLES, (champion, challenger), strict=True):
+        features = registered.description.feature_columns
+        both = scoring.score(both, registered.model, features, name=f"_{role}").drop(PREDICTION)
+    return _keep(both, description, columns)
+
+
+def _to_table(kept: DataFrame, columns: ScoreColumns) -> pd.DataFrame:
+    """The rows on the driver, in an order that does not depend on the order of files."""
+    table = kept.select(*map(quote, columns.names)).toPandas()
+    return table.sort_values(str(columns.key), ignore_index=True)
 
 
 def _unit_precision(

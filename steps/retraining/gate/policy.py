@@ -118,6 +118,10 @@ class Policy:
     suspicious_gain: Annotated[Real, Field(gt=0, le=1)] = 0.8
     """A challenger that closes more than this share of the champion's distance from a perfect
     metric is not promoted before a person has checked it."""
+    worse_on_validation: Literal["skip", "test"] = "skip"
+    """What follows where the challenger is worse than the champion on the validation rows, on which
+    it was selected: skip makes no test, which costs no alpha and is inconclusive; test tests it all
+    the same. With fewer than minimum_positives positives or negatives there it is tested."""
     memory: Memory = "spending"
     """How earlier tests of the same model limit the alpha of the next one: spending divides
     yearly_alpha among the tests of a year, fresh_holdout_only does so and refuses to test rows

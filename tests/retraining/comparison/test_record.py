@@ -7,10 +7,12 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.entities.model_registry import ModelVersion
 
 from retraining.comparison import record
 from retraining.comparison.columns import ScoreColumns
-from retraining.comparison.contest import Contest
+from retraining.comparison.contenders import Contenders
+from retraining.comparison.contest import Untested
 from retraining.comparison.scores import Comparison
 from retraining.gate.decision import Evidence, judge
 from retraining.gate.policy import Policy, Strategy
@@ -66,11 +68,14 @@ def test_primary_metric_has_the_value_of_the_verdict() -> None:
     assert numbers["challenger_recall_at_capacity"] == decision.verdict.challenger
 
 
-def test_holdout_that_was_used_for_training_is_inconclusive() -> None:
-    spent = Comparison(pd.DataFrame(), ScoreColumns(), "", 0, 1500, 1500, {})
-    compared = record.nothing_left(Contest(spent, Policy(), {}, ("m version 1", "m version 2")))
+def test_models_that_were_not_tested_are_inconclusive() -> None:
+    version = ModelVersion("m", "1", 0)
+    found = Untested(Contenders(version, ModelVersion("m", "2", 0)), None, "Why.", {"n_rows": 0})
+    compared = record.untested(found)
 
     assert compared.tags["verdict"] == "inconclusive"
-    assert compared.metrics == {"n_rows": 0, "n_holdout": 1500, "n_excluded": 1500}
+    assert compared.tags["verdict.reasons"] == "Why."
+    assert compared.summary == "m version 2 against m version 1: inconclusive. Why."
+    assert compared.metrics == {"n_rows": 0}
     assert "verdict.binding" not in compared.tags
     assert "scores_uri" not in compared.tags
