@@ -91,12 +91,14 @@ class Rows(NamedTuple):
     @property
     def n_rows(self) -> int:
         """The number of rows, or of rows that the cells stand for."""
-        return round(float(np.sum(self.sizes)))
+        return self.label.size if self.size is None else round(float(np.sum(self.size)))
 
     @property
     def n_positives(self) -> int:
         """The number of positives among them."""
-        return round(float(np.sum(self.sizes[self.label])))
+        if self.size is None:
+            return int(np.count_nonzero(self.label))
+        return round(float(np.sum(self.size[self.label])))
 
     @property
     def n_units(self) -> int | None:
