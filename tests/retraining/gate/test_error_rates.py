@@ -1,14 +1,12 @@
 """Does the gate err as often as it says? Simulated comparisons whose truth is known.
 
-A short version of `tests/benchmarks/calibration.py`, on its simulation. Every share is tested
+A short version of `tests/benchmarks/calibration.py`, on the same laws. Every share is tested
 against its nominal value with the exact binomial test; a right gate fails one such test in a
 thousand seeds, and the seeds are fixed. Each also shows that it could fail.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,25 +17,20 @@ from retraining.gate.decision import decide
 from retraining.gate.policy import Policy
 from retraining.gate.strategies import STRATEGIES
 from retraining.statistics.metrics import METRICS
+from tests.benchmarks.laws import LIFT, Setting
 
 if TYPE_CHECKING:
     from retraining.gate.strategy_result import StrategyResult
-    from tests.benchmarks import calibration
-else:
-    PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "calibration.py"
-    SPEC = importlib.util.spec_from_file_location("calibration", PATH)
-    calibration = importlib.util.module_from_spec(SPEC)
-    SPEC.loader.exec_module(calibration)
 
 pytestmark = pytest.mark.slow
 
 UNLIKELY = 0.001
-ROWS = calibration.Setting(800, 0.25)
-UNITS = calibration.Setting(4000, 0.25, n_units=40)
+ROWS = Setting(800, 0.25)
+UNITS = Setting(4000, 0.25, n_units=40)
 
 
 def findings(
-    setting: calibration.Setting,
+    setting: Setting,
     times: int,
     seed: int,
     *,
@@ -49,7 +42,7 @@ def findings(
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(times):
-        rows = calibration.simulate(setting, rng, lift)
+        rows = setting.draw(rng, lift)
         rows = rows if by_unit else rows._replace(unit=None)
         found.append(STRATEGIES[policy.strategy].run(rows, policy, policy.alpha, rng))
     return found
@@ -77,7 +70,7 @@ def test_delong_promotes_an_equal_challenger_as_often_as_alpha(alpha: float) -> 
 
 def test_delong_promotes_a_challenger_of_the_required_gain_as_often_as_alpha() -> None:
     """The area is larger by exactly what the policy asks to be exceeded, and the interval knows."""
-    gain = calibration.LIFT
+    gain = LIFT
     found = findings(ROWS, 3000, seed=2, lift=gain, min_effect_size=gain)
     assert agreement(promotions(found), 0.05) > UNLIKELY
     assert agreement(covers(found, gain), 0.9) > UNLIKELY
@@ -95,7 +88,7 @@ def test_influence_errs_as_often_as_it_says(metric: str) -> None:
 
 
 @pytest.mark.parametrize("setting", [ROWS._replace(weighted=True), ROWS._replace(step=0.5)])
-def test_weights_and_ties_keep_the_error(setting: calibration.Setting) -> None:
+def test_weights_and_ties_keep_the_error(setting: Setting) -> None:
     found = findings(setting, 2000, seed=4, strategy="influence", metric="auprc")
     assert agreement(promotions(found), 0.05) > UNLIKELY
     assert agreement(covers(found), 0.9) > UNLIKELY
@@ -160,7 +153,7 @@ def test_rules_of_earlier_systems_err_as_they_are_said_to(
 def test_minimum_detectable_effect_is_promoted_as_often_as_power() -> None:
     """Equal models give that effect; a challenger that is better by that much is then promoted."""
     policy, rng = Policy(), np.random.default_rng(9)
-    samples = [calibration.simulate(ROWS, rng) for _ in range(50)]
+    samples = [ROWS.draw(rng) for _ in range(50)]
     verdicts = [decide(rows.label, *rows.scores, policy=policy, rng=rng) for rows in samples]
     detectable = float(np.mean([verdict.minimum_detectable_effect for verdict in verdicts]))
     found = promotions(findings(ROWS, 1500, seed=10, lift=detectable))
@@ -172,7 +165,7 @@ def test_decide_promotes_an_equal_challenger_no_more_often_than_alpha() -> None:
     policy, rng = Policy(alpha=0.1), np.random.default_rng(11)
     promoted = []
     for _ in range(300):
-        rows = calibration.simulate(ROWS, rng)
+        rows = ROWS.draw(rng)
         verdict = decide(rows.label, *rows.scores, policy=policy, rng=rng)
         promoted.append(verdict.verdict == "promote")
     assert stats.binom.sf(sum(promoted) - 1, 300, 0.1) > UNLIKELY
