@@ -13,6 +13,7 @@ from retraining.comparison.columns import ROLES
 from retraining.comparison.scores import score_holdout
 from retraining.errors import RetrainingError
 from retraining.gate.ledger import HoldoutTest
+from retraining.gate.wording import percent
 from retraining.models import pipelines, store
 from retraining.tracking import lineage, registry, runs, tags
 
@@ -143,7 +144,10 @@ def score(run: StepRun, spark: SparkSession, pair: Pair, manifest: Manifest) -> 
 
 
 def facts(pair: Pair) -> dict[str, str]:
-    """What both models are, for the report: estimator, parameters, features, training data."""
+    """What both models are, for the report: estimator, parameters, features, training data.
+
+    A feature has its share of importance beside it, where the model tells.
+    """
     return {role: _describe(model) for role, model in zip(ROLES, pair, strict=True)}
 
 
@@ -151,7 +155,11 @@ def _describe(loaded: LoadedModel) -> str:
     estimator = type(loaded.model.stages[-1]).__name__.removesuffix("Model")
     shown = pipelines.shown_parameters(loaded.model)
     parameters = ", ".join(f"{name} {value}" for name, value in shown.items())
-    features = ", ".join(loaded.description.feature_columns)
+    shares = pipelines.importances(loaded.model)
+    features = ", ".join(
+        f"{name} {percent(shares[name])}" if shares else name
+        for name in shares or loaded.description.feature_columns
+    )
     until = loaded.training.get("trained_until")
     trained = f"; trained on rows before {until}" if until else ""
     return f"{loaded.uri}: {estimator} ({parameters}) of {features}{trained}"

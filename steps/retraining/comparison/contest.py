@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from retraining.comparison.charges import Charge
     from retraining.comparison.contenders import Contenders
-    from retraining.data.manifest import Manifest
+    from retraining.data.manifest import Manifest, StoredSplit
     from retraining.tracking.lineage import StepRun
     from retraining.tracking.result import Reused
 
@@ -132,11 +132,17 @@ def of_models(
         **contenders.facts(loaded),
         **({"on the validation rows": screened.describe()} if screened else {}),
         "prepared data": _describe(manifest),
-        "holdout": f"{split.start or 'hash'} to {split.end or 'split'}, {split.uri}",
+        "holdout": f"{_describe_time(split)}, {split.uri}",
         "fingerprint of the holdout": split.fingerprint,
         "rows excluded because a model was trained on them": f"{scores.n_excluded:,}",
     }
     return Contest(scores, policy, facts, pair.names, pair, charge)
+
+
+def _describe_time(split: StoredSplit) -> str:
+    if split.start is None:
+        return "chosen by a hash, whatever their time"
+    return f"{split.start} to {split.end}"
 
 
 def _describe(manifest: Manifest) -> str:

@@ -62,15 +62,17 @@ def gather(comparison: Comparison, policy: Policy, only: str | None = None) -> E
     return Evidence(slices[only])
 
 
-def metric_values(evidence: Evidence) -> dict[str, float]:
-    """Return every metric of both models, by names such as `champion_auroc`.
+def metric_values(evidence: Evidence, policy: Policy) -> dict[str, float]:
+    """Return the metrics of both models, by names such as `champion_auroc`.
 
-    Metrics of probabilities are left out if a score is outside [0, 1].
+    Those with a capacity or with costs are left out unless the policy names them, and those of
+    probabilities if a score is outside [0, 1].
     """
     rows = evidence.rows
+    names = dict.fromkeys((*SHOWN, policy.metric, *policy.secondary))
     return {
         f"{role}_{name}": float(metric.evaluator(rows.label, score)(rows.weight))
-        for name, metric in METRICS.items()
+        for name, metric in ((name, policy.measure(name)) for name in names)
         for role, score in zip(ROLES, rows.scores, strict=True)
         if all(rows.are_probabilities) or not metric.of_probabilities
     }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from retraining.comparison.contest import Contest, Untested
     from retraining.comparison.scores import Comparison
     from retraining.gate.decision import Decision, Evidence
+    from retraining.gate.policy import Policy
     from retraining.gate.verdict import Outcome, Verdict
 
 
@@ -142,7 +143,7 @@ def log(run_id: str, contest: Contest, judged: Evidence, decision: Decision) -> 
         outcome=verdict.verdict,
         reasons=" ".join(verdict.reasons),
         line=summary.line(verdict, contest.names),
-        numbers=numbers(contest.comparison, judged, decision),
+        numbers=numbers(contest.comparison, judged, decision, contest.policy),
         scores_uri=_keep_scores(run_id, contest.comparison),
         report=summary.markdown(verdict, contest.facts, contest.names),
         charge=_charge(contest.charge, verdict),
@@ -158,7 +159,9 @@ def _charge(reserved: Charge | None, verdict: Verdict) -> Charge | None:
     return reserved.drop() if reserved and too_few else reserved
 
 
-def numbers(comparison: Comparison, judged: Evidence, decision: Decision) -> dict[str, float]:
+def numbers(
+    comparison: Comparison, judged: Evidence, decision: Decision, policy: Policy
+) -> dict[str, float]:
     """The metrics of a comparison: those of the verdict, of both models, and of the strategy."""
     verdict = decision.verdict
     decided = {k: float(v) for k, v in verdict.to_mapping().items() if isinstance(v, int | float)}
@@ -166,7 +169,7 @@ def numbers(comparison: Comparison, judged: Evidence, decision: Decision) -> dic
     # The verdict has the exact value of the primary metric where the rows are cells; the rules of
     # earlier systems write what they measured under the names that those used, as champion_f1.
     taken = {*primary, *decision.measured}
-    other = {k: v for k, v in evidence.metric_values(judged).items() if k not in taken}
+    other = {k: v for k, v in evidence.metric_values(judged, policy).items() if k not in taken}
     return merge(
         {
             "the verdict": decided,

@@ -225,12 +225,13 @@ def _warn_of_short_history(
     if windows is None:
         return
     start = min(windows.train.start, windows.validation.start)
-    needed = (start - features.history(description)).date()
+    history = features.history(description)
+    needed = (start - history).date()
     if oldest > needed:
-        _LOG.info(
-            f"features of rows from {start:%Y-%m-%d} on look back to {needed}, "
-            f"but the oldest rows are of {oldest}"
-        )
+        begin = f"features of rows from {start:%Y-%m-%d} on look back to {needed}"
+        if not history:
+            begin = f"the training rows begin on {needed}"
+        _LOG.info(f"{begin}, but the oldest rows are of {oldest}")
 
 
 def _cache(frame: DataFrame, cached: ExitStack) -> DataFrame:

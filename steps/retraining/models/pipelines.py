@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from pyspark.errors import IllegalArgumentException
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import (
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 LABEL = "_label"
 WEIGHT = "_weight"
+_INDEX, _ONE_HOT = "_index_", "_onehot_"
 
 # A fit adds up one partial sum per partition, in the order in which they finish. Two of them give
 # the same total in either order, so with up to twice this many rows a fit is repeatable to the last
@@ -112,11 +114,11 @@ def encoder(description: Description, *, linear: bool) -> Pipeline:
     stages: list[Any] = []
     encoded: dict[str, str] = {}
     for column in features.categorical:
-        index = f"_index_{column}"
+        index = f"{_INDEX}{column}"
         stages.append(StringIndexer(inputCol=column, outputCol=index, handleInvalid="keep"))
         encoded[column] = index
         if linear:
-            encoded[column] = f"_onehot_{column}"
+            encoded[column] = f"{_ONE_HOT}{column}"
             stages.append(OneHotEncoder(inputCol=index, outputCol=encoded[column]))
     columns = [encoded.get(column, column) for column in description.feature_columns]
     scaled = description.scaler != "none"
@@ -188,6 +190,35 @@ def shown_parameters(model: PipelineModel) -> dict[str, str]:
         for name in _SHOWN_PARAMETERS
         if classifier.hasParam(name) and classifier.isDefined(name)
     }
+
+
+def importances(model: PipelineModel) -> dict[str, float]:
+    """The share of each feature column in what the classifier makes of them, the largest first.
+
+    Of trees it is Spark's `featureImportances`, of a linear model on scaled features the absolute
+    coefficient; categories of one column are added up. Empty where coefficients have other units.
+    """
+    fitted: list[Any] = list(model.stages)
+    *encoding, classifier = fitted
+    stages = {stage.getOutputCol(): stage for stage in encoding}
+    if hasattr(classifier, "featureImportances"):
+        slots = classifier.featureImportances.toArray()
+    elif isinstance(stages[FEATURES], VectorAssembler):
+        return {}
+    else:
+        slots = np.abs(classifier.coefficients.toArray())
+    assembler = next(s for s in stages.values() if isinstance(s, VectorAssembler))
+    names: list[str] = []
+    for column in assembler.getInputCols():
+        source, width = column, 1
+        if column.startswith(_ONE_HOT):
+            source, width = column.removeprefix(_ONE_HOT), stages[column].categorySizes[0] - 1
+        names += [source.removeprefix(_INDEX)] * width
+    total = float(np.sum(slots)) or 1.0
+    shares: dict[str, float] = dict.fromkeys(names, 0.0)
+    for name, value in zip(names, slots, strict=True):
+        shares[name] += float(value) / total
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 def fitted_parameters(model: PipelineModel, description: Description) -> dict[str, str]:

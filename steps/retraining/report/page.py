@@ -102,6 +102,7 @@ def _draw(
     verdict: Verdict, rows: Rows, effects: Floats | None, names: tuple[str, str]
 ) -> dict[str, Markup | None]:
     names = summary.shorten_name(names[0]), summary.shorten_name(names[1])
+    ledger = verdict.ledger
     roc, precision_recall = model_figures.draw_ranking(rows, names)
     return {
         "effect": effect_figures.draw_effect(verdict),
@@ -113,7 +114,8 @@ def _draw(
         "precision_recall": precision_recall,
         "reliability": model_figures.draw_reliability(rows, names),
         "scores": model_figures.draw_scores(rows, names),
-        "ledger": effect_figures.draw_ledger(verdict.ledger) if verdict.ledger else None,
+        # Of a single test there is nothing to see.
+        "ledger": effect_figures.draw_ledger(ledger) if ledger and ledger.past else None,
     }
 
 

@@ -17,8 +17,8 @@ from retraining.comparison.scores import Comparison
 from retraining.gate.decision import Evidence, judge
 from retraining.gate.policy import Policy, Strategy
 from retraining.gate.strategies import STRATEGIES
+from retraining.report.metric_table import SHOWN
 from retraining.statistics.checks import check_rows
-from retraining.statistics.metrics import METRICS
 
 
 def evidence(n_rows: int = 600) -> Evidence:
@@ -47,10 +47,11 @@ def test_sources_of_a_comparison_write_no_metric_twice(strategy: Strategy) -> No
     judged = evidence()
     decision = judge(judged, policy, rng=np.random.default_rng(0))
 
-    numbers = record.numbers(comparison(), judged, decision)
+    numbers = record.numbers(comparison(), judged, decision, policy)
 
     assert {name: numbers[name] for name in decision.measured} == decision.measured
-    assert {f"champion_{name}" for name in METRICS} <= set(numbers)
+    assert {f"champion_{name}" for name in SHOWN} <= set(numbers)
+    assert "champion_expected_cost" not in numbers  # nobody has said what a miss costs
     assert (numbers["n_holdout"], numbers["n_excluded"]) == (610, 10)
     assert numbers["challenger_precision_at_100"] == 0.6
     assert numbers["effect_size"] == decision.verdict.effect_size
@@ -62,7 +63,7 @@ def test_primary_metric_has_the_value_of_the_verdict() -> None:
     judged = evidence()
     decision = judge(judged, policy, rng=np.random.default_rng(0))
 
-    numbers = record.numbers(comparison(), judged, decision)
+    numbers = record.numbers(comparison(), judged, decision, policy)
 
     assert numbers["champion_recall_at_capacity"] == decision.verdict.champion
     assert numbers["challenger_recall_at_capacity"] == decision.verdict.challenger

@@ -242,3 +242,24 @@ def test_seed_of_the_step_wins_where_there_is_one() -> None:
 
     assert forest.getOrDefault("seed") == 7
     assert not linear.hasParam("seed")
+
+
+@pytest.mark.parametrize("scaler", ["none", "standard"])
+@pytest.mark.parametrize("name", QUICK)
+def test_importances_are_by_column_and_add_up(
+    describe: Describe, people: People, name: str, scaler: str
+) -> None:
+    description = describe(scaler=scaler)
+    model = fit(people(N_ROWS), description, name)
+    shares = pipelines.importances(model)
+
+    if name == "LogisticRegression" and scaler == "none":
+        assert shares == {}  # a coefficient by cent is not one by year
+        return
+    assert set(shares) == set(description.feature_columns)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    values = getattr(model.stages[-1], "featureImportances", None)
+    if values is not None:
+        expected = dict(zip(description.feature_columns, values.toArray(), strict=True))
+        assert shares == pytest.approx(expected)

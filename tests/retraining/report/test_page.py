@@ -154,13 +154,21 @@ def test_report_says_why_a_section_is_empty() -> None:
         "No guardrails were checked",
         "There is no picture of the resamples",
         "names no slices",
-        "The rows have no dates",
         "The models are not registered",
         "The other strategies were not run",
     ):
         assert sentence in page.text
     assert "cross_check.pvalue" not in page.text
+    assert "Label maturity" not in page.text
     assert page.tags["svg"] == len(PICTURES) - 2
+
+
+def test_a_first_test_has_no_picture_of_the_tests() -> None:
+    sample = make_sample("promote")
+    assert sample.verdict.ledger
+    first = replace(sample.verdict, ledger=replace(sample.verdict.ledger, past=()))
+    assert "Line: their sum" in html_of(sample)
+    assert "Line: their sum" not in html_of(Sample(first, sample.rows, sample.effects))
 
 
 def test_report_asks_for_nothing_over_the_network() -> None:
