@@ -73,6 +73,13 @@ STRATEGIES = ("delong", "influence", "paired_bootstrap", "nadeau_bengio", *UNSOU
 )
 @options.alpha
 @options.option(
+    "--test-alpha",
+    "Alpha of the test itself, where slices and guardrails keep alpha: for a repetition of a test "
+    "of which the ledger had left less. Only with register=false, scores or replay. Default: what "
+    "the ledger leaves, or alpha.",
+    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+)
+@options.option(
     "--min-effect-size",
     "Gain in the metric that a promotion must exceed. "
     "Default: gate.min_effect_size of the description.",
@@ -107,6 +114,7 @@ def ab_test(
     metric: str | None,
     strategy: str | None,
     alpha: float | None,
+    test_alpha: float | None,
     min_effect_size: float | None,
     worse_on_validation: str | None,
     register: bool,
@@ -120,6 +128,8 @@ def ab_test(
     *others, last = [name for name, value in named.items() if value] or [""]
     if others and (scores or replay):
         raise click.BadParameter(f"cannot be combined with {', '.join(others)}", param_hint=last)
+    if test_alpha and register and not (scores or replay):
+        raise click.BadParameter("needs register=false", param_hint="test_alpha")
     overrides = {"metric": metric, "strategy": strategy, "alpha": alpha}
     overrides |= {"min_effect_size": min_effect_size, "worse_on_validation": worse_on_validation}
     with open_run(pipeline_id) as run:
@@ -133,6 +143,7 @@ def ab_test(
             replay=replay,
             slice=slice,
             overrides={name: value for name, value in overrides.items() if value is not None},
+            test_alpha=test_alpha,
             register=register,
             seed=seed,
             cycle_id=pipeline_id,
@@ -152,6 +163,7 @@ def compare(
     replay: str | None,
     slice: str | None,  # noqa: A002 (the parameter's name)
     overrides: Mapping[str, Any],
+    test_alpha: float | None,
     register: bool,
     seed: int,
     cycle_id: str | None,
@@ -189,9 +201,13 @@ def compare(
         judged = evidence.gather(compared.comparison, compared.policy, slice)
     if slice:
         compared = compared._replace(facts={**compared.facts, "slice": slice})
-    spending = compared.charge.spending if compared.charge else None
-    rng = np.random.default_rng(seed)
-    decided = decision.judge(judged, compared.policy, ledger=spending, rng=rng)
+    decided = decision.judge(
+        judged,
+        compared.policy,
+        ledger=compared.charge.spending if compared.charge else None,
+        test_alpha=test_alpha or compared.test_alpha,
+        rng=np.random.default_rng(seed),
+    )
     result = record.log(run.run_id, compared, judged, decided)
     if register:
         record.write_registry(run.run_id, result)

@@ -165,6 +165,8 @@ def test_holdout_that_was_tested_is_refused_where_only_fresh_ones_count(
 def test_replay_judges_the_same_scores_without_spark(
     call: Call, cycle: Cycle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The policy's alpha is kept beside what the ledger left of it."""
+
     def no_spark(*_: object) -> None:
         raise AssertionError("Spark was asked for")
 
@@ -172,7 +174,8 @@ def test_replay_judges_the_same_scores_without_spark(
     same = call("ab_test", replay=cycle.tested.run_id)
     first = verdict_of(cycle.tested)
     same_as_before = ("verdict", "alpha", "effect_size", "ci_lower", "ci_upper", "pvalue", "n_rows")
-    for name in (*same_as_before, "slices", "maturities"):
+    assert first["alpha"] < 0.05  # what the ledger left; slices and guardrails keep the policy's
+    for name in (*same_as_before, "slices", "guardrails", "maturities"):
         assert verdict_of(same)[name] == first[name]
     assert same.tags["scores_uri"] == f"runs:/{cycle.tested.run_id}/scores.parquet"
     assert "verdict.binding" not in same.tags
@@ -188,6 +191,19 @@ def test_replay_judges_the_same_scores_without_spark(
     assert {"pvalue_ttest", "p_shapiro_init", "p_shapiro_tuned"} <= set(legacy.metrics)
     kept = {file.path for file in MlflowClient().list_artifacts(legacy.run_id)}
     assert {"scores_init.csv", "scores_tuned.csv"} <= kept
+
+
+def test_a_repetition_has_the_alpha_that_the_ledger_left_and_guardrails_the_policys(
+    call: Call, cycle: Cycle
+) -> None:
+    first = verdict_of(cycle.tested)
+    pinned = json.loads(cycle.tested.tags["pinned"])
+    assert float(pinned["test_alpha"]) == first["alpha"]
+    again = verdict_of(call("ab_test", **pinned))
+    assert {**again, "ledger": 0, "reasons": 0} == {**first, "ledger": 0, "reasons": 0}
+    refused = call("ab_test", test_alpha=0.01)
+    assert "test_alpha" in refused.err
+    assert "needs register=false" in refused.err
 
 
 def test_each_version_is_asked_of_the_registry_once(call: Call, asked: list[str]) -> None:

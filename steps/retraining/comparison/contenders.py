@@ -13,7 +13,6 @@ from retraining.comparison.columns import ROLES
 from retraining.comparison.scores import score_holdout
 from retraining.errors import RetrainingError
 from retraining.gate.ledger import HoldoutTest
-from retraining.gate.wording import percent
 from retraining.models import pipelines, store
 from retraining.tracking import lineage, registry, runs, tags
 
@@ -120,7 +119,7 @@ def charge(run: StepRun, contenders: Contenders, policy: Policy, holdout: Stored
         **contenders.uris,
     )
     charge = charges.reserve(contenders.champion.name, policy, test)
-    run.pin(alpha=str(charge.spending.alpha))
+    run.pin(test_alpha=str(charge.spending.alpha))
     return charge
 
 
@@ -152,12 +151,16 @@ def facts(pair: Pair) -> dict[str, str]:
 
 
 def _describe(loaded: LoadedModel) -> str:
-    estimator = type(loaded.model.stages[-1]).__name__.removesuffix("Model")
+    estimator = (
+        type(loaded.model.stages[-1])
+        .__name__.replace("ificationModel", "ifier")
+        .removesuffix("Model")
+    )
     shown = pipelines.shown_parameters(loaded.model)
     parameters = ", ".join(f"{name} {value}" for name, value in shown.items())
     shares = pipelines.importances(loaded.model)
     features = ", ".join(
-        f"{name} {percent(shares[name])}" if shares else name
+        f"{name} {shares[name]:.1%}" if shares else name
         for name in shares or loaded.description.feature_columns
     )
     until = loaded.training.get("trained_until")

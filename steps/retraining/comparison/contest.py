@@ -41,6 +41,7 @@ class Contest(NamedTuple):
         names: What to call champion and challenger.
         contenders: The two versions; None where scores were read.
         charge: None where nothing may follow from the test.
+        test_alpha: Alpha of the test itself; None for what the ledger left, or the policy's.
         looked: Tags of the run whose scores are judged again: which model, and which holdout.
     """
 
@@ -50,6 +51,7 @@ class Contest(NamedTuple):
     names: tuple[str, str] = ROLES
     contenders: Contenders | None = None
     charge: Charge | None = None
+    test_alpha: float | None = None
     looked: Mapping[str, str] = MappingProxyType({})
 
 
@@ -185,11 +187,24 @@ def of_replay(run: StepRun, spark: OpenSpark, replay: str, overrides: Mapping[st
         table = read_kept(inputs.download(uri))._replace(uri=uri)
     else:
         table = read_scores(spark(uri), uri)
-    kept = json.loads(Path(inputs.download(f"runs:/{replay}/policy.json")).read_text())
+    kept = _read(replay, "policy.json")
     champion, challenger = (original.data.tags.get(tags.COMPARED + role, role) for role in ROLES)
     facts = {"replay of run": replay, "scores": uri}
     policy = choose_policy(read_policy(kept), overrides)
-    return Contest(table, policy, facts, (champion, challenger), looked=_holdout_of(original))
+    test_alpha = None if "alpha" in overrides else _read(replay, "verdict.json")["alpha"]
+    return Contest(
+        table,
+        policy,
+        facts,
+        (champion, challenger),
+        test_alpha=test_alpha,
+        looked=_holdout_of(original),
+    )
+
+
+def _read(run_id: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(inputs.download(f"runs:/{run_id}/{name}")).read_text())
+    return found
 
 
 def _holdout_of(original: Run) -> dict[str, str]:

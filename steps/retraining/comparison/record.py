@@ -116,9 +116,7 @@ def log(run_id: str, contest: Contest, judged: Evidence, decision: Decision) -> 
     """
     verdict = decision.verdict
     mlflow.log_dict(verdict.to_mapping(), "verdict.json")
-    # With the alpha that the ledger left, so that a replay asks the same.
-    policy = dataclasses.replace(contest.policy, alpha=verdict.alpha)
-    mlflow.log_dict(dataclasses.asdict(policy), "policy.json")
+    mlflow.log_dict(dataclasses.asdict(contest.policy), "policy.json")
     html = page.render(
         verdict,
         judged.rows,

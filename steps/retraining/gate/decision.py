@@ -112,6 +112,7 @@ def judge(
     policy: Policy,
     *,
     ledger: Spending | None = None,
+    test_alpha: float | None = None,
     rng: np.random.Generator | None = None,
     in_full: bool = True,
 ) -> Decision:
@@ -123,12 +124,14 @@ def judge(
     Args:
         evidence: The rows.
         policy: The conditions of a promotion.
-        ledger: The alpha that earlier tests have left; None: the policy's alpha.
+        ledger: The alpha that earlier tests have left; None where none is kept.
+        test_alpha: Alpha of the test itself; None takes what the ledger left, else the policy's.
         rng: For everything that is drawn; None takes a fresh generator.
         in_full: Whether to run the bootstrap and the other strategies too; they only inform.
     """
     strategy_rng, check_rng, self_rng, opinion_rng = (rng or np.random.default_rng()).spawn(4)
-    test_alpha = policy.alpha if ledger is None else ledger.alpha
+    if test_alpha is None:
+        test_alpha = policy.alpha if ledger is None else ledger.alpha
     strategy = STRATEGIES[policy.strategy]
     strategy_result = strategy.run(evidence.rows, policy, test_alpha, strategy_rng)
     # The ledger limits promotions only: a smaller alpha would make harm harder to detect, so

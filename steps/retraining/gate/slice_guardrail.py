@@ -33,7 +33,7 @@ def judge_slices(slices: Sequence[Slice], policy: Policy) -> list[Guardrail]:
     sentences = [
         _result(judged, policy),
         _possible_losses(slices, policy),
-        unproven,
+        _proof(unproven, policy.slice_non_inferiority),
         f"Too small to judge: {_list(small)}." if small and judged else "",
     ]
     if not judged:
@@ -69,16 +69,22 @@ def _possible_losses(slices: Sequence[Slice], policy: Policy) -> str:
     return f"Losses up to {named} are not ruled out ({percent(policy.confidence_level)} limits)."
 
 
-def _unproven(slices: Sequence[Slice], policy: Policy) -> str:
-    """Which slices do not prove what the policy asks for; empty if all do, or none is asked to."""
-    margin = policy.slice_non_inferiority
-    unproven = [
+def _unproven(slices: Sequence[Slice], policy: Policy) -> list[str]:
+    """The slices that do not prove what the policy asks for; none if it asks for no proof."""
+    return [
         one.name
         for one in slices
-        if one.status != "pooled" and not one.non_inferiority_pvalue < policy.alpha
+        if policy.slice_non_inferiority is not None
+        and one.status != "pooled"
+        and not one.non_inferiority_pvalue < policy.alpha
     ]
-    if margin is None or not unproven:
+
+
+def _proof(unproven: Sequence[str], margin: float | None) -> str:
+    if margin is None:
         return ""
+    if not unproven:
+        return f"Every slice rules out a loss of {number(margin)} or more."
     return (
         f"The policy requires every slice to rule out a loss of {number(margin)} or more, which "
         f"{_list(unproven)} cannot."

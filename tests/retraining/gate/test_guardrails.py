@@ -154,7 +154,9 @@ def test_slices_say_which_losses_are_not_ruled_out_the_largest_first() -> None:
 def test_slices_prove_that_they_are_no_worse_where_the_policy_asks_for_it() -> None:
     policy = Policy(slice_non_inferiority=0.02)
     proven = [judged("a=1", "not_worse", proof=0.049), judged("a=2", "pooled")]
-    assert checked(scored(), policy, *proven)["slices"].status == "passed"
+    passed = checked(scored(), policy, *proven)["slices"]
+    assert passed.status == "passed"
+    assert "Every slice rules out a loss of 0.02 or more." in passed.sentence
     for unproven in (judged("b=1", "not_worse", proof=0.05), judged("b=1", "too_small")):
         found = checked(scored(), policy, *proven, unproven)["slices"]
         assert found.status == "failed"
