@@ -17,6 +17,7 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from retraining.description import reading as descriptions
 from retraining.gate.decision import decide
 from retraining.tracking import registry
+from retraining.tracking.cycle import Cycle as Chained
 from tests.steps.calling import scores_of, small_description, verdict_of
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def test_a_challenger_that_is_worse_on_validation_is_tested_only_if_asked(
     alphas = {entry.test: entry.alpha for entry in registry.tests_of("fraud")}
 
     assert skipped.tags["verdict"] == "inconclusive"
-    assert "worse_on_validation=test would test it" in skipped.tags["verdict.reasons"]
+    assert "ab_test with worse_on_validation=test would test it" in skipped.tags["verdict.reasons"]
     for role, fitted in (("champion", cycle.tuned), ("challenger", cycle.trained)):
         expected = fitted.metrics["auroc"]
         assert skipped.metrics[f"validation_{role}"] == pytest.approx(expected, rel=1e-9)
@@ -130,6 +131,11 @@ def test_a_challenger_that_is_worse_on_validation_is_tested_only_if_asked(
     refused = call("promote", verdict_run=skipped.run_id)
     assert "version 2 stays champion: verdict inconclusive" in refused.out
     assert aliases() == {"champion": "1", "challenger": "2"}
+    assert skipped.run is not None
+    assert refused.run is not None
+    shown = Chained("c", {"ab_test": skipped.run, "promote": refused.run}).table
+    assert "nan" not in shown
+    assert "report" not in shown
 
     tested = call("ab_test", worse_on_validation="test", **exchanged)
     assert verdict_of(tested)["effect_size"] == -verdict_of(cycle.tested)["effect_size"]

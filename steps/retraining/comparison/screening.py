@@ -45,8 +45,8 @@ class Screening(NamedTuple):
         """Why a challenger that is worse is not tested, and how it would be, in sentences."""
         return (
             "The challenger is worse than the champion on the validation rows, on which it was "
-            f"selected: {self.describe()}. It was not tested on the holdout, which used no alpha; "
-            "worse_on_validation=test would test it."
+            f"selected: {self.describe()}. It was not tested on the holdout, and no alpha was "
+            "used; ab_test with worse_on_validation=test would test it."
         )
 
     def describe(self) -> str:

@@ -35,20 +35,17 @@ class Cycle(Result):
     def table(self) -> str:
         """What was compared, what came out, and where to read more, as text."""
         test, moved = self.runs["ab_test"].data, self.runs["promote"].data
-        # What cannot be estimated, such as an interval from one positive, is not logged.
-        metric = defaultdict(lambda: math.nan, test.metrics)
+        was_tested = tags.SCORES_URI in test.tags
         rows = [("cycle", self.cycle_id)]
         rows += [(role, test.tags[tags.INPUT + role]) for role in ("champion", "challenger")]
+        rows += _numbers(test.metrics) if was_tested else []
         rows += [
-            ("scores", f"{metric['champion']:.4f} -> {metric['challenger']:.4f}"),
-            ("effect", f"{metric['effect_size']:+.4f}, p {metric['pvalue']:.4g}"),
-            ("interval", f"[{metric['ci_lower']:+.4f}, {metric['ci_upper']:+.4f}]"),
-            ("holdout", f"{metric['n_rows']:,.0f} rows, {metric['n_positives']:,.0f} positives"),
             ("verdict", test.tags[tags.VERDICT]),
             ("because", test.tags[tags.REASONS]),
             ("outcome", moved.tags[tags.SUMMARY]),
-            ("report", _link(self.runs["ab_test"], "report.html")),
         ]
+        if was_tested:
+            rows += [("report", _link(self.runs["ab_test"], "report.html"))]
         seconds = [f"{step} {_seconds(run):.0f}" for step, run in self.runs.items()]
         rows += [("seconds", ", ".join(seconds))]
         rows += [(f"run {step}", _link(run)) for step, run in self.runs.items()]
@@ -68,6 +65,17 @@ class Cycle(Result):
     def tags(self) -> Mapping[str, str]:
         """The verdict."""
         return {tags.VERDICT: self.runs["ab_test"].data.tags[tags.VERDICT]}
+
+
+def _numbers(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+    # What cannot be estimated, such as an interval from one positive, is not logged.
+    metric = defaultdict(lambda: math.nan, metrics)
+    return [
+        ("scores", f"{metric['champion']:.4f} -> {metric['challenger']:.4f}"),
+        ("effect", f"{metric['effect_size']:+.4f}, p {metric['pvalue']:.4g}"),
+        ("interval", f"[{metric['ci_lower']:+.4f}, {metric['ci_upper']:+.4f}]"),
+        ("holdout", f"{metric['n_rows']:,.0f} rows, {metric['n_positives']:,.0f} positives"),
+    ]
 
 
 def _format(rows: Sequence[tuple[str, str]]) -> str:
