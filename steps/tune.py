@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -134,14 +135,13 @@ def find_challenger(
         run.keep_description(description)
         training.use_data(run, manifest, description, "train", "validation")
         with training.open_rows(spark, manifest, description) as rows:
-            encoded = EncodedRows(rows, description, description.search.estimators)
-            key = _search_key(description, prepared, seed)
-            trials = Trials(run, encoded, seed, key, trials_experiment)
-            results = search.run(description.search, trials, seed=seed)
-            best = search.best(results, description.search.metric).candidate
-            _LOG.info(f"fitting {best.estimator} again")
-            model = encoded.fit(best, seed)
-            encoded.release()
+            with closing(EncodedRows(rows, description, description.search.estimators)) as encoded:
+                key = _search_key(description, prepared, seed)
+                trials = Trials(run, encoded, seed, key, trials_experiment)
+                results = search.run(description.search, trials, seed=seed)
+                best = search.best(results, description.search.metric).candidate
+                _LOG.info(f"fitting {best.estimator} again")
+                model = encoded.fit(best, seed)
             uri, metrics = training.finish(model, rows, description, manifest, prepared)
     # A repetition makes the same trials, however long they take there.
     run.pin(trials=str(len(results)), time_limit="0", early_stop="0")

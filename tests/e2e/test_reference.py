@@ -80,7 +80,7 @@ def test_drivers_go_through_the_chain(reference_data: Path, store: Path) -> None
     ]
 
     call(tune.tune, trials=2)
-    tested = call(ab_test.ab_test).data
+    tested = call(ab_test.ab_test, worse_on_validation="test").data
     assert tested.metrics["champion_auroc"] == pytest.approx(0.9055, abs=0.0127)
     assert tested.metrics["n_excluded"] == 0
     moved = call(promote.promote).data
@@ -140,7 +140,7 @@ def test_handbook_gives_its_published_results(reference_data: Path, store: Path)
 
     call(train.train)
     call(tune.tune)
-    tested = call(ab_test.ab_test).data.metrics
+    tested = call(ab_test.ab_test, worse_on_validation="test").data.metrics
     names = ("auroc", "auprc", "precision_at_100")
     linear = {name: tested[f"champion_{name}"] for name in names}
     forest = {name: tested[f"challenger_{name}"] for name in names}

@@ -13,6 +13,7 @@ import yaml
 from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts, load_dict
+from pyspark import SparkContext
 
 from retraining.tracking.descriptions import DESCRIPTIONS
 
@@ -125,6 +126,8 @@ def invoke(entry_point: str, **parameters: object) -> Called:
     done = CliRunner().invoke(getattr(module, entry_point), words, catch_exceptions=False)
     made = [run for run in runs_of(entry_point) if run.info.run_id not in before]
     assert len(made) < 2
+    context = SparkContext._active_spark_context
+    assert context is None or context._jsc.getPersistentRDDs().isEmpty(), "a frame stays cached"
     return Called(done.exit_code, done.stdout, done.stderr, made[0] if made else None)
 
 

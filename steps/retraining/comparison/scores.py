@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
@@ -89,17 +90,18 @@ def score_holdout(
         holdout = _without_rows_of(spark, holdout, uri, description.row_key)
     columns = ScoreColumns.of_holdout(description)
     kept = _score(holdout, description, columns, champion, challenger)
-    if n_holdout <= EXACT_ROWS:
-        kept = kept.cache()
-        shown = columns._replace(capacity_unit=None)
-        table = _to_table(kept, shown)
-        scored = Comparison(table, shown, "", len(table), n_holdout, 0, {})
-    else:
-        kept.write.parquet(folder)
-        kept = spark.read.parquet(folder)
-        scored = Comparison(kept, columns, folder, kept.count(), n_holdout, 0, {})
-    precision = _unit_precision(kept, columns, description) if scored.n_rows else {}
-    kept.unpersist()
+    with ExitStack() as cached:
+        if n_holdout <= EXACT_ROWS:
+            kept = kept.cache()
+            cached.callback(kept.unpersist)
+            shown = columns._replace(capacity_unit=None)
+            table = _to_table(kept, shown)
+            scored = Comparison(table, shown, "", len(table), n_holdout, 0, {})
+        else:
+            kept.write.parquet(folder)
+            kept = spark.read.parquet(folder)
+            scored = Comparison(kept, columns, folder, kept.count(), n_holdout, 0, {})
+        precision = _unit_precision(kept, columns, description) if scored.n_rows else {}
     return scored._replace(n_excluded=n_holdout - scored.n_rows, unit_precision=precision)
 
 

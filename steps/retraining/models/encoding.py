@@ -55,7 +55,7 @@ class EncodedRows:
         validation = self._frames[kind][1]
         return evaluation.evaluate(scoring.score(validation, classifier, [FEATURES]))
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Drop the cached vectors."""
         for frames in self._frames.values():
             for frame in frames:

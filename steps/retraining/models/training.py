@@ -173,17 +173,19 @@ def finish(
         The model's URI and its metrics.
     """
     scored = scoring.score(rows.validation, model, description.feature_columns).cache()
-    metrics = evaluation.evaluate(scored)
-    capacity = description.capacity
-    if capacity and description.event_time:
-        metrics[f"precision_at_{capacity.per_day}"] = evaluation.unit_precision(
-            scored, capacity.per_day, day=description.event_time, unit=capacity.unit
-        )
-    mlflow.log_params(pipelines.fitted_parameters(model, description))
-    training = {"data": data.uri, "trained_until": manifest.trained_until or ""}
-    root = manifest.uri.rpartition("/")[0]
-    uri = store.log_model(model, description, scored, training, root)
-    scored.unpersist()
+    try:
+        metrics = evaluation.evaluate(scored)
+        capacity = description.capacity
+        if capacity and description.event_time:
+            metrics[f"precision_at_{capacity.per_day}"] = evaluation.unit_precision(
+                scored, capacity.per_day, day=description.event_time, unit=capacity.unit
+            )
+        mlflow.log_params(pipelines.fitted_parameters(model, description))
+        training = {"data": data.uri, "trained_until": manifest.trained_until or ""}
+        root = manifest.uri.rpartition("/")[0]
+        uri = store.log_model(model, description, scored, training, root)
+    finally:
+        scored.unpersist()
     return uri, metrics
 
 

@@ -26,7 +26,7 @@ def test_encoded_rows_fit_what_the_whole_pipeline_fits(
     parameters: dict[str, Any] = {"maxIter": 2} if name == "LogisticRegression" else {"maxDepth": 2}
     encoded = EncodedRows(rows, describe(), ["LogisticRegression", "DecisionTreeClassifier"])
     model = encoded.fit(Candidate(0, name, parameters), 7)
-    encoded.release()
+    encoded.close()
     whole = pipelines.fit(rows.train, describe(), pipelines.estimator(name, parameters, 7))
 
     assert [type(s).__name__ for s in model.stages] == [type(s).__name__ for s in whole.stages]
@@ -41,5 +41,5 @@ def test_encoded_rows_are_encoded_once_without_categories(
     encoded = EncodedRows(rows, description, ["LogisticRegression", "GBTClassifier"])
 
     assert list(encoded._frames) == [False]
-    encoded.release()
+    encoded.close()
     assert not encoded._frames[False][0].is_cached

@@ -194,7 +194,7 @@ def test_trials_at_the_same_time_find_what_one_after_the_other_find(
         )
         for settings in (SEARCH, ALONE)
     )
-    encoded.release()
+    encoded.close()
 
     assert comparable(together) == comparable(alone)
     assert len(trial_runs(run)) == 4
@@ -210,7 +210,7 @@ def test_spark_failure_of_a_trial_is_recorded(
 
     with pytest.raises(RetrainingError, match=r"all 1 trials failed, .*regParam given invalid"):
         search.run(settings, trials, seed=7)
-    encoded.release()
+    encoded.close()
 
     (child,) = trial_runs(run)
     assert child.info.status == "FAILED"
