@@ -38,6 +38,7 @@ TESTED = {
     "input.challenger": "models:/fraud/2",
     "verdict": "promote",
     "verdict.reasons": "It is better.",
+    "scores_uri": "runs:/1/scores.parquet",
 }
 
 
