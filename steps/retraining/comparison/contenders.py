@@ -151,11 +151,8 @@ def facts(pair: Pair) -> dict[str, str]:
 
 
 def _describe(loaded: LoadedModel) -> str:
-    estimator = (
-        type(loaded.model.stages[-1])
-        .__name__.replace("ificationModel", "ifier")
-        .removesuffix("Model")
-    )
+    classifier = type(loaded.model.stages[-1]).__name__.removesuffix("Model")
+    estimator = classifier.replace("Classification", "Classifier")
     shown = pipelines.shown_parameters(loaded.model)
     parameters = ", ".join(f"{name} {value}" for name, value in shown.items())
     shares = pipelines.importances(loaded.model)
