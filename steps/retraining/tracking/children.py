@@ -37,6 +37,7 @@ def run(uri: str, step: str, parameters: Mapping[str, str], *, env_manager: str 
     parent = mlflow.active_run()
     experiment = parent.info.experiment_id if parent else None
     before = len(_children(client, parent))
+    _use_store_of_any_folder()
     try:
         with _own_python_first():
             submitted = mlflow.projects.run(  # type: ignore[no-untyped-call]
@@ -76,6 +77,14 @@ def _children(client: mlflow.MlflowClient, parent: Run | None) -> list[Run]:
             order_by=["attributes.start_time ASC"],
         )
     )
+
+
+def _use_store_of_any_folder() -> None:
+    """Name the store by its absolute path: a repetition runs in a folder of its own."""
+    uri = mlflow.get_tracking_uri()
+    path = uri.removeprefix("sqlite:///")
+    if path != uri and not Path(path).is_absolute():
+        mlflow.set_tracking_uri(f"sqlite:///{Path(path).absolute()}")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,7 @@ entry_points:
 LOOK = """
 import json, os, sys
 seen = {"run_id": os.environ["MLFLOW_RUN_ID"], "python": sys.executable, "note": sys.argv[2]}
+seen["store"] = os.environ["MLFLOW_TRACKING_URI"]
 open(sys.argv[1], "w").write(json.dumps(seen))
 """
 FAIL = """
@@ -128,6 +130,26 @@ def test_step_is_a_finished_child_run_by_this_python(
     assert Path(seen["python"]).parent == Path(sys.executable).parent
     assert seen["note"] == "it's $HOME"
     assert [run.info.run_id for run in children.children(parent.info.run_id)] == [child.info.run_id]
+
+
+def test_step_in_another_folder_is_told_the_whole_path_of_the_store(
+    project: str, empty_store: Path, tmp_path: Path
+) -> None:
+    here, out = tmp_path / "here", tmp_path / "out.json"
+    here.mkdir()
+    shutil.copy(empty_store, here / "mlflow.db")
+    code = (
+        "import mlflow; from retraining.tracking import children\n"
+        f"with mlflow.start_run(): children.run({project!r}, 'look', {{'out': {str(out)!r}}})"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=here,
+        env=os.environ
+        | {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "MLFLOW_EXPERIMENT_ID": "0"},
+        check=True,
+    )
+    assert mlflow.artifacts.load_dict(out.as_uri())["store"] == f"sqlite:///{here}/mlflow.db"
 
 
 def test_failed_step_says_why(project: str) -> None:
