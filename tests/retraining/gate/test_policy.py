@@ -101,6 +101,7 @@ def test_policy_defaults_are_those_of_the_gate() -> None:
         "slice_non_inferiority": None,
         "calibration_factor": 1.25,
         "suspicious_gain": 0.8,
+        "worse_on_validation": "skip",
         "memory": "spending",
         "yearly_alpha": 0.2,
         "tests_per_year": 52.0,
