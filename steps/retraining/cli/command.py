@@ -17,7 +17,8 @@ import signal
 import sys
 import time
 from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from functools import partial
+from threading import Event, Thread, Timer
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,7 +28,7 @@ from retraining.errors import RetrainingError
 from retraining.progress import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from retraining.tracking.lineage import StepRun
@@ -168,6 +169,8 @@ def _stopped_by_signals() -> Iterator[None]:
     # A signal that is ignored stays ignored: nohup lets a step outlive its terminal.
     heard = [s for s in _STOPS if signal.getsignal(s) != signal.SIG_IGN]
     previous = {number: signal.signal(number, _terminate) for number in heard}
+    hook = sys.unraisablehook
+    sys.unraisablehook = partial(_ask_again, hook)
     ended = Event()
     if "MLFLOW_RUN_ID" in os.environ:
         Thread(target=_follow, args=(os.getppid(), ended), daemon=True).start()
@@ -175,6 +178,7 @@ def _stopped_by_signals() -> Iterator[None]:
         yield
     finally:
         ended.set()
+        sys.unraisablehook = hook
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -185,6 +189,22 @@ def _follow(parent: int, ended: Event) -> None:
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)
             return
+
+
+def _ask_again(
+    otherwise: Callable[[sys.UnraisableHookArgs], object], unraisable: sys.UnraisableHookArgs
+) -> None:
+    """Send a signal again that came while an object was finalised, where what is raised is lost."""
+    stop = unraisable.exc_value
+    if not isinstance(stop, TerminatedError):
+        otherwise(unraisable)
+        return
+    signal.signal(stop.number, _terminate)
+    again = Timer(
+        0.1, os.kill, (os.getpid(), stop.number)
+    )  # what this function raises is lost, too
+    again.daemon = True
+    again.start()
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -79,7 +79,7 @@ def run(
     proposals = _Proposals(search, seed)
     results: list[TrialResult] = []
     started = time.monotonic()
-    pool = ThreadPoolExecutor(search.parallelism)
+    pool = ThreadPool(search.parallelism)
     try:
         with track("search", search.trials, "trials") as advance:
             while len(results) < search.trials and not _stalled(results, search):
@@ -88,15 +88,16 @@ def run(
                     break
                 size = min(search.parallelism, search.trials - len(results))
                 batch = proposals.ask(size)
-                for result in pool.map(_guard(trial, search.metric), batch):
+                for result in pool.imap(_guard(trial, search.metric), batch):
                     results.append(result)
                     _LOG.info(_line(result, results, search))
                     advance(1)
                 proposals.tell(results[-size:])
     finally:
-        # Fits are still running only after an interruption. They end with the Spark session, so
-        # there is no need to wait for them.
-        pool.shutdown(wait=False, cancel_futures=True)
+        # Fits are still running only after an interruption. Most end with the Spark session; one
+        # that waits for ever for what a stopped session computes must not keep the process, which
+        # would wait for the threads of an executor.
+        pool.terminate()
     if all(result.failure for result in results):
         raise RetrainingError(
             f"all {len(results)} trials failed, the last with: {results[-1].failure}",

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -108,11 +109,20 @@ def end_slowly(status):
 
 mlflow.end_run = end_slowly
 
+class Slow:
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __del__(self):
+        time.sleep(self.seconds)
+
 @click.command(cls=StepCommand)
 @click.argument("seconds", type=float)
-def step(seconds):
+@click.argument("finalised", type=float)
+def step(seconds, finalised):
     with lineage.open_step("sleep", {}) as run:
         click.echo(run.run_id)
+        Slow(finalised)
         time.sleep(seconds)
 
 step()
@@ -125,7 +135,9 @@ def sleeper(tracking: str, tmp_path: Path) -> Iterator[Callable[..., subprocess.
     (tmp_path / "step.py").write_text(SLEEPER)
     started: list[subprocess.Popen[str]] = []
 
-    def start(seconds: float, *, by: Sequence[str] = ()) -> subprocess.Popen[str]:
+    def start(
+        seconds: float, *, finalised: float = 0, by: Sequence[str] = ()
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [
                 "env",
@@ -134,6 +146,7 @@ def sleeper(tracking: str, tmp_path: Path) -> Iterator[Callable[..., subprocess.
                 sys.executable,
                 tmp_path / "step.py",
                 str(seconds),
+                str(finalised),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -181,6 +194,22 @@ def test_signal_ends_the_run_as_killed_and_the_process(
 
     assert process.returncode == 128 + first, errors
     assert "Traceback" not in errors
+    assert mlflow.get_run(run_id).info.status == "KILLED"
+
+
+def test_a_signal_that_comes_while_an_object_is_finalised_is_not_lost(
+    sleeper: Callable[..., subprocess.Popen[str]],
+) -> None:
+    """Python drops what is raised there; the objects of Spark ML ask their JVM to forget them."""
+    process = sleeper(60, finalised=60)
+    run_id = line_of(process)
+    time.sleep(1)
+
+    process.send_signal(signal.SIGTERM)
+    assert line_of(process) == "ending"
+    _, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 128 + signal.SIGTERM, errors
     assert mlflow.get_run(run_id).info.status == "KILLED"
 
 

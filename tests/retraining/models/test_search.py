@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,7 @@ from retraining.description.sections import Search
 from retraining.errors import RetrainingError
 from retraining.models import search
 from retraining.models.search import Candidate, TrialResult
+from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -287,3 +291,31 @@ def test_progress_names_the_trial_and_the_best(caplog: pytest.LogCaptureFixture)
         "auroc 0.62500, best 0.75000 (trial 2)",
     ]
     assert lines[0].startswith(("trial 1/3 LogisticRegression", "trial 1/3 RandomForest"))
+
+
+STUCK = """
+import os
+import signal
+import threading
+from retraining.description.sections import Search
+from retraining.models import search
+
+def wait(candidate):
+    threading.Event().wait()
+
+spaces = {"LogisticRegression": {"regParam": {"loguniform": [0.001, 0.1]}}}
+threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+search.run(Search.model_validate({"trials": 2, "estimators": spaces}), wait, seed=7)
+"""
+
+
+def test_a_fit_that_never_ends_does_not_keep_an_interrupted_process() -> None:
+    """As one that waits for a stage of a session that was stopped meanwhile."""
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "steps")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "KeyboardInterrupt" in done.stderr
