@@ -108,7 +108,7 @@ INDEPENDENT: Final[Sequence[Setting | Law]] = (
     Setting(20000, 0.02, sets=800),
     Setting(50000, 0.02, sets=400),
     Setting(110000, 0.001, sets=200),
-    Setting(5000, 0.1, area=0.99),
+    Setting(5000, 0.1, area=0.995, has_power=False),
     Setting(5000, 0.1, correlation=0.999),
     Setting(6000, 0.1, n_units=25),
     Law("5 % wrong labels", partial(draw_plain, kind="labels")),

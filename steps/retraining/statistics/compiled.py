@@ -213,21 +213,24 @@ def count_wins(
 
 
 @_compiled
-def differentiate_auroc(signed: Floats, score: Floats, order: Codes) -> tuple[float, Floats]:
+def differentiate_auroc(
+    label: Bools, mass: Floats, score: Floats, order: Codes
+) -> tuple[float, Floats]:
     """The area under the ROC curve, and its derivative by every row's mass (above 0).
 
     The derivative is DeLong's placement, the weighted share of the other class that the row is on
     the right side of (ties half), less the area, divided by the weight of the row's class.
 
     Args:
-        signed: Weights, those of negatives below 0, shape (n,).
+        label: True for positives, shape (n,).
+        mass: Weights above 0, shape (n,).
         score: Finite, shape (n,).
         order: Rows in ascending order of the scores, shape (n,).
     """
     sorted_score, sorted_mass = np.empty(order.size), np.empty(order.size)
     for k in range(order.size):  # by itself, so that the ways to memory overlap
         sorted_score[k] = score[order[k]]
-        sorted_mass[k] = signed[order[k]]
+        sorted_mass[k] = mass[order[k]] if label[order[k]] else -mass[order[k]]
     ones = zeros = 0.0
     for k in range(order.size):
         ones += max(sorted_mass[k], 0.0)
@@ -252,5 +255,5 @@ def differentiate_auroc(signed: Floats, score: Floats, order: Codes) -> tuple[fl
         start = end
     area /= ones
     for i in range(order.size):
-        placement[i] = (placement[i] - area) / (ones if signed[i] > 0 else zeros)
+        placement[i] = (placement[i] - area) / (ones if label[i] else zeros)
     return area, placement

@@ -58,7 +58,7 @@ def auroc_influence(label: Bools, score: Floats, mass: Floats) -> tuple[float, F
     if label.size >= MANY:
         from retraining.statistics.compiled import differentiate_auroc
 
-        return differentiate_auroc(np.where(label, mass, -mass), score, np.argsort(score))
+        return differentiate_auroc(label, mass, score, np.argsort(score))
     placement = placements(label, score, mass)
     totals = np.sum(mass[label]), np.sum(mass[~label])
     area = float(mass[label] @ placement[label] / totals[0])

@@ -248,9 +248,7 @@ def test_derivative_is_the_share_of_the_other_class_on_the_right_side(
     if label.all() or not label.any():
         return
     score, mass = np.array([row[1:] for row in rows], dtype=np.float64).T
-    area, influence = compiled.differentiate_auroc(
-        np.where(label, mass, -mass), score, np.argsort(score)
-    )
+    area, influence = compiled.differentiate_auroc(label, mass, score, np.argsort(score))
     ahead = (score[label, None] > score[~label]) + 0.5 * (score[label, None] == score[~label])
     ones, zeros = mass[label], mass[~label]
     assert area == pytest.approx(ones @ ahead @ zeros / (ones.sum() * zeros.sum()), abs=1e-14)
