@@ -155,10 +155,11 @@ def _rows_needed(verdict: Verdict) -> str:
             "would be enough for a decision."
         )
     positives = verdict.positives_still_needed
-    among = "" if positives is None else f", {positives:,} of them positives,"
+    among = "" if positives is None else f", {positives:,} of them positives"
     periods = verdict.periods_still_needed
-    during = "" if periods is None else f", from {_periods(verdict, periods)} more,"
+    during = "" if periods is None else f", from {_periods(verdict, periods)} more"
+    comma = "," if among or during else ""
     return (
-        f"About {verdict.rows_still_needed:,} more rows of the same kind{among}{during} would be "
-        "enough for a decision if the true effect is as large as the observed one."
+        f"About {verdict.rows_still_needed:,} more rows of the same kind{among}{during}{comma} "
+        "would be enough for a decision if the true effect is as large as the observed one."
     )

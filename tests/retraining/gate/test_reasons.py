@@ -152,7 +152,12 @@ def test_explain_verdict_says_what_dependent_rows_are_worth() -> None:
     )
     sentences = explain_verdict(dependent)
     assert numbers(sentences[1]) == ["2,000", "413", "7", "2.50"]
-    assert "18 days more" in sentences[-1]
+    told = "rows of the same kind, 1,234 of them positives, from 18 days more, would be enough"
+    assert told in sentences[-1]
+    of_rows = explain_verdict(replace(dependent, periods_still_needed=None))[-1]
+    assert "rows of the same kind, 1,234 of them positives, would be enough" in of_rows
+    alone = replace(VERDICT, positives_still_needed=None)
+    assert "rows of the same kind would be enough" in explain_verdict(alone)[-1]
     of_column = replace(dependent, n_units=None, effective_units=None, period="wave")
     assert numbers(explain_verdict(of_column)[1]) == ["7", "2.50"]
     assert "7 values of wave" in explain_verdict(of_column)[1]
