@@ -208,8 +208,8 @@ def test_a_slice_that_gets_worse_stops_a_promotion() -> None:
 @pytest.mark.parametrize(
     ("strategy", "rate"),
     [
-        ("subsample_ttest", ["29.6%", "0.05", "3.2%", "1%"]),
-        ("disjoint_split", ["18.6%"]),
+        ("subsample_ttest", ["26.4%", "0.05", "3.2%", "1%"]),
+        ("disjoint_split", ["17.4%"]),
         ("interval_overlap", ["0%"]),
     ],
 )
