@@ -117,12 +117,7 @@ def score_validation(
     Both may have been selected on them. Of many rows about `VALIDATION_ROWS` are scored, chosen by
     a hash of their key.
 
-    Args:
-        spark: The session.
-        manifest: Of the prepared data.
-        description: With which the data was prepared.
-        champion: One model.
-        challenger: The other model.
+    The arguments are those of `score_holdout`.
 
     Returns:
         The table of scores, which may have no rows, and its columns.
