@@ -137,8 +137,8 @@ def find_challenger(
         with training.open_rows(spark, manifest, description) as rows:
             with closing(EncodedRows(rows, description, description.search.estimators)) as encoded:
                 key = _search_key(description, prepared, seed)
-                trials = Trials(run, encoded, seed, key, trials_experiment)
-                results = search.run(description.search, trials, seed=seed)
+                with closing(Trials(run, encoded, seed, key, trials_experiment)) as trials:
+                    results = search.run(description.search, trials, seed=seed)
                 best = search.best(results, description.search.metric).candidate
                 _LOG.info(f"fitting {best.estimator} again")
                 model = encoded.fit(best, seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -113,12 +115,14 @@ def test_interrupted_search_continues_where_it_stopped(
     description: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fit, fitted = EncodedRows.evaluate, []
+    fit, fitted, noticed = EncodedRows.evaluate, [], threading.Event()
 
     def stop_at(number: int) -> None:
         def evaluate(self: EncodedRows, candidate: Candidate, seed: int) -> dict[str, float]:
             if candidate.number == number:
-                raise KeyboardInterrupt
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                noticed.wait(60)
+                raise RuntimeError("its session is gone")
             fitted.append(candidate.number)
             return fit(self, candidate, seed)
 
@@ -134,12 +138,16 @@ def test_interrupted_search_continues_where_it_stopped(
         *("FINISHED", "FINISHED", "KILLED")
     ]
 
+    noticed.set()
     stop_at(99)
     resumed = call("tune", **told)
 
     assert resumed.metrics["trials"] == 3
     assert fitted == [0, 1, 2]
     assert [trial.info.run_name for trial in trials_of(resumed.run_id)] == ["trial-003"]
+    broken_off = trials_of(stopped.run_id)[2]
+    assert broken_off.info.status == "KILLED"
+    assert "failure" not in broken_off.data.tags
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from __future__ import annotations
 import logging
 import math
 import time
+from concurrent.futures import Future
 from functools import partial
-from multiprocessing.pool import ThreadPool
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -79,25 +80,19 @@ def run(
     proposals = _Proposals(search, seed)
     results: list[TrialResult] = []
     started = time.monotonic()
-    pool = ThreadPool(search.parallelism)
-    try:
-        with track("search", search.trials, "trials") as advance:
-            while len(results) < search.trials and not _stalled(results, search):
-                if results and 0 < search.time_limit < time.monotonic() - started:
-                    _LOG.info(f"time limit of {search.time_limit:g} s reached")
-                    break
-                size = min(search.parallelism, search.trials - len(results))
-                batch = proposals.ask(size)
-                for result in pool.imap(_guard(trial, search.metric), batch):
-                    results.append(result)
-                    _LOG.info(_line(result, results, search))
-                    advance(1)
-                proposals.tell(results[-size:])
-    finally:
-        # Fits are still running only after an interruption. Most end with the Spark session; one
-        # that waits for ever for what a stopped session computes must not keep the process, which
-        # would wait for the threads of an executor.
-        pool.terminate()
+    with track("search", search.trials, "trials") as advance:
+        while len(results) < search.trials and not _stalled(results, search):
+            if results and 0 < search.time_limit < time.monotonic() - started:
+                _LOG.info(f"time limit of {search.time_limit:g} s reached")
+                break
+            size = min(search.parallelism, search.trials - len(results))
+            running = [_start(trial, candidate, search.metric) for candidate in proposals.ask(size)]
+            for future in running:
+                result = future.result()
+                results.append(result)
+                _LOG.info(_line(result, results, search))
+                advance(1)
+            proposals.tell(results[-size:])
     if all(result.failure for result in results):
         raise RetrainingError(
             f"all {len(results)} trials failed, the last with: {results[-1].failure}",
@@ -183,19 +178,36 @@ def _plain(value: object) -> object:
     return value
 
 
-def _guard(
-    trial: Callable[[Candidate], Mapping[str, float]], metric: str
-) -> Callable[[Candidate], TrialResult]:
-    def guarded(candidate: Candidate) -> TrialResult:
-        try:
-            metrics = trial(candidate)
-        except (RetrainingError, PySparkException, Py4JError) as error:
-            return TrialResult(candidate, {}, reason(error))
-        if not math.isfinite(metrics[metric]):  # comparisons with NaN are false, so it could win
-            return TrialResult(candidate, {}, f"{metric} is {metrics[metric]}")
-        return TrialResult(candidate, metrics)
+def _start(
+    trial: Callable[[Candidate], Mapping[str, float]], candidate: Candidate, metric: str
+) -> Future[TrialResult]:
+    """Run a trial in a thread that the process does not wait for when it is interrupted.
 
-    return guarded
+    Most fits then end with the Spark session, but one that waits for what a stopped session
+    computes never does; the threads of an executor would be waited for.
+    """
+    future: Future[TrialResult] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(_result(trial, candidate, metric))
+        except BaseException as error:  # noqa: BLE001 (raised again by whoever waits for it)
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future
+
+
+def _result(
+    trial: Callable[[Candidate], Mapping[str, float]], candidate: Candidate, metric: str
+) -> TrialResult:
+    try:
+        metrics = trial(candidate)
+    except (RetrainingError, PySparkException, Py4JError) as error:
+        return TrialResult(candidate, {}, reason(error))
+    if not math.isfinite(metrics[metric]):  # comparisons with NaN are false, so it could win
+        return TrialResult(candidate, {}, f"{metric} is {metrics[metric]}")
+    return TrialResult(candidate, metrics)
 
 
 def _stalled(results: list[TrialResult], search: Search) -> bool:

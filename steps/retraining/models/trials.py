@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
@@ -44,6 +45,8 @@ class Trials:
         self._key = key
         self._experiment = self._experiment_id(experiment)
         self._finished = self._find_finished()
+        self._open: set[str] = set()
+        self._ending = Lock()
 
     def __call__(self, candidate: Candidate) -> Mapping[str, float]:
         """Return the metrics of a candidate, from its finished run if there is one.
@@ -56,6 +59,7 @@ class Trials:
             return known
         run_id = self._start(candidate)
         log = partial(self._client.log_batch, run_id)
+        self._open.add(run_id)
         status = "FAILED"
         started = time.monotonic()
         try:
@@ -64,16 +68,25 @@ class Trials:
             seconds = {"duration_seconds": time.monotonic() - started}
             log(metrics=[Metric(k, v, now, 0) for k, v in {**metrics, **seconds}.items()])
             status = "FINISHED"
-        except KeyboardInterrupt:
-            status = "KILLED"
-            raise
         except Exception as error:
-            if not outage.is_lost(error):
+            if run_id in self._open and not outage.is_lost(error):
                 log(tags=[RunTag(tags.FAILURE, (str(error) or type(error).__name__)[:1000])])
             raise
         finally:
-            self._client.set_terminated(run_id, status)
+            self._end(run_id, status)
         return metrics
+
+    def close(self) -> None:
+        """End the runs that are still open, which there are only after an interruption."""
+        for run_id in tuple(self._open):
+            self._end(run_id, "KILLED")
+
+    def _end(self, run_id: str, status: str) -> None:
+        # The thread of an interrupted trial comes here, too, when its session has been stopped.
+        with self._ending:
+            if run_id in self._open:
+                self._client.set_terminated(run_id, status)
+                self._open.remove(run_id)
 
     def _start(self, candidate: Candidate) -> str:
         about = {
