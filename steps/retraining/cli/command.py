@@ -195,14 +195,15 @@ def _ask_again(
     otherwise: Callable[[sys.UnraisableHookArgs], object], unraisable: sys.UnraisableHookArgs
 ) -> None:
     """Send a signal again that came while an object was finalised, where what is raised is lost."""
-    stop = unraisable.exc_value
-    if not isinstance(stop, TerminatedError):
+    stop, number = unraisable.exc_value, signal.SIGINT
+    if not isinstance(stop, KeyboardInterrupt):
         otherwise(unraisable)
         return
-    signal.signal(stop.number, _terminate)
-    again = Timer(
-        0.1, os.kill, (os.getpid(), stop.number)
-    )  # what this function raises is lost, too
+    if isinstance(stop, TerminatedError):
+        number = signal.Signals(stop.number)
+        signal.signal(number, _terminate)
+    # Soon, since what this function raises is lost, too.
+    again = Timer(0.1, os.kill, (os.getpid(), number))
     again.daemon = True
     again.start()
 

@@ -141,7 +141,7 @@ def sleeper(tracking: str, tmp_path: Path) -> Iterator[Callable[..., subprocess.
         process = subprocess.Popen(
             [
                 "env",
-                "--default-signal=HUP",
+                "--default-signal=HUP,INT",
                 *by,
                 sys.executable,
                 tmp_path / "step.py",
@@ -197,19 +197,20 @@ def test_signal_ends_the_run_as_killed_and_the_process(
     assert mlflow.get_run(run_id).info.status == "KILLED"
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
 def test_a_signal_that_comes_while_an_object_is_finalised_is_not_lost(
-    sleeper: Callable[..., subprocess.Popen[str]],
+    sleeper: Callable[..., subprocess.Popen[str]], number: signal.Signals, code: int
 ) -> None:
     """Python drops what is raised there; the objects of Spark ML ask their JVM to forget them."""
     process = sleeper(60, finalised=60)
     run_id = line_of(process)
     time.sleep(1)
 
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     assert line_of(process) == "ending"
     _, errors = process.communicate(timeout=30)
 
-    assert process.returncode == 128 + signal.SIGTERM, errors
+    assert process.returncode == code, errors
     assert mlflow.get_run(run_id).info.status == "KILLED"
 
 
