@@ -150,8 +150,8 @@ def beyond_resamples(rows: Rows, metric: Metric, influence: Floats, spread: Disp
     if rows.unit is None:
         plain = _of_rows(rows, influence, by_class=metric.by_class)
     else:
-        sums = np.bincount(rows.unit, influence)
-        plain = float(sums @ sums)
+        sums = np.bincount(rows.unit, influence).astype(np.float64)
+        plain = _product(sums, sums)
     return math.sqrt(spread.variance / plain) if plain else 1.0
 
 
@@ -201,8 +201,8 @@ def sum_by(rows: Rows, codes: Codes, influence: Floats, *, by_class: bool) -> Su
         shares = np.sum(masses, axis=0) / np.sum(masses)
     with np.errstate(divide="ignore", invalid="ignore"):  # a unit that is a whole class
         zeros, ones = sums / (1 - shares)
-        product = float(ones @ zeros)
-        of_ones, of_zeros = float(ones @ ones), float(zeros @ zeros)
+        product = _product(ones, zeros)
+        of_ones, of_zeros = _product(ones, ones), _product(zeros, zeros)
     n_zeros, n_ones = np.count_nonzero(masses, axis=1).tolist()
     return Sums(
         ones=of_ones,
@@ -231,7 +231,7 @@ def _of_rows(rows: Rows, influence: Floats, *, by_class: bool) -> float:
     """The variance where every row stands alone; all rows of a cell have the same share."""
     if rows.size is None and np.all(rows.weight == rows.weight[0]):  # in a sixth of the time
         ones = influence[rows.label]
-        of_all, of_ones = float(influence @ influence), float(ones @ ones)
+        of_all, of_ones = _product(influence, influence), _product(ones, ones)
         if not by_class:
             return of_all / _factor(rows.n_rows)
         n_ones = ones.size
@@ -246,6 +246,11 @@ def _of_rows(rows: Rows, influence: Floats, *, by_class: bool) -> float:
             moved = float(np.sum(squares[side] / (1 - share) ** 2))
         variance += _factor(float(np.sum(size[side]))) * moved
     return variance
+
+
+def _product(first: Floats, second: Floats) -> float:
+    # Not by BLAS, whose threads keep the cores busy for a while after each product, for nothing.
+    return float(np.einsum("i,i", first, second))
 
 
 def _factor(count: float) -> float:
