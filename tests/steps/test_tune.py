@@ -186,6 +186,6 @@ def test_wrong_parameter_exits_with_2_and_leaves_no_run(
 def test_note_shows_the_command_that_repeats_it(cycle: Cycle) -> None:
     note = cycle.tuned.tags["mlflow.note.content"]
 
-    assert f"mlflow run . -e reproduce -P run_id={cycle.tuned.run_id}" in note
+    assert f"mlflow run . --env-manager uv -e reproduce -P run_id={cycle.tuned.run_id}" in note
     assert "-P trials=2" in note
     assert "-P register=false" in note

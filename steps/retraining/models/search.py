@@ -188,13 +188,13 @@ def _start(
     """
     future: Future[TrialResult] = Future()
 
-    def run() -> None:
+    def fit() -> None:
         try:
             future.set_result(_result(trial, candidate, metric))
         except BaseException as error:  # noqa: BLE001 (raised again by whoever waits for it)
             future.set_exception(error)
 
-    Thread(target=run, daemon=True).start()
+    Thread(target=fit, daemon=True).start()
     return future
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
+from concurrent.futures import CancelledError
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities import Metric, Param, ViewType
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from retraining.errors import RetrainingError
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from retraining.models.encoding import EncodedRows
     from retraining.models.search import Candidate
     from retraining.tracking.lineage import StepRun
+
+_LOG = logging.getLogger(__name__)
 
 
 class Trials:
@@ -47,6 +52,7 @@ class Trials:
         self._finished = self._find_finished()
         self._open: set[str] = set()
         self._ending = Lock()
+        self._closed = False
 
     def __call__(self, candidate: Candidate) -> Mapping[str, float]:
         """Return the metrics of a candidate, from its finished run if there is one.
@@ -59,34 +65,37 @@ class Trials:
             return known
         run_id = self._start(candidate)
         log = partial(self._client.log_batch, run_id)
-        self._open.add(run_id)
-        status = "FAILED"
+        status, failure = "FAILED", ""
         started = time.monotonic()
         try:
+            fitted = {"estimator": candidate.estimator, **candidate.parameters}
+            log(params=[Param(k, str(v)) for k, v in fitted.items()])
             metrics = self._rows.evaluate(candidate, self._seed)
             now = int(time.time() * 1000)
             seconds = {"duration_seconds": time.monotonic() - started}
             log(metrics=[Metric(k, v, now, 0) for k, v in {**metrics, **seconds}.items()])
             status = "FINISHED"
         except Exception as error:
-            if run_id in self._open and not outage.is_lost(error):
-                log(tags=[RunTag(tags.FAILURE, (str(error) or type(error).__name__)[:1000])])
+            if not outage.is_lost(error):
+                failure = (str(error) or type(error).__name__)[:1000]
             raise
         finally:
-            self._end(run_id, status)
+            self._end(run_id, status, failure)
         return metrics
 
     def close(self) -> None:
-        """End the runs that are still open, which there are only after an interruption."""
-        for run_id in tuple(self._open):
-            self._end(run_id, "KILLED")
+        """End the runs that are still open, which there are only where the search is broken off.
 
-    def _end(self, run_id: str, status: str) -> None:
-        # The thread of an interrupted trial comes here, too, when its session has been stopped.
-        with self._ending:
-            if run_id in self._open:
-                self._client.set_terminated(run_id, status)
-                self._open.remove(run_id)
+        A run that the server does not let it end stays RUNNING, which is logged.
+        """
+        self._closed = True
+        if self._open:
+            outage.hurry(retries=3)  # whatever asks a step to stop waits for some seconds only
+        for run_id in tuple(self._open):
+            try:
+                self._end(run_id, "KILLED")
+            except MlflowException:
+                _LOG.info(f"trial {run_id} stays RUNNING: the tracking server does not answer")
 
     def _start(self, candidate: Candidate) -> str:
         about = {
@@ -100,15 +109,29 @@ class Trials:
             tags.CANDIDATE: _name(candidate),
         }
         run_id: str = self._client.create_run(self._experiment, tags=about).info.run_id
-        fitted = {"estimator": candidate.estimator, **candidate.parameters}
-        self._client.log_batch(run_id, params=[Param(k, str(v)) for k, v in fitted.items()])
+        self._open.add(run_id)
+        if self._closed:  # meanwhile
+            self._end(run_id, "KILLED")
+            raise CancelledError
         return run_id
+
+    def _end(self, run_id: str, status: str, failure: str = "") -> None:
+        """End a run, unless another thread does: that of the trial, or the one that closes."""
+        with self._ending:
+            if run_id not in self._open:
+                return
+            self._open.remove(run_id)
+        if self._closed and status == "FAILED":  # with the session of the search
+            status, failure = "KILLED", ""
+        if failure:
+            self._client.set_tag(run_id, tags.FAILURE, failure)
+        self._client.set_terminated(run_id, status)
 
     def _note(self, candidate: Candidate) -> str:
         run_id = self._run.run_id
         return (
             f"Trial {candidate.number + 1} of search {run_id}. Repeat the search with:\n\n"
-            f"```\nmlflow run . -e reproduce -P run_id={run_id}\n```\n"
+            f"```\nmlflow run . --env-manager uv -e reproduce -P run_id={run_id}\n```\n"
         )
 
     def _find_finished(self) -> dict[str, dict[str, float]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import pytest
@@ -124,6 +125,35 @@ def test_finished_trial_is_taken_over(run: lineage.StepRun) -> None:
     with pytest.raises(RetrainingError):
         second(failing)
     assert after.fitted == [1]
+
+
+@pytest.mark.parametrize("during", ["create_run", "log_batch", "set_tag"])
+def test_a_trial_that_is_broken_off_is_killed_at_whatever_moment(
+    run: lineage.StepRun, monkeypatch: pytest.MonkeyPatch, during: str
+) -> None:
+    rows = CountedRows()
+    trials = Trials(run, rows, 7, "key", None)
+
+    def closing(call: Callable[..., Any]) -> Callable[..., Any]:
+        def closed(*args: Any, **named: Any) -> Any:  # noqa: ANN401
+            done = call(*args, **named)
+            trials.close()
+            return done
+
+        return closed
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("its session is gone")
+
+    monkeypatch.setattr(rows, "evaluate", fail)
+    monkeypatch.setattr(MlflowClient, during, closing(getattr(MlflowClient, during)))
+    with pytest.raises((CancelledError, RuntimeError)):
+        trials(CANDIDATE)
+
+    (child,) = trial_runs(run)
+    # Its failure was its own where it had ended before.
+    assert child.info.status == ("FAILED" if during == "set_tag" else "KILLED")
+    assert ("failure" in child.data.tags) == (during == "set_tag")
 
 
 @pytest.mark.parametrize("change", ["key", "cycle", "number", "parameters"])
