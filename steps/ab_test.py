@@ -173,6 +173,7 @@ def compare(
     import numpy as np
 
     from retraining.comparison import contest, evidence, record
+    from retraining.comparison.charges import returned_on_error
     from retraining.gate import decision
     from retraining.spark.session import open_session
     from retraining.tracking.result import Reused
@@ -195,22 +196,22 @@ def compare(
             return compared
         if isinstance(compared, contest.Untested):
             untested = record.untested(compared)
-            if register:
-                record.write_registry(run.run_id, untested)
+            record.write_registry(run.run_id, untested)
             return untested
-        judged = evidence.gather(compared.comparison, compared.policy, slice)
+        with returned_on_error(compared.charge):
+            judged = evidence.gather(compared.comparison, compared.policy, slice)
     if slice:
         compared = compared._replace(facts={**compared.facts, "slice": slice})
-    decided = decision.judge(
-        judged,
-        compared.policy,
-        ledger=compared.charge.spending if compared.charge else None,
-        test_alpha=test_alpha or compared.test_alpha,
-        rng=np.random.default_rng(seed),
-    )
+    with returned_on_error(compared.charge):
+        decided = decision.judge(
+            judged,
+            compared.policy,
+            ledger=compared.charge.spending if compared.charge else None,
+            test_alpha=test_alpha or compared.test_alpha,
+            rng=np.random.default_rng(seed),
+        )
     result = record.log(run.run_id, compared, judged, decided)
-    if register:
-        record.write_registry(run.run_id, result)
+    record.write_registry(run.run_id, result)
     return result
 
 

@@ -138,7 +138,7 @@ def _run_step(step: str, parameters: dict[str, str]) -> Run:
     try:
         return children.run(str(ROOT), step, parameters)
     except RetrainingError as error:
-        again = f"mlflow run . -P pipeline_id={parameters['pipeline_id']}"
+        again = f"mlflow run . --env-manager uv -P pipeline_id={parameters['pipeline_id']}"
         raise RetrainingError(
             error.what, f"{error.remedy}. Fix it, then continue with `{again}`"
         ) from error

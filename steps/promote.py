@@ -107,6 +107,12 @@ def follow_verdict(
         for role in ("champion", "challenger")
     )
     name = challenger.name
+    if champion.name != name:
+        raise RetrainingError(
+            f"the verdict of run {tested.info.run_id} is about two models, "
+            f"{champion.name} and {name}",
+            f"register the challenger under {champion.name} and run ab_test again",
+        )
     if model_name not in (None, name):
         raise RetrainingError(
             f"the verdict of run {tested.info.run_id} is about {name}, not {model_name}",

@@ -90,6 +90,24 @@ def test_without_register_nothing_is_charged_and_nothing_can_follow(
     assert aliases() == {"champion": "1", "challenger": "2"}
 
 
+def test_a_slice_leaves_the_versions_as_they_are(call: Call, cycle: Cycle) -> None:
+    call("ab_test", slice="is_weekend=1")
+    for number in ("1", "2"):
+        version = MlflowClient().get_model_version("fraud", number)
+        assert version.tags["ab_test.run_id"] == cycle.tested.run_id
+
+
+def test_nothing_follows_from_versions_of_different_models(call: Call, cycle: Cycle) -> None:
+    client = MlflowClient()
+    client.create_registered_model("other")
+    source = client.get_model_version("fraud", "2")
+    client.create_model_version("other", str(source.source), source.run_id, tags=source.tags)
+    told = {"champion": "models:/fraud/1", "challenger": "models:/other/1"}
+    assert "are versions of different models" in call("ab_test", **told).refusal
+    assert len(registry.tests_of("fraud")) == 1
+    call("ab_test", **told, register="false")
+
+
 def test_looks_are_counted_by_the_next_test_of_the_holdout(call: Call, cycle: Cycle) -> None:
     replayed = call("ab_test", replay=cycle.tested.run_id, metric="brier")
     looks = [call("ab_test", register="false"), replayed, call("ab_test", replay=replayed.run_id)]
@@ -207,6 +225,8 @@ def test_a_repetition_has_the_alpha_that_the_ledger_left_and_guardrails_the_poli
     assert float(pinned["test_alpha"]) == first["alpha"]
     again = verdict_of(call("ab_test", **pinned))
     assert {**again, "ledger": 0, "reasons": 0} == {**first, "ledger": 0, "reasons": 0}
+    reused = call("ab_test")
+    assert verdict_of(call("ab_test", replay=reused.run_id))["pvalue"] == first["pvalue"]
     refused = call("ab_test", test_alpha=0.01)
     assert "test_alpha" in refused.err
     assert "needs register=false" in refused.err
@@ -256,7 +276,7 @@ def test_both_versions_are_tagged_and_no_alias_moves(
 
 
 def test_report_and_note_show_how_to_repeat_the_comparison(cycle: Cycle) -> None:
-    command = f"mlflow run . -e reproduce -P run_id={cycle.tested.run_id}"
+    command = f"mlflow run . --env-manager uv -e reproduce -P run_id={cycle.tested.run_id}"
     report = load_text(f"runs:/{cycle.tested.run_id}/report.html")
     note = cycle.tested.tags["mlflow.note.content"]
 

@@ -146,7 +146,7 @@ def test_it_ends_with_one_table(call: Call, ran: Runs) -> None:
     assert load_text(f"runs:/{made.run_id}/chain.txt") == shown
     assert made.tags["verdict"] == "promote"
     note = made.tags["mlflow.note.content"]
-    assert f"mlflow run . -e reproduce -P run_id={made.run_id}" in note
+    assert f"mlflow run . --env-manager uv -e reproduce -P run_id={made.run_id}" in note
     assert "because" in note
 
 
@@ -165,7 +165,7 @@ def test_failed_step_says_how_to_continue(call: Call, monkeypatch: pytest.Monkey
 
     assert called.refusal == (
         "step train failed: the files are gone: give others. "
-        "Fix it, then continue with `mlflow run . -P pipeline_id=p7`"
+        "Fix it, then continue with `mlflow run . --env-manager uv -P pipeline_id=p7`"
     )
     assert [step for step, _ in ran] == ["preprocess", "train"]
     assert called.run is not None

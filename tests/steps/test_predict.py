@@ -180,6 +180,6 @@ def test_note_shows_the_command_that_repeats_it(call: Call, cycle: Cycle) -> Non
     made = call("predict", input=holdout_of(cycle))
     note = made.tags["mlflow.note.content"]
 
-    assert f"mlflow run . -e reproduce -P run_id={made.run_id}" in note
+    assert f"mlflow run . --env-manager uv -e reproduce -P run_id={made.run_id}" in note
     assert "-P model=models:/fraud/1" in note
     assert f"-P input=runs:/{made.run_id}/input.json" in note

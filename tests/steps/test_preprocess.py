@@ -209,7 +209,7 @@ def test_note_shows_the_command_that_repeats_it(cycle: Cycle) -> None:
     run_id = cycle.prepared.run_id
     note = cycle.prepared.tags["mlflow.note.content"]
 
-    assert f"mlflow run . -e reproduce -P run_id={run_id}" in note
+    assert f"mlflow run . --env-manager uv -e reproduce -P run_id={run_id}" in note
     assert f"-P input=runs:/{run_id}/input.json" in note
     assert f"-P dataset=runs:/{run_id}/description.yaml" in note
     assert f"-P data_root={cycle.folder}/data" in note

@@ -95,7 +95,7 @@ def test_verdict_promote_moves_the_champion(
     assert tags["champion.moved_at"].endswith("+00:00")
     assert (tags["champion.moved_from"], tags["champion.moved_to"]) == ("1", "2")
     note = made.tags["mlflow.note.content"]
-    assert f"mlflow run . -e reproduce -P run_id={made.run_id}" in note
+    assert f"mlflow run . --env-manager uv -e reproduce -P run_id={made.run_id}" in note
     assert f"-P verdict_run={verdict_run}" in note
     assert "-P dry_run=true" in note
 

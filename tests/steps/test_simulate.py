@@ -196,7 +196,7 @@ def test_note_shows_the_command_that_repeats_it(call: Call, tmp_path: Path) -> N
     made = call("simulate", output=tmp_path / "raw", days=1, **SMALL)
 
     note = made.tags["mlflow.note.content"]
-    assert f"mlflow run . -e reproduce -P run_id={made.run_id}" in note
+    assert f"mlflow run . --env-manager uv -e reproduce -P run_id={made.run_id}" in note
     assert f"-P output={tmp_path}/raw" in note
     assert "-P start=2019-08-22" in note
     assert "-P customers=30" in note

@@ -207,7 +207,7 @@ def test_wrong_parameter_exits_with_2_and_leaves_no_run(call: Call, told: dict[s
 def test_note_shows_the_command_that_repeats_it(cycle: Cycle) -> None:
     note = cycle.trained.tags["mlflow.note.content"]
 
-    assert f"mlflow run . -e reproduce -P run_id={cycle.trained.run_id}" in note
+    assert f"mlflow run . --env-manager uv -e reproduce -P run_id={cycle.trained.run_id}" in note
     assert f"-P data={cycle.prepared.run_id}" in note
     assert "-P register=false" in note
     assert f"/runs/{cycle.prepared.run_id})" in note

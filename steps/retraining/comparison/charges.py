@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +20,7 @@ from retraining.gate.spending import YEAR, spend
 from retraining.tracking import registry, runs, tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from mlflow.entities import Run
 
@@ -36,11 +37,13 @@ class Charge(NamedTuple):
         name: The registered model.
         entry: What its ledger holds.
         spending: What earlier tests leave of alpha for it.
+        tried: What its ledger held of an earlier attempt at the same test; None for the first.
     """
 
     name: str
     entry: Entry
     spending: Spending
+    tried: Entry | None = None
 
     def drop(self) -> Charge:
         """The charge of a test that could not decide, whatever the effect: none."""
@@ -49,6 +52,20 @@ class Charge(NamedTuple):
     def settle(self) -> None:
         """Write what the test used."""
         registry.record_test(self.name, self.entry)
+
+
+@contextmanager
+def returned_on_error(charge: Charge | None) -> Iterator[None]:
+    """Give a reservation back where bad input ends the test before it has shown anything.
+
+    An earlier attempt may have shown its p-value: then the test stays charged.
+    """
+    try:
+        yield
+    except RetrainingError:
+        if charge and charge.tried is None:
+            charge.drop().settle()
+        raise
 
 
 def reserve(name: str, policy: Policy, test: HoldoutTest) -> Charge:
@@ -73,26 +90,28 @@ def _enter(name: str, policy: Policy, test: HoldoutTest, *, look: bool = False) 
     entry = test.charge(spending.alpha, look=look)._replace(time=(tried or test).time)
     registry.record_test(name, entry)
     try:
-        return _fit(Charge(name, entry, spending), policy, test)
+        return _fit(Charge(name, entry, spending, tried), policy, test)
     except RetrainingError:
-        registry.record_test(name, entry._replace(alpha=0.0))
+        registry.record_test(name, tried or entry._replace(alpha=0.0))
         raise
 
 
 def _fit(reserved: Charge, policy: Policy, test: HoldoutTest) -> Charge:
-    """Give back what the reservation has too much, now that others can see it."""
-    name, entry, _ = reserved
+    """Give back any excess, now that others can see the reservation."""
+    name, entry, _, tried = reserved
     entries = registry.tests_of(name)
+    if tried is None:  # a holdout that is refused is refused to the later and the earlier of two
+        spend([e for e in entries if e.test != entry.test], policy, test)
     spending = spend(entries, policy, test)
     if spending.alpha < entry.alpha:
         earlier = [e for e in entries if (e.time, e.test) <= (entry.time, entry.test)]
         entry = entry._replace(alpha=spend(earlier, policy, test).alpha)
         registry.record_test(name, entry)
-        # What others could have read before that was more, so it is what they have left room for.
+        # Others may have read the larger alpha and left room for it: what remains is enough.
         spending = spend(registry.tests_of(name), policy, test)
         entry = entry._replace(alpha=spending.alpha)
         registry.record_test(name, entry)
-    return Charge(name, entry, spending)
+    return Charge(name, entry, spending, tried)
 
 
 def _restore(name: str, found: Iterable[Run], test: HoldoutTest) -> None:
@@ -121,13 +140,21 @@ def _enter_looks(name: str, policy: Policy, found: Iterable[Run], test: HoldoutT
     if policy.memory == "fresh_holdout_only":
         policy = dataclasses.replace(policy, memory="spending")
     for run in found:
-        carried, name_of_look = run.data.tags, f"look-{run.info.run_id}"
-        fingerprint = carried.get(f"{tags.FINGERPRINT}holdout")
-        free = "pvalue" in run.data.metrics and not tags.is_true(carried, tags.BINDING)
-        if not fingerprint or not free or name_of_look in known:
-            continue
-        time = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
-        look = HoldoutTest(name_of_look, time, fingerprint, test.start, test.end)
-        # A split by hash has the same units for ever, whatever the fingerprint.
-        if test.start is None or fingerprint == test.fingerprint:
+        look = _look(run, test)
+        if look and look.test not in known:
             _enter(name, policy, look, look=True)
+
+
+def _look(run: Run, test: HoldoutTest) -> HoldoutTest | None:
+    """The comparison of a run, if it showed a p-value of rows of this holdout at no charge."""
+    carried = run.data.tags
+    fingerprint = carried.get(f"{tags.FINGERPRINT}holdout")
+    if not fingerprint or tags.SCORES_URI not in carried or tags.is_true(carried, tags.BINDING):
+        return None
+    time = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
+    start, end = (
+        datetime.fromisoformat(text) if (text := carried.get(tags.HOLDOUT + side)) else None
+        for side in ("start", "end")
+    )
+    look = HoldoutTest(f"look-{run.info.run_id}", time, fingerprint, start, end)
+    return look if look.charge(0.0).shares_holdout(test) else None

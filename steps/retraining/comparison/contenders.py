@@ -108,8 +108,16 @@ def charge(run: StepRun, contenders: Contenders, policy: Policy, holdout: Stored
     """Reserve the test in the ledger of the champion's model, before anything is scored.
 
     Raises:
-        RetrainingError: If the policy's memory refuses a holdout that was tested before.
+        RetrainingError: If the two are versions of different models, or the policy's memory refuses
+            a holdout that was tested before.
     """
+    champion, challenger = contenders
+    if champion.name != challenger.name:
+        raise RetrainingError(
+            f"champion {registry.uri_of(champion)} and challenger {registry.uri_of(challenger)} "
+            "are versions of different models, so that nothing can follow",
+            f"compare them with register=false, or register the challenger under {champion.name}",
+        )
     test = HoldoutTest(
         run.identity,
         datetime.now(UTC),
@@ -134,6 +142,9 @@ def score(run: StepRun, spark: SparkSession, pair: Pair, manifest: Manifest) -> 
     """Let both models score the rows of the holdout that neither has seen."""
     description, split = manifest.describe(), manifest.splits["holdout"]
     mlflow.set_tag(f"{tags.FINGERPRINT}holdout", split.fingerprint)
+    if split.start and split.end:
+        times = {"start": split.start, "end": split.end}
+        mlflow.set_tags({tags.HOLDOUT + side: time.isoformat() for side, time in times.items()})
     lineage.log_data(
         f"{description.name} holdout", split.uri, split.fingerprint, description, context="holdout"
     )

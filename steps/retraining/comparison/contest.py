@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from retraining.comparison import contenders, screening
+from retraining.comparison.charges import returned_on_error
 from retraining.comparison.columns import ROLES
 from retraining.comparison.scores import Comparison, read_kept, read_scores
 from retraining.description.reading import read_policy
@@ -107,7 +108,7 @@ def of_models(
     prepared = inputs.find_data(run, models.data)
     session = spark(prepared.uri)
     manifest = prepared.read(session)
-    description, split = manifest.describe(), manifest.splits["holdout"]
+    description = manifest.describe()
     policy = choose_policy(description.gate, overrides)
     pair = contenders.resolve(
         run,
@@ -118,7 +119,20 @@ def of_models(
     )
     if reused := run.reuse({"data": prepared.uri, **pair.uris}):
         return reused
-    charge = contenders.charge(run, pair, policy, split) if binding else None
+    charge = contenders.charge(run, pair, policy, manifest.splits["holdout"]) if binding else None
+    with returned_on_error(charge):
+        return _meet(run, session, manifest, pair, policy, charge)
+
+
+def _meet(
+    run: StepRun,
+    session: SparkSession,
+    manifest: Manifest,
+    pair: Contenders,
+    policy: Policy,
+    charge: Charge | None,
+) -> Contest | Untested:
+    """Let both models score what neither has seen, unless that would show nothing."""
     loaded = contenders.load(pair, session, manifest)
     screened = None
     if policy.worse_on_validation == "skip":
@@ -130,6 +144,7 @@ def of_models(
         n = scores.n_holdout
         reason = f"All {n:,} rows of the holdout were used to train one of the models."
         return Untested(pair, charge, reason, {"n_rows": 0, "n_holdout": n, "n_excluded": n})
+    split = manifest.splits["holdout"]
     facts = {
         **contenders.facts(loaded),
         **({"on the validation rows": screened.describe()} if screened else {}),
@@ -175,7 +190,8 @@ def of_scores(run: StepRun, spark: OpenSpark, scores: str, overrides: Mapping[st
 
 def of_replay(run: StepRun, spark: OpenSpark, replay: str, overrides: Mapping[str, Any]) -> Contest:
     """The contest of an earlier run again: the same scores, and its policy with the overrides."""
-    original = runs.get_run(replay, "replay")
+    original = runs.original_of(runs.get_run(replay, "replay"))
+    replay = original.info.run_id
     run.use("replay", replay, replay)
     run.pin(replay=replay)
     uri = original.data.tags.get(tags.SCORES_URI)
@@ -209,7 +225,8 @@ def _read(run_id: str, name: str) -> dict[str, Any]:
 
 def _holdout_of(original: Run) -> dict[str, str]:
     """Tags by which the ledger finds that the scores of a run were looked at once more."""
-    names = (tags.MODEL_NAME, f"{tags.FINGERPRINT}holdout")
+    times = (f"{tags.HOLDOUT}start", f"{tags.HOLDOUT}end")
+    names = (tags.MODEL_NAME, f"{tags.FINGERPRINT}holdout", *times)
     return {name: original.data.tags[name] for name in names if name in original.data.tags}
 
 

@@ -124,10 +124,10 @@ def log(run_id: str, contest: Contest, judged: Evidence, decision: Decision) -> 
         facts=contest.facts,
         commands={
             "Make the same comparison again, from the same code, data and models": (
-                f"mlflow run . -e reproduce -P run_id={run_id}"
+                f"mlflow run . --env-manager uv -e reproduce -P run_id={run_id}"
             ),
             "Judge the same scores by another policy": (
-                f"mlflow run . -e ab_test -P replay={run_id} -P alpha=0.01"
+                f"mlflow run . --env-manager uv -e ab_test -P replay={run_id} -P alpha=0.01"
             ),
         },
         names=contest.names,
@@ -200,11 +200,10 @@ def merge(sources: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def write_registry(run_id: str, compared: Compared) -> None:
-    """Tag both versions with the verdict, and charge to the ledger what the test used."""
-    if compared.contenders is None:
+    """Tag both versions with a verdict that may be followed, and charge what the test used."""
+    if compared.contenders is None or compared.charge is None:
         return
-    if compared.charge:
-        compared.charge.settle()
+    compared.charge.settle()
     for role, version in compared.contenders._asdict().items():
         marks = {
             tags.TESTED_AS: role,

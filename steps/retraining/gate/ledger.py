@@ -104,10 +104,13 @@ class Entry(NamedTuple):
         """Whether a test uses rows that this one used.
 
         Without times a holdout is taken for one that never changes: a split by hash puts the same
-        units into it for ever, and one row more gives it another fingerprint.
+        units into it for ever, and one row more gives it another fingerprint. No test has used rows
+        that are later than itself.
         """
-        if self.start is None or self.end is None or test.start is None or test.end is None:
+        if test.start is None or test.end is None:
             return True
+        if self.start is None or self.end is None:
+            return test.start < self.time
         overlap = self.start < test.end and test.start < self.end
         return overlap or self.fingerprint == test.fingerprint
 

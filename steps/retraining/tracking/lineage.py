@@ -148,7 +148,8 @@ class StepRun:
             f"**{self.step}**: {self.summary}\n\n"
             + (f"{self.details}\n\n" if self.details else "")
             + f"Cycle `{self.cycle_id}`\n\n### Used\n{used}\n\n"
-            f"### Reproduce\n```\nmlflow run . -e reproduce -P run_id={self.run_id}\n```\n"
+            "### Reproduce\n```\n"
+            f"mlflow run . --env-manager uv -e reproduce -P run_id={self.run_id}\n```\n"
             f"or, by hand:\n```\n{self._command()}\n```\n"
             + (
                 "The code was not committed: this repeats the run only as far as it was.\n"

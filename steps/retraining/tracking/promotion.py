@@ -61,8 +61,7 @@ def find_test(run: StepRun, verdict_run: str | None) -> Run:
         tested = runs.get_run(verdict_run, "verdict_run")
     else:
         tested = runs.upstream("ab_test", run.cycle_id, "verdict_run", {tags.BINDING: tags.TRUE})
-    earlier = tested.data.tags.get(tags.REUSED_FROM)
-    return runs.get_run(earlier, tags.REUSED_FROM) if earlier else tested
+    return runs.original_of(tested)
 
 
 def check_binding(tested: Run) -> None:

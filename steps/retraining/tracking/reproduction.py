@@ -101,9 +101,9 @@ def original_of(run: Run) -> Run:
         RetrainingError: If it cannot be repeated.
     """
     check_finished(run)
+    run = runs.original_of(run)
+    check_finished(run)
     carried = run.data.tags
-    if tags.REUSED_FROM in carried:
-        return original_of(runs.get_run(carried[tags.REUSED_FROM], tags.REUSED_FROM))
     dirty = tags.is_true(carried, tags.CODE_DIRTY, absent=True)
     if dirty or MLFLOW_GIT_COMMIT not in carried:
         raise RetrainingError(

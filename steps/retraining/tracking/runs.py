@@ -90,9 +90,19 @@ def upstream(
     if found is None:
         raise RetrainingError(
             f"no finished {step} run in cycle {cycle_id!r}",
-            f"run `mlflow run . -e {step}` first, or name one with {flag}=",
+            f"run `mlflow run . --env-manager uv -e {step}` first, or name one with {flag}=",
         )
     return found
+
+
+def original_of(run: Run) -> Run:
+    """The run itself or, if it reuses an earlier run, that one.
+
+    Raises:
+        RetrainingError: If the tracking store does not have that one any more.
+    """
+    earlier = run.data.tags.get(tags.REUSED_FROM)
+    return get_run(earlier, tags.REUSED_FROM) if earlier else run
 
 
 def get_run(run_id: str, flag: str) -> Run:

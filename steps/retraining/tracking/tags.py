@@ -36,6 +36,9 @@ INPUT: Final = "input."
 FINGERPRINT: Final = "fingerprint."
 """Run, version: digest of the rows of a split, of raw files or of scores, by their name."""
 
+HOLDOUT: Final = "holdout."
+"""Run: `holdout.start` and `holdout.end`, the time of the rows that `ab_test` compared by."""
+
 FAILURE: Final = "failure"
 """Run: why the step or the trial failed, in one line."""
 

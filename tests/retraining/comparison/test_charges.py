@@ -52,9 +52,13 @@ def a_test(name: str, seconds: float = 0.0) -> HoldoutTest:
 def finished(carried: Mapping[str, str] = MappingProxyType({}), *, shows: bool = True) -> str:
     """Id of a finished run of ab_test on the model and the holdout of `a_test`."""
     told = {tags.STEP: "ab_test", tags.MODEL_NAME: "fraud", f"{tags.FINGERPRINT}holdout": "rows"}
+    test = a_test("")
+    if test.start and test.end:
+        told[f"{tags.HOLDOUT}start"] = test.start.isoformat()
+        told[f"{tags.HOLDOUT}end"] = test.end.isoformat()
+    if shows:
+        told[tags.SCORES_URI] = "runs:/it/scores.parquet"
     with mlflow.start_run(tags={**told, **carried}) as run:
-        if shows:
-            mlflow.log_metric("pvalue", 0.3)
         return str(run.info.run_id)
 
 
@@ -123,9 +127,37 @@ def test_a_holdout_that_another_takes_meanwhile_is_refused_at_no_cost(
     assert {e.test: e.alpha for e in registry.tests_of("fraud")} == {"other": 0.001, "mine": 0.0}
 
 
+def test_of_two_tests_at_once_one_at_most_has_a_fresh_holdout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever their times: the one that started first may be the last to read."""
+    enter_meanwhile(monkeypatch, a_test("later", 1).charge(0.001))
+    with pytest.raises(RetrainingError, match="was tested before"):
+        charges.reserve("fraud", FRESH, a_test("mine"))
+
+
+def test_a_reservation_is_returned_where_an_error_ends_the_test() -> None:
+    with (
+        pytest.raises(RetrainingError, match="no positives"),
+        charges.returned_on_error(charges.reserve("fraud", FRESH, a_test("mine"))),
+    ):
+        raise RetrainingError("label has no positives", "give some")
+    assert [entry.alpha for entry in registry.tests_of("fraud")] == [0.0]
+    charge = charges.reserve("fraud", FRESH, a_test("mended", 1))
+    with (
+        pytest.raises(RetrainingError),
+        charges.returned_on_error(charges.reserve("fraud", FRESH, a_test("mended", 2))),
+    ):
+        raise RetrainingError("the scores are gone", "keep them")
+    # The first attempt may have shown its p-value.
+    assert registry.tests_of("fraud")[-1].alpha == charge.entry.alpha
+
+
 def test_looks_at_the_same_holdout_count_as_tests() -> None:
-    looks = [finished(), finished({tags.INPUT + "replay": "a run"})]
-    finished({f"{tags.FINGERPRINT}holdout": "other rows"})
+    start = (NOW - timedelta(days=13)).isoformat()
+    overlaps = {f"{tags.FINGERPRINT}holdout": "others", f"{tags.HOLDOUT}start": start}
+    looks = [finished(), finished({tags.INPUT + "replay": "a run"}), finished(overlaps)]
+    finished({**overlaps, f"{tags.HOLDOUT}end": (NOW - timedelta(days=7)).isoformat()})
     finished({tags.MODEL_NAME: "another"})
     finished({tags.CYCLE_ID: "reproduce-1"})
     finished({tags.REUSED_FROM: looks[0]})
@@ -133,11 +165,11 @@ def test_looks_at_the_same_holdout_count_as_tests() -> None:
 
     spending = charges.reserve("fraud", POLICY, a_test("first", 86_400)).spending
 
-    assert spending.n_tests == spending.n_holdout_tests == 2
-    assert spending.spent == pytest.approx(2 * DUE)
+    assert spending.n_tests == spending.n_holdout_tests == 3
+    assert spending.spent == pytest.approx(3 * DUE)
     entries = [entry for entry in registry.tests_of("fraud") if entry.look]
     assert {entry.test for entry in entries} == {f"look-{run_id}" for run_id in looks}
-    assert charges.reserve("fraud", POLICY, a_test("second", 86_401)).spending.n_tests == 3
+    assert charges.reserve("fraud", POLICY, a_test("second", 86_401)).spending.n_tests == 4
 
 
 def test_every_look_at_a_split_by_hash_counts() -> None:

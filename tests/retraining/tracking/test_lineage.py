@@ -270,7 +270,7 @@ def test_note_shows_inputs_and_commands(monkeypatch: pytest.MonkeyPatch) -> None
     assert note.startswith("**train**: AUC 0.9\n")
     assert f"Cycle `{cycle(made)}`" in note
     assert f"- data: [/data/v1]({link})\n- files: 3 files\n" in note
-    assert f"mlflow run . -e reproduce -P run_id={run.run_id}\n" in note
+    assert f"mlflow run . --env-manager uv -e reproduce -P run_id={run.run_id}\n" in note
     folder = "project-0123456"
     assert f"git clone https://example.org/team/project.git {folder}\n" in note
     assert f"git -C {folder} checkout {COMMIT}\n" in note
