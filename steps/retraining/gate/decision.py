@@ -146,7 +146,7 @@ def judge(
     verdict = Verdict(
         verdict=_outcome(strategy_result, policy, checks),
         reasons=(),
-        **_figures(evidence, policy, test_alpha, strategy_result),
+        **_figures(evidence, policy, test_alpha, strategy_result, checks),
         cross_check=cross_check,
         guardrails=checks,
         slices=slices,
@@ -162,23 +162,30 @@ def judge(
 def _outcome(
     strategy_result: StrategyResult, policy: Policy, checks: tuple[Guardrail, ...]
 ) -> Outcome:
+    if policy.strategy in UNSOUND:
+        return "inconclusive"
     if strategy_result.says == "promote":
-        allowed = policy.strategy not in UNSOUND and guardrails.promotable(checks)
-        return "promote" if allowed else "inconclusive"
+        return "promote" if guardrails.promotable(checks) else "inconclusive"
     failed = {check.name for check in checks if check.status == "failed"}
     decidable = not failed & set(UNDECIDABLE)
     return strategy_result.says if decidable else "inconclusive"
 
 
 def _figures(
-    evidence: Evidence, policy: Policy, test_alpha: float, strategy_result: StrategyResult
+    evidence: Evidence,
+    policy: Policy,
+    test_alpha: float,
+    strategy_result: StrategyResult,
+    checks: tuple[Guardrail, ...],
 ) -> dict[str, Any]:
     """The fields of a verdict from the policy and the result, and what such rows can detect."""
     settings = ("metric", "min_effect_size", "confidence_level", "power", "minimum_positives")
     rows = evidence.rows
     missing = power.shortfalls(rows, policy.minimum_positives)
     needed: power.Needed | None = power.Needed(0, 0)
-    if strategy_result.says == "inconclusive" or missing:
+    if not missing and any(c.name in UNDECIDABLE and c.status == "failed" for c in checks):
+        needed = None  # more rows alone are no remedy, or nobody knows how many
+    elif strategy_result.says == "inconclusive" or missing:
         needed = power.rows_still_needed(strategy_result.result, policy, missing, alpha=test_alpha)
     return {
         "strategy": policy.strategy_in_reports,

@@ -69,10 +69,10 @@ def _secondary(rows: Rows, name: str, margin: float, policy: Policy) -> Guardrai
     metric = policy.measure(name)
     improper = _not_probabilities(rows) if metric.of_probabilities else ""
     if improper:
-        return Guardrail("secondary", "unknown", f"{improper}, so {name} cannot be judged.")
+        return Guardrail("secondary", "failed", f"{improper}, so {name} cannot be judged.")
     missing = lacks_predictions(rows) if name == "f1" else ""
     if missing:
-        return Guardrail("secondary", "unknown", missing)
+        return Guardrail("secondary", "failed", missing)
     result = compare_rows(rows, metric, confidence_level=policy.confidence_level)
     pvalue = excess_pvalue(result, -margin)
     passed = pvalue < policy.alpha

@@ -37,7 +37,7 @@ def explain_verdict(verdict: Verdict, *, unsound: str = "") -> tuple[str, ...]:
         sentences += [_significance(verdict), "Even so, the challenger is not promoted.", *against]
     else:
         sentences += against or [_doubt(verdict)]
-        sentences += [_detectable(verdict), _rows_needed(verdict)]
+        sentences += [_detectable(verdict), *_rows_needed(verdict, believed=believed)]
     return tuple(sentences)
 
 
@@ -62,18 +62,20 @@ def _dependence(verdict: Verdict) -> list[str]:
     parts = []
     if verdict.n_units is not None and verdict.effective_units is not None:
         parts.append(f"{verdict.n_units:,} units, worth {verdict.effective_units:,.0f} equal ones")
-    if verdict.n_periods is not None and verdict.period_ratio is not None:
-        parts.append(
-            f"{_periods(verdict, verdict.n_periods)}, which multiply the variance of the effect by "
-            f"{verdict.period_ratio:.2f}"
-        )
+    if verdict.n_periods is not None:
+        shared = "which shows nothing of what such rows share"
+        if verdict.period_ratio is not None:
+            shared = f"which multiply the variance of the effect by {verdict.period_ratio:.2f}"
+        parts.append(f"{_periods(verdict, verdict.n_periods)}, {shared}")
     return [f"The rows come from {', and from '.join(parts)}."] if parts else []
 
 
 def _periods(verdict: Verdict, count: int) -> str:
-    if verdict.period not in ("day", "week"):
-        return f"{count:,} values of {verdict.period}"
-    return f"{count:,} {verdict.period}{'' if count == 1 else 's'}"
+    plural = "" if count == 1 else "s"
+    if verdict.period in ("day", "week"):
+        return f"{count:,} {verdict.period}{plural}"
+    named = verdict.period and verdict.period != "none"
+    return f"{count:,} value{plural} of {verdict.period}" if named else f"{count:,} period{plural}"
 
 
 def _budget(verdict: Verdict, ledger: Spending) -> str:
@@ -148,18 +150,21 @@ def _detectable(verdict: Verdict) -> str:
     )
 
 
-def _rows_needed(verdict: Verdict) -> str:
+def _rows_needed(verdict: Verdict, *, believed: bool) -> list[str]:
+    """How many more rows would decide; nothing where another sentence says why that is unknown."""
     if verdict.rows_still_needed is None:
-        return (
+        if not believed or math.isnan(verdict.standard_error):
+            return []
+        return [
             "The observed effect is too close to the required one to estimate how many more rows "
             "would be enough for a decision."
-        )
+        ]
     positives = verdict.positives_still_needed
     among = "" if positives is None else f", {positives:,} of them positives"
     periods = verdict.periods_still_needed
     during = "" if periods is None else f", from {_periods(verdict, periods)} more"
     comma = "," if among or during else ""
-    return (
+    return [
         f"About {verdict.rows_still_needed:,} more rows of the same kind{among}{during}{comma} "
         "would be enough for a decision if the true effect is as large as the observed one."
-    )
+    ]

@@ -18,6 +18,7 @@ import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from retraining.gate.power import effective_rows, shortfalls
+from retraining.gate.support import lacks_predictions
 from retraining.gate.verdict import Slice
 from retraining.statistics.comparing import compare_rows
 from retraining.statistics.inference import (
@@ -71,7 +72,8 @@ def compare_slices(slices: Mapping[str, Rows], policy: Policy) -> tuple[Slice, .
         if one.result is not None and name in adjusted:
             described.append(_judge(name, one, one.result, adjusted[name], policy))
         else:
-            pooled = is_small(one.rows) and _pool_of(name) in adjusted
+            least = min(policy.minimum_positives, SMALL)
+            pooled = is_small(one.rows, least) and _pool_of(name) in adjusted
             described.append(_leave_out(name, one, pooled=pooled))
     return tuple(described)
 
@@ -85,6 +87,8 @@ def _compare(rows: Rows, policy: Policy) -> _Compared:
         return _Compared(rows, None, UNKNOWN, UNKNOWN)
     result = compare_rows(rows, policy.chosen_metric, confidence_level=policy.confidence_level)
     result = _allow_for_few(result, rows, policy)
+    if policy.metric == "f1" and lacks_predictions(rows):
+        return _Compared(rows, result, UNKNOWN, UNKNOWN)
     loss = _possible_loss(result, policy)
     if shortfalls(rows, min(policy.minimum_positives, SMALL)):
         # An error of zero says nothing in so few rows.

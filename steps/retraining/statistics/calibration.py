@@ -115,8 +115,11 @@ def _recalibrate(label: Bools, score: Floats, mass: Floats) -> tuple[float, Floa
     matrix H.
     """
     odds = special.logit(np.clip(score, CLIP, 1 - CLIP))
+    if np.ptp(odds) == 0:
+        return np.nan, np.full(odds.size, np.nan)
     design = np.stack([np.ones(odds.size), odds])
-    line = np.array([0.0, 1.0])
+    # From the line that says the base rate of every row: from the scores' own it can diverge.
+    line = np.array([special.logit(mass @ label / np.sum(mass)), 0.0])
     for _ in range(STEPS):
         fitted = special.expit(line @ design)
         information = (design * (mass * fitted * (1 - fitted))) @ design.T

@@ -41,6 +41,7 @@ Way = tuple[str, ...]
 
 KINDS: Final = ("unit", "second", "period")  # by which rows may depend on each other
 PRIOR_DEGREES: Final = 2.0
+ROUNDING: Final = 1e-12
 BY_CHANCE: Final = 0.95  # how often a ratio of equal variances lies below the point that decides
 
 
@@ -74,8 +75,11 @@ class Sums(NamedTuple):
         For single rows and metrics that are corrected by class it is DeLong's; for equal units of
         both classes that of Obuchowski (1997).
         """
+        alone = self.ones + self.zeros
+        if alone + 2 * self.product < ROUNDING * alone:  # the classes of each unit cancel out
+            return 0.0
         if not by_class:
-            return _corrected(self.ones + self.zeros + 2 * self.product, self.n_units)
+            return _corrected(alone + 2 * self.product, self.n_units)
         with_ones, with_zeros = (_factor(count) for count in (self.n_ones, self.n_zeros))
         both = 2 * self.product * math.sqrt(with_ones * with_zeros)
         return self.ones * with_ones + self.zeros * with_zeros + both
@@ -88,7 +92,7 @@ class Dispersion(NamedTuple):
         variance: NaN where it cannot be estimated.
         degrees: Of freedom of Student's t; infinity for the normal.
         worth: Equal units that the rows are worth; None where rows are independent.
-        ratio: The variance with periods by that without; None without periods.
+        ratio: The variance with periods by that without; None without periods, or with one.
     """
 
     variance: float
@@ -160,8 +164,9 @@ def _of_units(sums: Mapping[Way, Sums], variance: Mapping[Way, float]) -> Disper
     worth, total = sums["unit",].worth, variance["unit",]
     if ("second",) in sums:
         worth = min(worth, sums["second",].worth)
+        # Of few units the three are uncertain, and their sum can be far too small by chance.
         two_way = total + variance["second",] - variance["unit", "second"]
-        total = two_way if two_way > 0 else max(total, variance["second",])
+        total = max(two_way, total, variance["second",])
     degrees = worth - 1
     return Dispersion(total, degrees if degrees > 0 else math.nan, worth)
 
@@ -177,7 +182,7 @@ def _with_periods(own: Dispersion, worth: float, variance: float, within: float)
     """
     degrees = max(0.0, worth - 1)
     if not own.variance > 0:
-        return own._replace(ratio=1.0)
+        return own._replace(ratio=1.0 if degrees else None)
     ratio = max(0.0, 1 + (variance - within) / own.variance) if degrees else 1.0
     if degrees and ratio > special.chdtri(degrees, 1 - BY_CHANCE) / degrees:
         moderated, total = ratio, degrees
@@ -185,7 +190,9 @@ def _with_periods(own: Dispersion, worth: float, variance: float, within: float)
         total = degrees + PRIOR_DEGREES
         moderated = (degrees * ratio + PRIOR_DEGREES) / total
     return own._replace(
-        variance=own.variance * moderated, degrees=min(own.degrees, total), ratio=ratio
+        variance=own.variance * moderated,
+        degrees=min(own.degrees, total),
+        ratio=moderated if degrees else None,
     )
 
 

@@ -42,7 +42,8 @@ class PairedResult(NamedTuple):
         error_bound: By how much effect_size may be off because rows were put into cells. The
             interval is wider by as much on both sides.
         effective_units: Equal units that the rows are worth; None where rows are independent.
-        period_ratio: The variance of the effect by that without periods; None without periods.
+        period_ratio: The variance of the effect by that without periods; None without periods, and
+            with a single one.
     """
 
     effect_size: float

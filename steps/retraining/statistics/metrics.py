@@ -43,8 +43,8 @@ class Metric:
             weights.
         influence: `influence(label, score, mass)` returns the metric and, of shape (n,), how much
             a unit of further weight in a row moves it; weighted by mass these sum to zero.
-        by_class: Whether they sum to zero in each class, as they do where only the order of rows
-            of different classes counts.
+        by_class: Whether the variance is corrected by class: where only the order of rows of
+            different classes counts, and of a mean over the positives.
         parameters: Numbers that the metric was chosen with, such as capacity.
     """
 
@@ -175,6 +175,7 @@ def _recall_at(capacity: float) -> Metric:
         of_probabilities=False,
         evaluator=partial(ranking.recall_evaluator, capacity=capacity),
         influence=partial(ranking.recall_influence, capacity=capacity),
+        by_class=True,
         parameters={"capacity": capacity},
     )
 

@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 def subsamples(rows: Rows, share: float, times: int, rng: np.random.Generator) -> Iterator[Floats]:
     """Weights in every subsample, 0 for rows that are left out; whole units where given."""
     population = rows.n_units or rows.label.size
-    drawn = max(1, round(share * population))
+    drawn = _drawn(rows, share)
     for _ in range(times):
         inside = np.zeros(population)
         inside[rng.choice(population, drawn, replace=False, shuffle=False)] = 1
         yield rows.weight * (inside if rows.unit is None else inside[rows.unit])
+
+
+def _drawn(rows: Rows, share: float) -> int:
+    """Rows or units in a subsample: some, and never all of them."""
+    population = rows.n_units or rows.label.size
+    return min(population - 1, max(1, round(share * population)))
 
 
 def nadeau_bengio(
@@ -59,7 +65,7 @@ def nadeau_bengio(
     with np.errstate(invalid="ignore", divide="ignore"):
         pairs = np.array([[float(model(weight)) for model in models] for weight in draws])
     pairs = pairs[~np.isnan(pairs).any(axis=1)]
-    count = len(pairs)
+    count, fraction = len(pairs), _drawn(rows, share) / (rows.n_units or rows.label.size)
     influence = paired_influence(rows, metric)[2]
     spread = dispersion(rows, metric, influence)
     if count < 2:
@@ -67,7 +73,7 @@ def nadeau_bengio(
     else:
         champion, challenger = (float(value) for value in np.mean(pairs, axis=0))
         variance = float(np.var(pairs[:, 1] - pairs[:, 0], ddof=1))
-        error = math.sqrt(variance * (1 / count + share / (1 - share)))
+        error = math.sqrt(variance * (1 / count + fraction / (1 - fraction)))
         error *= beyond_resamples(rows, metric, influence, spread)
         effect, error = without_rounding(sign * (challenger - champion), error, champion)
         degrees = min(count - 1.0, spread.degrees)

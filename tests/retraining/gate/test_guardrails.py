@@ -190,10 +190,13 @@ def test_equal_scores_are_never_worse() -> None:
     assert checked(alike, Policy(secondary={"brier": 1e-6}))["secondary"].status == "passed"
 
 
-def test_metrics_of_probabilities_are_unknown_for_other_scores() -> None:
+def test_metrics_of_probabilities_are_not_shown_for_other_scores() -> None:
     found = checked(with_challenger(special.logit), Policy(secondary={"brier": 0.1, "f1": 0.1}))
-    for name, judged_by in (("secondary", "f1"), ("calibration", "calibration")):
-        assert found[name].status == "unknown"
+    for name, judged_by, status in (
+        ("secondary", "f1", "failed"),
+        ("calibration", "calibration", "unknown"),
+    ):
+        assert found[name].status == status
         assert judged_by in found[name].sentence
         assert "challenger are not probabilities" in found[name].sentence
         assert "champion" not in found[name].sentence

@@ -80,8 +80,7 @@ def test_explain_verdict_names_what_failed_instead_of_the_doubt() -> None:
     assert numbers(sentences[0]) == EFFECT
     assert sentences[1:3] == ("Too few.", "Too bold.")
     assert numbers(sentences[3]) == ["0.0182", "80%"]
-    assert "too close" in sentences[4]
-    assert len(sentences) == 5
+    assert len(sentences) == 4  # more of the same rows would not help
 
 
 def test_explain_verdict_says_what_stops_a_significant_effect() -> None:

@@ -161,3 +161,8 @@ def test_many_rows_are_thinned_in_each_class_and_the_sentence_says_so(
 
 def test_the_answer_repeats_with_its_generator() -> None:
     assert asked(scored()) == asked(scored())
+
+
+def test_uneven_periods_do_not_make_the_gate_wrong() -> None:
+    rows = scored(4000, every=4)
+    assert asked(rows._replace(period=(np.arange(4000) % 8 == 0).astype(int))).status == "passed"

@@ -204,3 +204,28 @@ def test_small_slices_raise_false_alarms_as_seldom_as_alpha() -> None:
         alarms.append(any(one.status == "worse" for one in found))
     alarmed = stats.binomtest(sum(alarms), len(alarms), Policy().alpha, alternative="greater")
     assert alarmed.pvalue > 0.001
+
+
+def test_a_slice_without_predictions_proves_nothing_by_f1() -> None:
+    rng = np.random.default_rng(5)
+    rows, codes = join([scored(900, rng), scored(900, rng)])
+    low = rows._replace(
+        scores=tuple(np.where(codes == 1, np.minimum(score, 0.4), score) for score in rows.scores)
+    )
+    policy = Policy(metric="f1", slice_non_inferiority=0.02)
+    _, empty = compare_slices(take(low, {"city": codes}), policy)
+    assert math.isnan(empty.possible_loss)
+    assert not empty.non_inferiority_pvalue < 1
+
+
+def test_a_small_slice_that_is_in_no_pool_is_not_called_pooled() -> None:
+    """With a minimum below 30 the pool is of slices below that minimum."""
+    rng = np.random.default_rng(6)
+    sizes = (3000, 60, 24, 24, 24)
+    rows, codes = join([scored(size, rng) for size in sizes])
+    unit = np.r_[np.arange(3000), 3000 + np.arange(60) % 4, 3004 + np.arange(72)]
+    rows = rows._replace(unit=unit)
+    policy = Policy(minimum_positives=10, slice_non_inferiority=0.05)
+    taken = take(rows, {"city": codes}, least=10)
+    status = {one.name: one.status for one in compare_slices(taken, policy)}
+    assert status["city=1"] == "too_small"

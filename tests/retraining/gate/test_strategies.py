@@ -139,6 +139,14 @@ def test_nadeau_bengio_without_two_subsamples_of_both_classes_knows_nothing() ->
     assert found.says == "inconclusive"
 
 
+def test_a_subsample_never_holds_all_units() -> None:
+    """Then all subsamples would be alike, and any effect certain."""
+    rows = draw_rows(600)._replace(unit=np.arange(600) % 30)
+    for weight in subsamples(rows, 0.99, 5, np.random.default_rng(0)):
+        assert np.count_nonzero(weight) == 580
+    assert run("nadeau_bengio", rows, subsample=0.99).result.standard_error > 0
+
+
 def test_subsamples_hold_whole_units() -> None:
     rows = draw_rows(unit=UNIT)
     assert rows.unit is not None

@@ -127,7 +127,7 @@ def test_f1_with_few_predicted_positives_decides_nothing() -> None:
     secondary = Policy(secondary={"f1": 0.5})
     verdict = decide(rows.label, rows.scores[0], few, policy=secondary)
     statuses = {check.name: check.status for check in verdict.guardrails}
-    assert statuses["secondary"] == "unknown"
+    assert statuses["secondary"] == "failed"
 
 
 @pytest.mark.slow

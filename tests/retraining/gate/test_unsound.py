@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from retraining.gate.decision import decide
 from retraining.gate.policy import Policy
 from retraining.gate.unsound import disjoint_split, interval_overlap, subsample_ttest
 from retraining.statistics.checks import check_rows
@@ -166,3 +168,11 @@ def test_interval_overlap_misses_what_a_paired_test_finds() -> None:
     rows = draw_rows(lift=0.15)
     assert delong(rows.label, *rows.scores).pvalue < 1e-3
     assert vote(rows).measured["inconclusive"] == 3.0
+
+
+@pytest.mark.parametrize("strategy", ["subsample_ttest", "disjoint_split", "interval_overlap"])
+def test_a_champion_is_not_kept_on_an_unsound_rule(strategy: str) -> None:
+    rows = draw_rows(3000)
+    worse = np.where(np.arange(3000) % 3 == 0, 1 - rows.scores[0], rows.scores[0])
+    policy = replace(Policy(), **{"strategy": strategy})  # type: ignore[arg-type]
+    assert decide(rows.label, rows.scores[0], worse, policy=policy).verdict == "inconclusive"

@@ -126,3 +126,13 @@ def test_influence_is_the_derivative_by_the_weight_of_a_row(metric: Metric) -> N
     derivative = (evaluate(weight + steps) - evaluate(weight - steps)) / 2e-5
     assert influence == pytest.approx(derivative, rel=1e-4, abs=1e-7)
     assert weight @ influence == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("factor", [0.2, 2, 4, 8, 12])
+def test_slope_of_exaggerated_log_odds(factor: float) -> None:
+    """Of calibrated log odds times a factor it is 1 / factor."""
+    rng = np.random.default_rng(4)
+    odds = rng.normal(-1, 1, 40_000)
+    label = rng.random(40_000) < special.expit(odds)
+    found = slope(label, special.expit(factor * odds), np.ones(40_000))
+    assert found == pytest.approx(1 / factor, rel=0.06)
