@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -52,11 +51,10 @@ class Seen(NamedTuple):
 
 @contextmanager
 def losing_an_executor(cluster: Cluster, killed: list[int]) -> Iterator[None]:
-    """Kill an executor with -9, three seconds after the first has come up."""
+    """Kill an executor with -9 as soon as both have come up."""
 
     def kill() -> None:
-        wait_until(cluster.executors, "no executor starts", 120)
-        time.sleep(3)
+        wait_until(lambda: len(cluster.executors()) == 2, "no two executors start", 120)
         for pid in cluster.executors()[:1]:
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)

@@ -101,7 +101,7 @@ def host(first: FirstChain, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def test_all_steps_of_the_dag_run_on_the_host(host: Host) -> None:
     made = host.dags_test("retrain", dataset=host.dataset, trials=2, as_of=host.newest_day)
-    printed, _ = made.communicate()
+    printed, _ = made.communicate(timeout=1200)
     assert made.returncode == 0, printed
     runs = host.runs("Default")
     assert list(runs)[:4] == STEPS[:4]
@@ -119,6 +119,6 @@ def test_a_step_whose_connection_breaks_is_killed(host: Host) -> None:
         made.send_signal(signal.SIGKILL)
     finally:
         made.kill()
-        made.communicate()
+        made.communicate(timeout=120)
     wait_until(lambda: host.runs("tune")["tune"].info.status != "RUNNING", "the search goes on", 60)
     assert host.runs("tune")["tune"].info.status == "KILLED"

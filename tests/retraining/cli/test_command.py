@@ -234,9 +234,10 @@ def test_step_ends_with_the_mlflow_run_that_started_it(
 def test_step_under_nohup_outlives_its_terminal(
     sleeper: Callable[..., subprocess.Popen[str]],
 ) -> None:
-    process = sleeper(3, by=["nohup"])
+    process = sleeper(10, by=["nohup"])
     run_id = line_of(process)
 
+    assert process.poll() is None
     process.send_signal(signal.SIGHUP)
     _, errors = process.communicate(timeout=30)
 

@@ -88,8 +88,10 @@ def test_no_order_of_readings_and_writings_exceeds_the_budget(
 
     def reserve(name: str, time: datetime) -> None:
         test = HoldoutTest(name, time, name, time - timedelta(days=1), time)
-        used.append(charges.reserve("fraud", policy, test).entry)
-        turns.end()
+        try:
+            used.append(charges.reserve("fraud", policy, test).entry)
+        finally:
+            turns.end()
 
     threads = [
         threading.Thread(target=reserve, args=told, name=told[0])

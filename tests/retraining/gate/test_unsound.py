@@ -174,5 +174,5 @@ def test_interval_overlap_misses_what_a_paired_test_finds() -> None:
 def test_a_champion_is_not_kept_on_an_unsound_rule(strategy: str) -> None:
     rows = draw_rows(3000)
     worse = np.where(np.arange(3000) % 3 == 0, 1 - rows.scores[0], rows.scores[0])
-    policy = replace(Policy(), **{"strategy": strategy})  # type: ignore[arg-type]
+    policy = replace(Policy(), strategy=strategy)  # type: ignore[arg-type]
     assert decide(rows.label, rows.scores[0], worse, policy=policy).verdict == "inconclusive"

@@ -301,10 +301,10 @@ from retraining.description.sections import Search
 from retraining.models import search
 
 def wait(candidate):
+    os.kill(os.getpid(), signal.SIGINT)
     threading.Event().wait()
 
 spaces = {"LogisticRegression": {"regParam": {"loguniform": [0.001, 0.1]}}}
-threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
 search.run(Search.model_validate({"trials": 2, "estimators": spaces}), wait, seed=7)
 """
 
