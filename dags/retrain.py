@@ -22,7 +22,7 @@ A challenger of a past week never replaces a champion that was trained on later 
 
 **dry_run**: everything runs, but `promote` only reports what it would do. Versions, the alias
 `challenger` and the ledger of tests are written, and the very first version becomes champion. To
-promote afterwards: `mlflow run . -e promote -P verdict_run=RUN_ID`.
+promote afterwards: `mlflow run . --env-manager uv -e promote -P verdict_run=RUN_ID`.
 
 | red | what to do |
 |---|---|
@@ -34,7 +34,7 @@ promote afterwards: `mlflow run . -e promote -P verdict_run=RUN_ID`.
 | `ab_test`: the registry has no ... | somebody removed an alias: set it again, clear the task |
 | `promote`: champion is version ..., not ... | it was moved meanwhile: clear `ab_test` and later |
 
-**Roll back**: `mlflow run . -e promote -P action=rollback -P model_name=fraud`; then pause this DAG
+**Roll back**: `mlflow run . --env-manager uv -e promote -P action=rollback -P model_name=fraud`; then pause this DAG
 until the cause is known.
 """
 

@@ -49,7 +49,7 @@ STRATEGIES = ("delong", "influence", "paired_bootstrap", "nadeau_bengio", *UNSOU
 @options.option(
     "--scores",
     "Parquet file to compare instead of two models, with columns label, champion, challenger, "
-    "and optionally weight, unit, day and slice columns.",
+    "and optionally weight, unit, unit_2, day, period, key and slice columns.",
 )
 @options.option(
     "--replay",

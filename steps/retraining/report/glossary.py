@@ -58,7 +58,8 @@ _GUARDRAILS: Final = {
 _WORDS: Final = {
     "positives": "The rows that the models should find, for example fraud; all other rows are "
     "negatives.",
-    "holdout": "Rows that neither model was trained on.",
+    "holdout": "Rows set aside for the comparison, without those that a model was trained or "
+    "selected on.",
     "score": "The number that a model gives a row: the higher it is, the more likely the row is a "
     "positive.",
     "unit": "The person or thing that rows belong to, for example a customer.",
