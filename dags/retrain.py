@@ -34,8 +34,8 @@ promote afterwards: `mlflow run . --env-manager uv -e promote -P verdict_run=RUN
 | `ab_test`: the registry has no ... | somebody removed an alias: set it again, clear the task |
 | `promote`: champion is version ..., not ... | it was moved meanwhile: clear `ab_test` and later |
 
-**Roll back**: `mlflow run . --env-manager uv -e promote -P action=rollback -P model_name=fraud`; then pause this DAG
-until the cause is known.
+**Roll back**: `mlflow run . --env-manager uv -e promote -P action=rollback -P model_name=fraud`;
+then pause this DAG until the cause is known.
 """
 
 from __future__ import annotations
