@@ -9,7 +9,7 @@ import numpy as np
 from retraining.gate.calibration_guardrail import judge_calibration
 from retraining.gate.power import MINIMUM_UNITS, shortfalls
 from retraining.gate.slice_guardrail import judge_slices
-from retraining.gate.support import lacks_predictions
+from retraining.gate.support import count_predictions, lacks_predictions
 from retraining.gate.verdict import Guardrail, Slice
 from retraining.gate.wording import number, percent
 from retraining.statistics.comparing import compare_rows
@@ -65,14 +65,25 @@ def _minimum_positives(rows: Rows, policy: Policy) -> Guardrail:
 
 
 def _secondary(rows: Rows, name: str, margin: float, policy: Policy) -> Guardrail:
-    """Non-inferiority: a deterioration by the margin or more must be ruled out by a test."""
+    """Non-inferiority: a deterioration by the margin or more must be ruled out by a test.
+
+    Where the metric cannot be judged, it fails if that is the challenger's doing, and not the
+    champion's.
+    """
     metric = policy.measure(name)
     improper = _not_probabilities(rows) if metric.of_probabilities else ""
     if improper:
-        return Guardrail("secondary", "failed", f"{improper}, so {name} cannot be judged.")
+        champion, challenger = rows.are_probabilities
+        sentence = f"{improper}, so {name} cannot be judged."
+        return Guardrail(
+            "secondary", "failed" if champion and not challenger else "unknown", sentence
+        )
     missing = lacks_predictions(rows) if name == "f1" else ""
     if missing:
-        return Guardrail("secondary", "failed", missing)
+        of_champion, of_challenger = count_predictions(rows)
+        return Guardrail(
+            "secondary", "failed" if of_challenger < of_champion else "unknown", missing
+        )
     result = compare_rows(rows, metric, confidence_level=policy.confidence_level)
     pvalue = excess_pvalue(result, -margin)
     passed = pvalue < policy.alpha

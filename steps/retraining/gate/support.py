@@ -76,11 +76,17 @@ def judge_support(
     return (_judge_carriers(rows, found, policy, test_alpha),)
 
 
-def lacks_predictions(rows: Rows) -> str:
-    """Why f1 cannot decide on these rows, as a sentence; empty if it can."""
+def count_predictions(rows: Rows) -> tuple[int, int]:
+    """The rows that champion and challenger predict as positive."""
     champion, challenger = (
         round(float(np.sum(rows.sizes[score > THRESHOLD]))) for score in rows.scores
     )
+    return champion, challenger
+
+
+def lacks_predictions(rows: Rows) -> str:
+    """Why f1 cannot decide on these rows, as a sentence; empty if it can."""
+    champion, challenger = count_predictions(rows)
     at = f"any row as positive at the threshold {number(THRESHOLD)}, so f1 cannot decide."
     if not champion and not challenger:
         return f"Neither model predicts {at}"

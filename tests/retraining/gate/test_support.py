@@ -128,6 +128,10 @@ def test_f1_with_few_predicted_positives_decides_nothing() -> None:
     verdict = decide(rows.label, rows.scores[0], few, policy=secondary)
     statuses = {check.name: check.status for check in verdict.guardrails}
     assert statuses["secondary"] == "failed"
+    # The champion's lack of predictions does not stop a challenger that makes some.
+    verdict = decide(rows.label, few, rows.scores[0], policy=secondary)
+    statuses = {check.name: check.status for check in verdict.guardrails}
+    assert statuses["secondary"] == "unknown"
 
 
 @pytest.mark.slow
