@@ -70,12 +70,13 @@ def _dependence(verdict: Verdict) -> list[str]:
     return [f"The rows come from {', and from '.join(parts)}."] if parts else []
 
 
-def _periods(verdict: Verdict, count: int) -> str:
+def _periods(verdict: Verdict, count: int, more: str = "") -> str:
+    shown = f"{count:,}{more}"
     plural = "" if count == 1 else "s"
     if verdict.period in ("day", "week"):
-        return f"{count:,} {verdict.period}{plural}"
+        return f"{shown} {verdict.period}{plural}"
     named = verdict.period and verdict.period != "none"
-    return f"{count:,} value{plural} of {verdict.period}" if named else f"{count:,} period{plural}"
+    return f"{shown} value{plural} of {verdict.period}" if named else f"{shown} period{plural}"
 
 
 def _budget(verdict: Verdict, ledger: Spending) -> str:
@@ -162,7 +163,7 @@ def _rows_needed(verdict: Verdict, *, believed: bool) -> list[str]:
     positives = verdict.positives_still_needed
     among = "" if positives is None else f", {positives:,} of them positives"
     periods = verdict.periods_still_needed
-    during = "" if periods is None else f", from {_periods(verdict, periods)} more"
+    during = "" if periods is None else f", from {_periods(verdict, periods, ' more')}"
     comma = "," if among or during else ""
     return [
         f"About {verdict.rows_still_needed:,} more rows of the same kind{among}{during}{comma} "

@@ -138,7 +138,7 @@ def _judge_carriers(
 ) -> Guardrail:
     carriers = find_carriers(rows, policy.chosen_metric)
     what = "rows" if rows.unit is None else "units"
-    carried = f"The difference is carried by as many {what} as {carriers.all:.0f} equal ones"
+    carried = f"The difference rests on the equivalent of {carriers.all:.0f} equal {what}"
     of_class = (rows.n_rows - rows.n_positives, rows.n_positives)
     if rows.unit is not None and rows.units_of_class:
         of_class = rows.units_of_class
