@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
 
-# Files that share a fixture of the whole session, which is made once if one process runs them all;
-# those that take longest come first.
+# Files that share a fixture of the whole session, which is made once if one process runs them all,
+# or a program that sets itself up when it is first called; those that take longest come first.
 _TOGETHER = (
     ("tests/e2e/test_stack.py",),
     (
@@ -32,6 +32,7 @@ _TOGETHER = (
         "tests/e2e/test_ssh.py",
     ),
     ("tests/steps/",),
+    ("tests/terraform/",),
 )
 
 # How long an example takes depends on what else the machine does; no test is about time.
