@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from retraining.errors import RetrainingError
 from retraining.gate.ledger import Entry, HoldoutTest
 from retraining.gate.spending import YEAR, spend
-from retraining.tracking import registry, runs, tags
+from retraining.tracking import outage, registry, runs, tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -56,14 +56,14 @@ class Charge(NamedTuple):
 
 @contextmanager
 def returned_on_error(charge: Charge | None) -> Iterator[None]:
-    """Give a reservation back where bad input ends the test before it has shown anything.
+    """Give a reservation back where an error ends the test before it has shown anything.
 
     An earlier attempt may have shown its p-value: then the test stays charged.
     """
     try:
         yield
-    except RetrainingError:
-        if charge and charge.tried is None:
+    except Exception as error:
+        if charge and charge.tried is None and not outage.is_lost(error):
             charge.drop().settle()
         raise
 
