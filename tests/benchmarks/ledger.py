@@ -23,9 +23,10 @@ from scipy import special, stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps"))
 
+from retraining.gate.campaign import LEAST
 from retraining.gate.ledger import Entry, HoldoutTest
 from retraining.gate.policy import Policy
-from retraining.gate.spending import LEAST, spend
+from retraining.gate.spending import spend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

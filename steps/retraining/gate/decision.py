@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from retraining.gate import guardrails, power, selftest
+from retraining.gate import campaign, guardrails, power, selftest
 from retraining.gate.reasons import explain_verdict
 from retraining.gate.slices import compare_slices
 from retraining.gate.strategies import STRATEGIES, UNSOUND, ask_all, explain_unsound
+from retraining.gate.strategy_result import apply_rule
 from retraining.gate.support import judge_support
 from retraining.gate.verdict import (
     UNDECIDABLE,
@@ -30,8 +32,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from retraining.gate.campaign import Standing
     from retraining.gate.policy import Policy
     from retraining.gate.strategy_result import StrategyResult
+    from retraining.gate.verdict import Campaign, Look, PlannedRule
+    from retraining.statistics.inference import PairedResult
     from retraining.statistics.rows import Floats, Rows
 
 NOTHING: Final[Mapping[str, Rows]] = MappingProxyType({})
@@ -113,6 +118,7 @@ def judge(
     *,
     ledger: Spending | None = None,
     test_alpha: float | None = None,
+    standing: Standing | None = None,
     rng: np.random.Generator | None = None,
     in_full: bool = True,
 ) -> Decision:
@@ -126,6 +132,8 @@ def judge(
         policy: The conditions of a promotion.
         ledger: The alpha that earlier tests have left; None where none is kept.
         test_alpha: Alpha of the test itself; None takes what the ledger left, else the policy's.
+        standing: Of the campaign whose next look this is, on all rows so far; its alpha counts
+            then. None judges once.
         rng: For everything that is drawn; None takes a fresh generator.
         in_full: Whether to run the bootstrap and the other strategies too; they only inform.
     """
@@ -134,6 +142,15 @@ def judge(
         test_alpha = policy.alpha if ledger is None else ledger.alpha
     strategy = STRATEGIES[policy.strategy]
     strategy_result = strategy.run(evidence.rows, policy, test_alpha, strategy_rng)
+    look = None
+    if standing is not None:
+        look = campaign.judge_look(standing, policy, strategy_result.result)
+        test_alpha = look.alpha
+        strategy_result = apply_rule(
+            strategy_result.result._replace(ci_lower=look.ends[0], ci_upper=look.ends[1]),
+            test_alpha=test_alpha,
+            min_effect_size=policy.min_effect_size,
+        )
     # The ledger limits promotions only: a smaller alpha would make harm harder to detect, so
     # slices and guardrails keep the policy's alpha.
     slices = compare_slices(evidence.slices, policy)
@@ -143,16 +160,25 @@ def judge(
         selftest.self_test(evidence.rows, policy, test_alpha, self_rng),
     )
     cross_check, effects = _cross_check(evidence, policy, check_rng) if in_full else NOT_CHECKED
+    outcome = _outcome(strategy_result, policy, checks)
+    stands: Campaign | None = None
+    looks: tuple[Look, ...] = ()
+    if standing is not None and look is not None:
+        stands, looks = campaign.conclude(standing, look, policy, outcome)
+    figures = _figures(evidence, policy, test_alpha, strategy_result, checks)
     verdict = Verdict(
-        verdict=_outcome(strategy_result, policy, checks),
+        verdict=outcome,
         reasons=(),
-        **_figures(evidence, policy, test_alpha, strategy_result, checks),
+        **(figures | _of_campaign(stands, looks, figures, policy)),
         cross_check=cross_check,
         guardrails=checks,
         slices=slices,
         opinions=ask_all(evidence.rows, policy, test_alpha, opinion_rng) if in_full else (),
         maturities=_compare_maturities(evidence.maturities, policy),
         ledger=ledger,
+        campaign=stands,
+        looks=looks,
+        plan=_plan(strategy_result.result, looks, policy) if in_full else (),
     )
     reasons = explain_verdict(verdict, unsound=explain_unsound(policy.strategy, strategy_result))
     explained = dataclasses.replace(verdict, reasons=reasons)
@@ -206,6 +232,31 @@ def _figures(
         "positives_still_needed": needed and needed.positives,
         "periods_still_needed": needed and needed.periods(rows),
     }
+
+
+def _of_campaign(
+    stands: Campaign | None, looks: tuple[Look, ...], figures: dict[str, Any], policy: Policy
+) -> dict[str, Any]:
+    """The figures that mean another thing of a campaign than of a single test."""
+    if stands is None:
+        return {}
+    more, detectable = stands.looks_still_needed, campaign.detectable_effect(looks, policy.power)
+    needed = {
+        name: None if more is None or total is None else math.ceil(total * more / stands.look)
+        for name, total in (
+            ("rows_still_needed", figures["n_rows"]),
+            ("positives_still_needed", figures["n_positives"]),
+            ("periods_still_needed", figures["n_periods"]),
+        )
+    }
+    return {"minimum_detectable_effect": policy.min_effect_size + detectable, **needed}
+
+
+def _plan(result: PairedResult, looks: tuple[Look, ...], policy: Policy) -> tuple[PlannedRule, ...]:
+    """What tests would find with as many rows as a look has had on average."""
+    n_made = max(1, sum(look.made for look in looks))
+    error = result.standard_error * math.sqrt(n_made)
+    return campaign.plan_rules(error, round(result.n_rows / n_made), policy)
 
 
 def _cross_check(

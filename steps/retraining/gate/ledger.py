@@ -9,9 +9,17 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STARTED: Final = "started"  # state of a look that has no result yet
+UNDECIDED: Final = (STARTED, "open")  # states of a campaign that goes on
+REPLACED: Final = "replaced"  # by another challenger
+MOVED: Final = "champion_moved"
 
 
 class HoldoutTest(NamedTuple):
@@ -25,6 +33,8 @@ class HoldoutTest(NamedTuple):
         end: First moment after it.
         champion: URI of the version that serves; "" if unknown.
         challenger: URI of the version that may replace it; "" if unknown.
+        n_looks: The looks of its campaign; 1 for a test that is made once.
+        campaign: Name of the first test of its campaign; "" where it begins one, or is made once.
     """
 
     test: str
@@ -34,8 +44,10 @@ class HoldoutTest(NamedTuple):
     end: datetime | None
     champion: str = ""
     challenger: str = ""
+    n_looks: int = 1
+    campaign: str = ""
 
-    def charge(self, alpha: float, *, look: bool = False) -> Entry:
+    def charge(self, alpha: float, *, peek: bool = False, look: LookEntry | None = None) -> Entry:
         """The entry of the ledger for this test, once its alpha is known."""
         return Entry(
             self.test,
@@ -44,18 +56,46 @@ class HoldoutTest(NamedTuple):
             self.fingerprint,
             self.start,
             self.end,
+            self.champion,
             self.challenger,
+            peek,
             look,
         )
+
+
+class LookEntry(NamedTuple):
+    """What the ledger remembers of a look of a campaign.
+
+    Attributes:
+        campaign: Name of the first test of the campaign.
+        number: Of the look.
+        n_looks: The looks of the campaign.
+        run_id: Of the run that looked.
+        state: Where the campaign stands after it; `STARTED` where the look has no result yet.
+        spent: The alpha that the looks so far may have used.
+        effect: On all rows so far; None where there is none yet.
+        variance: Of the effect; None where it is unknown.
+    """
+
+    campaign: str
+    number: int
+    n_looks: int
+    run_id: str
+    state: str = STARTED
+    spent: float = 0.0
+    effect: float | None = None
+    variance: float | None = None
 
 
 class Entry(NamedTuple):
     """A test of the model in the ledger; see `HoldoutTest`.
 
     Attributes:
-        alpha: The alpha that it used; 0 if it could not decide, whatever the effect.
-        look: Whether it was a comparison that nothing could follow from, and that showed its
+        alpha: The alpha that it used; 0 if it could not decide, whatever the effect. The latest
+            look of a campaign has the alpha of the whole campaign, until that ends.
+        peek: Whether it was a comparison that nothing could follow from, and that showed its
             p-value all the same.
+        look: Of a campaign; None for a test that is made once.
     """
 
     test: str
@@ -64,8 +104,20 @@ class Entry(NamedTuple):
     fingerprint: str
     start: datetime | None
     end: datetime | None
+    champion: str = ""
     challenger: str = ""
-    look: bool = False
+    peek: bool = False
+    look: LookEntry | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is a look of a campaign that goes on."""
+        return self.alpha > 0 and self.look is not None and self.look.state in UNDECIDED
+
+    def ended(self, state: str, alpha: float) -> Entry:
+        """The same look, after which the campaign has ended with another charge."""
+        look = self.look and self.look._replace(state=state)
+        return self._replace(alpha=alpha, look=look)
 
     def write(self) -> str:
         """A line of JSON, short enough for a tag."""
@@ -73,6 +125,7 @@ class Entry(NamedTuple):
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in self._asdict().items()
         }
+        mapping["look"] = self.look and self.look._asdict()
         return json.dumps(mapping, separators=(",", ":"))
 
     @classmethod
@@ -84,6 +137,7 @@ class Entry(NamedTuple):
         """
         try:
             mapping = json.loads(text)
+            look = mapping.get("look")
             return cls(
                 test=str(mapping["test"]),
                 time=_instant(mapping["time"]),
@@ -91,8 +145,10 @@ class Entry(NamedTuple):
                 fingerprint=str(mapping["fingerprint"]),
                 start=mapping["start"] and _instant(mapping["start"]),
                 end=mapping["end"] and _instant(mapping["end"]),
+                champion=str(mapping.get("champion", "")),
                 challenger=str(mapping.get("challenger", "")),
-                look=bool(mapping.get("look", False)),
+                peek=bool(mapping.get("peek", look is True)),
+                look=LookEntry(**look) if isinstance(look, dict) else None,
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RetrainingError(
@@ -113,6 +169,27 @@ class Entry(NamedTuple):
             return test.start < self.time
         overlap = self.start < test.end and test.start < self.end
         return overlap or self.fingerprint == test.fingerprint
+
+
+def charged(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries whose alpha counts, oldest first: of a campaign, that of its latest look."""
+    latest: dict[str, Entry] = {}
+    for entry in sorted(entries, key=lambda entry: (_number(entry), entry.time, entry.test)):
+        if entry.alpha > 0:
+            latest[entry.look.campaign if entry.look else entry.test] = entry
+    return sorted(latest.values(), key=lambda entry: (entry.time, entry.test))
+
+
+def looks_of(entries: Iterable[Entry], champion: str, challenger: str) -> list[Entry]:
+    """The looks of the campaign of a pair that goes on, in their order; empty if none does."""
+    pair = [e for e in entries if e.look and (e.champion, e.challenger) == (champion, challenger)]
+    going = {e.look.campaign for e in charged(pair) if e.look and e.is_open}
+    looks = [e for e in pair if e.look and e.alpha > 0 and e.look.campaign in going]
+    return sorted(looks, key=lambda entry: (_number(entry), entry.time, entry.test))
+
+
+def _number(entry: Entry) -> int:
+    return entry.look.number if entry.look else 1
 
 
 def period(entry: Entry | HoldoutTest) -> str:

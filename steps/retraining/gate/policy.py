@@ -13,6 +13,7 @@ from pydantic_core import PydanticKnownError
 from retraining.statistics.bootstrap import Interval, Resample  # noqa: TC001 (as above)
 from retraining.statistics.comparing import MINIMUM_RESAMPLES
 from retraining.statistics.metrics import METRICS, Metric, choose
+from retraining.statistics.sequential import SpendingFunction  # noqa: TC001 (as above)
 
 Strategy = Literal[
     "delong",  # another name of influence, which by auroc is DeLong's test
@@ -24,6 +25,7 @@ Strategy = Literal[
     "interval_overlap",
 ]
 AUROC_ALONE: Final = frozenset({"delong", "disjoint_split", "interval_overlap"})
+MOST_LOOKS: Final = 52
 PERIODS: Final = ("none", "day", "week")
 Memory = Literal["per_test", "spending", "fresh_holdout_only"]
 
@@ -55,13 +57,31 @@ Real = Annotated[float, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=2)]
 Share = Annotated[Real, Field(gt=0, lt=1)]
 Margin = Annotated[Real, Field(ge=0)]
+_STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-@dataclass(
-    frozen=True,
-    kw_only=True,
-    config=ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True),
-)
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class CampaignRules:
+    """How often a challenger that could not be decided on meets the champion again.
+
+    Raises:
+        pydantic.ValidationError: A value is out of range.
+    """
+
+    looks: Annotated[int, Field(strict=True, ge=1, le=MOST_LOOKS)] = 1
+    """The looks of a campaign, each on all rows so far; 1 is a single test. Rows that are split by
+    a hash are always tested once."""
+    spending: SpendingFunction = "pocock"
+    """How the looks share alpha: pocock gives each about the same, and finds large gains at once;
+    obrien_fleming keeps nearly all for the last ones, and finds small gains more often; e_process
+    allows looks at any time and in any number, and finds least."""
+    meanwhile: Literal["keep", "newest"] = "keep"
+    """What the next cycle's new model does while a campaign lasts: keep lets it wait, and the best
+    waiting model by validation follows; with newest it replaces the challenger, which ends the
+    campaign."""
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Policy:
     """The conditions under which a challenger is promoted.
 
@@ -130,12 +150,19 @@ class Policy:
     """The budget of false promotions in any 365 days, unless memory is per_test."""
     tests_per_year: Annotated[Real, Field(ge=1)] = 52.0
     """How often the model is tested: yearly_alpha is divided by it, until nine days with tests
-    have shown how often it is."""
+    have shown how often it is. Each look of a campaign counts as one."""
+    campaign: CampaignRules = field(default_factory=CampaignRules)
+    """How often a challenger that could not be decided on meets the champion again."""
 
     @property
     def chosen_metric(self) -> Metric:
         """The primary metric with the capacity and the costs of this policy."""
         return self.measure(self.metric)
+
+    @property
+    def n_looks(self) -> int:
+        """The looks of a campaign; 1 where the error of the strategy is not that of all rows."""
+        return self.campaign.looks if self.strategy in ("influence", "paired_bootstrap") else 1
 
     @property
     def strategy_in_reports(self) -> Strategy:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from retraining.gate.spending import LEAST
+from retraining.gate.campaign import LEAST
 from retraining.gate.verdict import UNDECIDABLE
 from retraining.gate.wording import number, percent
 
 if TYPE_CHECKING:
-    from retraining.gate.verdict import Spending, Verdict
+    from retraining.gate.verdict import Campaign, Spending, Verdict
 
 
 def explain_verdict(verdict: Verdict, *, unsound: str = "") -> tuple[str, ...]:
@@ -23,6 +23,8 @@ def explain_verdict(verdict: Verdict, *, unsound: str = "") -> tuple[str, ...]:
     sentences = [_effect(verdict), *_dependence(verdict)]
     if verdict.ledger is not None:
         sentences += [_budget(verdict, verdict.ledger), *_holdout(verdict.ledger)]
+    if verdict.campaign is not None:
+        sentences.append(_campaign(verdict.campaign))
     failed = [check for check in verdict.guardrails if check.status == "failed"]
     against = [check.sentence for check in failed] + ([unsound] if unsound else [])
     believed = not {check.name for check in failed} & set(UNDECIDABLE)
@@ -37,7 +39,11 @@ def explain_verdict(verdict: Verdict, *, unsound: str = "") -> tuple[str, ...]:
         sentences += [_significance(verdict), "Even so, the challenger is not promoted.", *against]
     else:
         sentences += against or [_doubt(verdict)]
-        sentences += [_detectable(verdict), *_rows_needed(verdict, believed=believed)]
+        sentences.append(_detectable(verdict))
+        if verdict.campaign is None:
+            sentences += _rows_needed(verdict, believed=believed)
+    if verdict.campaign is not None:
+        sentences += _prospect(verdict, verdict.campaign)
     return tuple(sentences)
 
 
@@ -51,9 +57,10 @@ def _effect(verdict: Verdict) -> str:
     favoured = "challenger" if verdict.effect_size > 0 else "champion"
     favour = f", in favour of the {favoured}," if verdict.effect_size else ""
     interval = f"{number(verdict.ci_lower)} to {number(verdict.ci_upper)}"
+    for_all = " (for all looks together)" if verdict.campaign else ""
     return (
         f"{models}: an effect of {number(verdict.effect_size)}{favour} "
-        f"with a {percent(verdict.confidence_level)} interval of {interval}."
+        f"with a {percent(verdict.confidence_level)} interval{for_all} of {interval}."
     )
 
 
@@ -80,11 +87,14 @@ def _periods(verdict: Verdict, count: int, more: str = "") -> str:
 
 
 def _budget(verdict: Verdict, ledger: Spending) -> str:
+    what, may = "test", number(verdict.alpha)
+    if verdict.campaign:
+        what, may = "campaign", number(verdict.campaign.alpha)
     year = f"{number(ledger.tests_per_year)} tests a year"
     cost = number(ledger.per_test_false_promotions)
     if ledger.budget is None:
         return (
-            f"This test may use {number(verdict.alpha)}, as every test may: with {year}, "
+            f"This {what} may use {may}, as every {what} may: with {year}, "
             f"{cost} false promotions a year are to be expected."
         )
     budget = f"the yearly budget of {number(ledger.budget)} for false promotions"
@@ -94,14 +104,62 @@ def _budget(verdict: Verdict, ledger: Spending) -> str:
         if ledger.n_tests
         else f"This is the first test of this model in 365 days, with {budget}"
     )
-    if any(c.name == "minimum_positives" and c.status == "failed" for c in verdict.guardrails):
+    too_few = any(
+        c.name == "minimum_positives" and c.status == "failed" for c in verdict.guardrails
+    )
+    if too_few and not verdict.campaign:
         return f"{past}; this one, which cannot decide whatever the effect, uses nothing."
     if ledger.alpha <= LEAST:
         return f"{past}; nothing is left, and nothing can be promoted until they are a year old."
     return (
-        f"{past}; with {year} this test may use {number(verdict.alpha)} (the policy's alpha for "
-        f"every test would mean {cost} false promotions a year)."
+        f"{past}; with {year} this {what} may use {may} (the policy's alpha for "
+        f"every {what} would mean {cost} false promotions a year)."
     )
+
+
+def _campaign(campaign: Campaign) -> str:
+    """Which look this is, and what it may use."""
+    spending = campaign.spending.replace("_", "-")
+    return (
+        f"This is look {campaign.look} of {campaign.n_looks} of these two models, on all rows so "
+        f"far; the looks up to this one may use {number(campaign.spent)} of the campaign's "
+        f"{number(campaign.alpha)} ({spending})."
+    )
+
+
+def _prospect(verdict: Verdict, campaign: Campaign) -> list[str]:
+    """What becomes of the campaign."""
+    corrected = (
+        "Allowing for the looks, the effect is as likely above as below "
+        f"{number(campaign.median_unbiased_effect)} (median-unbiased)."
+    )
+    if math.isnan(campaign.median_unbiased_effect):
+        corrected = "The effect cannot be corrected for the looks."
+    if campaign.state == "promoted":
+        return [corrected]
+    if campaign.state == "no_gain":
+        return [f"The campaign ends with look {campaign.look}.", corrected]
+    if campaign.state == "last_look":
+        return ["This was the last look: the question stays open for good.", corrected]
+    if campaign.state == "futile":
+        return [
+            f"The campaign ends with look {campaign.look}: even if the true effect were the "
+            f"detectable one, the looks that are left would find it in {percent(campaign.chance)} "
+            "only.",
+            corrected,
+        ]
+    if campaign.looks_still_needed is None:
+        left = campaign.n_looks - campaign.look
+        return [
+            f"If the observed effect stays, the {left} looks that are left will not decide."
+            if left > 1
+            else "If the observed effect stays, the one look that is left will not decide."
+        ]
+    more, plural = campaign.looks_still_needed, "s" * (campaign.looks_still_needed != 1)
+    days, rows = verdict.periods_still_needed, verdict.rows_still_needed
+    about = f", about {rows:,} more rows" if rows else ""
+    during = f" from {_periods(verdict, days, ' more')}" if days else ""
+    return [f"If the observed effect stays, {more} more look{plural} will decide{about}{during}."]
 
 
 def _holdout(ledger: Spending) -> list[str]:
@@ -123,9 +181,13 @@ def _holdout(ledger: Spending) -> list[str]:
 def _significance(verdict: Verdict) -> str:
     return (
         f"If the true effect were at most {number(verdict.min_effect_size)}, an effect this large "
-        f"would occur with probability {number(verdict.pvalue)}, below this test's alpha of "
-        f"{number(verdict.alpha)}."
+        f"would occur with probability {number(verdict.pvalue)}, below this {_step(verdict)}'s "
+        f"alpha of {number(verdict.alpha)}."
     )
+
+
+def _step(verdict: Verdict) -> str:
+    return "look" if verdict.campaign else "test"
 
 
 def _unknown(verdict: Verdict) -> list[str]:
@@ -134,7 +196,7 @@ def _unknown(verdict: Verdict) -> list[str]:
 
 def _doubt(verdict: Verdict) -> str:
     return (
-        f"The p-value {number(verdict.pvalue)} is not below this test's alpha of "
+        f"The p-value {number(verdict.pvalue)} is not below this {_step(verdict)}'s alpha of "
         f"{number(verdict.alpha)}, and the interval reaches above the required effect of "
         f"{number(verdict.min_effect_size)}: these rows can neither show nor rule out "
         "that the challenger is better."
@@ -147,7 +209,7 @@ def _detectable(verdict: Verdict) -> str:
     return (
         f"The minimum detectable effect is {number(verdict.minimum_detectable_effect)}: a "
         "challenger that is better by this much would be promoted in "
-        f"{percent(verdict.power)} of such tests."
+        f"{percent(verdict.power)} of such {'campaigns' if verdict.campaign else 'tests'}."
     )
 
 

@@ -22,6 +22,9 @@ PARTS: Final = {
     "opinions": verdict.Opinion,
     "maturities": verdict.Maturity,
     "ledger": verdict.Spending,
+    "campaign": verdict.Campaign,
+    "looks": verdict.Look,
+    "plan": verdict.PlannedRule,
 }
 
 

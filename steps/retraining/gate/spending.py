@@ -10,7 +10,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from retraining.errors import RetrainingError
-from retraining.gate.ledger import Entry, HoldoutTest, period
+from retraining.gate.campaign import LEAST, due
+from retraining.gate.ledger import Entry, HoldoutTest, charged, period
 from retraining.gate.verdict import Spending
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 YEAR: Final = timedelta(days=365)
 DAYS: Final = 9  # with tests show a rhythm: half of their gaps may be odd
-LEAST: Final = 1e-300  # alpha of a test for which no budget is left: above zero, but negligible
 
 
 def spend(entries: Iterable[Entry], policy: Policy, test: HoldoutTest) -> Spending:
@@ -34,10 +34,15 @@ def spend(entries: Iterable[Entry], policy: Policy, test: HoldoutTest) -> Spendi
     in them, stays within the budget, in whatever order tests are entered. "fresh_holdout_only"
     gives the same, and refuses to test a holdout twice.
 
+    A campaign has the alpha of as many tests as it has looks. Campaigns that end before their last
+    look follow each other faster than that allows: each has what of the budget is due by its end,
+    but at least the same share of what is left.
+
     Args:
         entries: Tests of the model, in any order. One with the name of this test is an earlier
             attempt at it: the test keeps its time, is not counted twice, and has its alpha at
-            most. One with alpha 0 could not decide, and does not count.
+            most. So has a further look of a campaign, at its own time. One with alpha 0 could not
+            decide, and does not count.
         policy: Its memory, alpha, yearly_alpha and tests_per_year are used.
         test: The test that is about to start.
 
@@ -46,43 +51,59 @@ def spend(entries: Iterable[Entry], policy: Policy, test: HoldoutTest) -> Spendi
             tested before.
     """
     by_name = {entry.test: entry for entry in entries if entry.alpha > 0}
-    before = by_name.pop(test.test, None)
-    test = test if before is None else test._replace(time=before.time)
-    others = sorted(by_name.values(), key=lambda entry: (entry.time, entry.test))
-    used = [entry for entry in others if entry.shares_holdout(test)]
-    per_year = tests_per_year(others, policy, test)
+    tried = by_name.pop(test.test, None)
+    test = test if tried is None else test._replace(time=tried.time)
+    own = [e for e in by_name.values() if e.look and e.look.campaign == test.campaign]
+    before = next(iter(charged(own)), tried)
+    tests = [entry for entry in by_name.values() if entry not in own]
+    others = charged(tests)
+    used = [entry for entry in tests if entry.shares_holdout(test)]
+    per_year = tests_per_year(by_name.values(), policy, test)
     if policy.memory == "fresh_holdout_only":
-        _refuse_used([e for e in used if before is None or e.time <= test.time], test, per_year)
+        earlier = [e for e in used if tried is None or e.time <= test.time]
+        _refuse_used(sorted(earlier, key=lambda e: (e.time, e.test)), test, per_year)
+    recent = [entry for entry in others if test.time - YEAR <= entry.time <= test.time]
+    spent = math.fsum(entry.alpha for entry in recent)
     alpha, left = policy.alpha, None
     if policy.memory != "per_test":
         rest = policy.yearly_alpha - _most_spent(others, test.time)
-        due = before.alpha if before else min(policy.alpha, policy.yearly_alpha / per_year)
-        alpha = max(min(due, rest), LEAST)
+        by_now = due(policy, per_year, test.n_looks)
+        if test.n_looks > 1:
+            paced = _due_by_end(recent, policy, test, per_year) - spent
+            by_now = min(by_now, max(paced, rest * test.n_looks / per_year))
+        alpha = max(min(before.alpha if before else by_now, rest), LEAST)
         left = max(0.0, rest - alpha)
-    recent = [entry for entry in others if test.time - YEAR <= entry.time <= test.time]
     return Spending(
         memory=policy.memory,
         alpha=alpha,
         n_tests=len(recent),
-        n_holdout_tests=len(used),
-        spent=math.fsum(entry.alpha for entry in recent),
+        n_holdout_tests=len(charged(used)),
+        spent=spent,
         budget=None if left is None else policy.yearly_alpha,
         left=left,
         tests_per_year=per_year,
-        per_test_false_promotions=policy.alpha * per_year,
+        per_test_false_promotions=policy.alpha * per_year / test.n_looks,
         champion_was_chosen_here=any(test.champion == e.challenger != "" for e in used),
         fresh_holdouts_possible=_can_be_fresh(test, per_year),
         past=tuple((entry.time.isoformat(), entry.alpha) for entry in recent),
     )
 
 
-def tests_per_year(others: Sequence[Entry], policy: Policy, test: HoldoutTest) -> float:
+def _due_by_end(
+    recent: Sequence[Entry], policy: Policy, test: HoldoutTest, per_year: float
+) -> float:
+    """The part of the yearly budget for the time from the first recent test to a campaign's end."""
+    since = test.time - recent[0].time if recent else timedelta(0)
+    return policy.yearly_alpha * (since / YEAR + test.n_looks / per_year)
+
+
+def tests_per_year(others: Iterable[Entry], policy: Policy, test: HoldoutTest) -> float:
     """The tests of a year: `policy.tests_per_year` until nine days with tests show a rhythm.
 
     From then on the gaps between the latest nine such days count, and the tests on each of them:
-    the median of either, so that a burst or a pause does not count. Looks do not make a rhythm.
+    the median of either, so that a burst or a pause does not count. Peeks do not make a rhythm.
     """
-    times = [entry.time for entry in others if not entry.look] + [test.time]
+    times = [entry.time for entry in others if not entry.peek] + [test.time]
     tests = Counter(time.astimezone(test.time.tzinfo).date() for time in times)
     days = sorted(tests)[-DAYS:]
     if len(days) < DAYS:

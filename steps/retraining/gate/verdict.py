@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 
 from retraining.gate.policy import Memory, MetricName, Strategy  # noqa: TC001 (for the schema)
 from retraining.gate.wording import number, percent
+from retraining.statistics.sequential import SpendingFunction  # noqa: TC001 (for the schema)
 
 Outcome = Literal["promote", "keep_champion", "inconclusive"]
 Number = Annotated[float, WithJsonSchema({"type": ["number", "null"]})]  # NaN where unknown
@@ -209,6 +210,83 @@ class Spending(_Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Look(_Record):
+    """One look of a campaign, made or planned, on all rows up to it."""
+
+    look: Annotated[int, Field(ge=1)]
+    """The number of the look."""
+    made: bool
+    """Whether it was made; what is said of a planned one holds if rows come as they did so far."""
+    n_rows: Count
+    """The number of rows up to this look."""
+    information: Annotated[float, Field(ge=0)]
+    """What the rows up to this look tell, counted in rows: positives times negatives, by their
+    sum."""
+    effect_size: Number
+    """The effect on all rows up to this look; unknown of a planned one."""
+    standard_error: Number
+    """How far that effect would typically move if other rows had been drawn."""
+    fraction: Share
+    """The share of the campaign's information that is there; the last look has all of it."""
+    spent: Share
+    """The alpha that the looks up to this one may have used."""
+    bound: Number
+    """The z-score that promotes; unknown where none does."""
+    z_score: Number
+    """The effect beyond the required one, in standard errors; unknown of a planned look."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaign(_Record):
+    """Where the same pair of models stands that is tested again on growing data."""
+
+    look: Annotated[int, Field(ge=1)]
+    """The number of this look."""
+    n_looks: Annotated[int, Field(ge=1)]
+    """The looks of the campaign, if nothing ends it before."""
+    spending: SpendingFunction
+    """How the looks share alpha: pocock, obrien_fleming or e_process."""
+    alpha: Share
+    """The accepted probability that the campaign as a whole promotes a challenger that is not
+    better, whatever the number of its looks."""
+    spent: Share
+    """The alpha that the looks so far may have used."""
+    returned: Share
+    """The alpha that goes back to the budget, now that the campaign has ended; 0 while it lasts."""
+    state: Literal["open", "promoted", "no_gain", "futile", "last_look"]
+    """open (the next cycle looks again), promoted, no_gain (the interval rules a gain out), futile
+    (the detectable effect itself would hardly be found any more) or last_look."""
+    median_unbiased_effect: Number
+    """The effect that is too large as often as too small, allowing for the looks: the observed one
+    is too large on average where a campaign ends because it was."""
+    looks_still_needed: Count | None
+    """After how many more looks the challenger would be promoted if the observed effect stays; 0 if
+    the campaign has ended, unknown if not within it."""
+    chance: Number
+    """The probability that this campaign still promotes, if the true effect is the detectable
+    one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRule(_Record):
+    """How soon one way of testing finds a gain of a given size, with rows such as these."""
+
+    rule: Literal["single", "pocock", "obrien_fleming", "e_process"]
+    """single (each challenger is tested once, a new one each time) or a campaign of that
+    spending."""
+    alpha: Share
+    """The alpha of a test, or of a campaign, that keeps to the yearly budget."""
+    gain: Annotated[float, Field(gt=0)]
+    """The true effect, beyond the required one."""
+    n_looks: Annotated[int, Field(ge=1)]
+    """The tests or looks."""
+    found: Share
+    """The probability that the gain is found within so many."""
+    half_found: Count | None
+    """After how many it is found with a probability of one half; unknown if not within them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict(_Record):
     """What the gate decided, with every number that the decision rests on.
 
@@ -299,10 +377,24 @@ class Verdict(_Record):
     """The same comparison on rows whose labels have had more time to become final."""
     ledger: Spending | None
     """How much of the accepted probability of a false promotion repeated tests have used."""
+    campaign: Campaign | None
+    """Where the campaign of this pair of models stands; null where models are tested once."""
+    looks: tuple[Look, ...]
+    """The looks of the campaign: those made, then those planned."""
+    plan: tuple[PlannedRule, ...]
+    """How soon each way of testing finds gains of several sizes, with rows such as these."""
 
     def to_mapping(self) -> dict[str, Any]:
         """Values that JSON can represent, in the order of the fields; null for NaN and infinity."""
         return {name: _plain(value) for name, value in asdict(self).items()}
+
+
+def read_look(written: dict[str, Any]) -> Look:
+    """A look as verdict.json has it: a number that is unknown is null, an unreachable bound too."""
+    unknown = {name: math.nan for name, value in written.items() if value is None}
+    if "bound" in unknown:
+        unknown["bound"] = math.inf
+    return Look(**{**written, **unknown})
 
 
 def _plain(value: object) -> object:

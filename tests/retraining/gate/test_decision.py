@@ -303,6 +303,7 @@ def test_mapping_is_json_in_a_stable_order() -> None:
     read = json.loads(json.dumps(mapping, allow_nan=False))
     assert tuple(read.pop("reasons")) == verdict.reasons
     nested = {"cross_check", "guardrails", "slices", "opinions", "maturities", "ledger"}
+    nested |= {"campaign", "looks", "plan"}
     assert all(read[name] == getattr(verdict, name) for name in read.keys() - nested)
     assert read["cross_check"]["n_rows"] == 2000
     assert next(check["name"] for check in read["guardrails"]) == "minimum_positives"
@@ -321,7 +322,8 @@ def test_mapping_writes_null_for_what_is_unknown() -> None:
     unknown = ["ci_lower", "ci_upper", "pvalue", "minimum_detectable_effect", "standard_error"]
     unknown += ["period", "n_periods", "period_ratio", "degrees_of_freedom"]
     unknown += [f"{what}_still_needed" for what in ("rows", "positives", "periods")]
-    assert [name for name in KEYS if mapping[name] is None] == [*unknown, "cross_check", "ledger"]
+    unknown += ["cross_check", "ledger", "campaign"]
+    assert [name for name in KEYS if mapping[name] is None] == unknown
     assert verdict.verdict == "inconclusive"
     assert "cannot be estimated" in verdict.reasons[-1]
 

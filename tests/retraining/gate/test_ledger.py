@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from retraining.errors import RetrainingError
-from retraining.gate.ledger import Entry, HoldoutTest
+from retraining.gate.campaign import LEAST
+from retraining.gate.ledger import Entry, HoldoutTest, LookEntry
 from retraining.gate.policy import Memory, Policy
-from retraining.gate.spending import LEAST, YEAR, spend
+from retraining.gate.spending import YEAR, spend
 from tests.benchmarks.ledger import PLAIN, fixed, rules, simulate
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -97,7 +98,7 @@ def test_a_rhythm_has_the_tests_of_a_day_but_no_bursts_pauses_or_looks() -> None
     burst = [earlier(60 + n / 100, f"burst {n}", 1e-3) for n in range(40)]
     assert spend(weekly(9) + burst, SPENDING, one_test(63)).tests_per_year == 53
     assert spend(weekly(9), SPENDING, one_test(200)).tests_per_year == 53
-    looks = [one_test(60 + n, f"look {n}").charge(1e-3, look=True) for n in range(20)]
+    looks = [one_test(60 + n, f"look {n}").charge(1e-3, peek=True) for n in range(20)]
     assert spend(weekly(9) + looks, SPENDING, one_test(80)).tests_per_year == 53
 
 
@@ -209,14 +210,18 @@ def test_a_champion_that_won_on_some_of_the_rows_is_named() -> None:
 def test_an_entry_is_read_as_it_was_written(days: tuple[datetime | None, ...]) -> None:
     time = datetime(2024, 5, 1, 12, 30, 15, 123456, tzinfo=UTC)
     entry = Entry("a" * 64, time, 0.1 * 0.2 * 0.9**7, "f" * 64, days[0], days[1])
-    entry = entry._replace(challenger="models:/fraud/12", look=True)
+    pair = ("models:/fraud/9", "models:/fraud/12")
+    look = LookEntry("b" * 64, 3, 8, "c" * 32, "open", 1e-9, 0.1 * 0.2, 0.3**20)
+    entry = entry._replace(champion=pair[0], challenger=pair[1], peek=True, look=look)
     text = entry.write()
     assert Entry.read(text) == entry
-    assert len(text) < 500
+    assert len(text) < 700
     first = {"test", "time", "alpha", "fingerprint", "start", "end"}
-    assert set(json.loads(text)) == first | {"challenger", "look"}
+    assert set(json.loads(text)) == first | {"champion", "challenger", "peek", "look"}
     old = {name: value for name, value in json.loads(text).items() if name in first}
-    assert Entry.read(json.dumps(old)) == entry._replace(challenger="", look=False)
+    bare = entry._replace(champion="", challenger="", peek=False, look=None)
+    assert Entry.read(json.dumps(old)) == bare
+    assert Entry.read(json.dumps({**old, "look": True})) == bare._replace(peek=True)
 
 
 @pytest.mark.parametrize(

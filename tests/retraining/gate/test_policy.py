@@ -49,6 +49,12 @@ from retraining.statistics.metrics import METRICS
         ({"secondary": {"brier": 0}}, "greater_than"),
         ({"n_resamples": 10}, "greater_than_equal"),
         ({"n_resamples": 1e3}, "int_type"),
+        ({"campaign": {"looks": 0}}, "greater_than_equal"),
+        ({"campaign": {"looks": 53}}, "less_than_equal"),
+        ({"campaign": {"looks": 2.5}}, "int_type"),
+        ({"campaign": {"spending": "haybittle"}}, "literal_error"),
+        ({"campaign": {"meanwhile": "drop"}}, "literal_error"),
+        ({"campaign": {"typo": 1}}, "unexpected_keyword_argument"),
         ({"typo": 1}, "unexpected_keyword_argument"),
     ],
 )
@@ -105,4 +111,5 @@ def test_policy_defaults_are_those_of_the_gate() -> None:
         "memory": "spending",
         "yearly_alpha": 0.2,
         "tests_per_year": 52.0,
+        "campaign": {"looks": 1, "spending": "pocock", "meanwhile": "keep"},
     }

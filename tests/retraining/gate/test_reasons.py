@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from retraining.gate.campaign import LEAST
 from retraining.gate.reasons import explain_verdict
-from retraining.gate.spending import LEAST
 from retraining.gate.verdict import Guardrail, Verdict
 from retraining.gate.wording import number, percent
 from tests.reading import numbers
@@ -50,6 +50,9 @@ VERDICT = Verdict(
     opinions=(),
     maturities=(),
     ledger=None,
+    campaign=None,
+    looks=(),
+    plan=(),
 )
 EFFECT = ["0.8123", "0.8022", "0.0101", "95%", "-0.0012", "0.0214"]
 
