@@ -4,11 +4,14 @@ Reads the split `holdout` of a prepared data set and two registered models (by d
 the two aliases), or a table of scores, or the scores that an earlier run kept. Logs the verdict
 with its reasons (`verdict.json`, tag `verdict`), the policy, the scores and an HTML report; tags
 both versions; the test is charged to the ledger of the model. Aliases are moved by `promote`.
+Where the description asks for a campaign, a challenger that could not be decided on meets the
+champion again, with the rows of all looks together.
 
     mlflow run . -e ab_test
     python steps/ab_test.py --champion models:/fraud/3 --challenger models:/fraud/5
     spark-submit steps/ab_test.py --scores scores.parquet --metric log_loss
     mlflow run . -e ab_test -P replay=RUN_ID -P alpha=0.01
+    mlflow run . -e ab_test -P plan=true
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import click
 
 from retraining.cli import options
 from retraining.cli.command import StepCommand, examples, open_run
+from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from retraining.comparison.contest import Contest, Untested
+    from retraining.comparison.planning import Plan
     from retraining.comparison.record import Compared
     from retraining.tracking.lineage import StepRun
     from retraining.tracking.result import Reused
@@ -74,10 +79,16 @@ STRATEGIES = ("delong", "influence", "paired_bootstrap", "nadeau_bengio", *UNSOU
 @options.alpha
 @options.option(
     "--test-alpha",
-    "Alpha of the test itself, where slices and guardrails keep alpha: for a repetition of a test "
-    "of which the ledger had left less. Only with register=false, scores or replay. Default: what "
-    "the ledger leaves, or alpha.",
+    "Alpha of the test itself, or of the campaign that it continues, where slices and guardrails "
+    "keep alpha: for a repetition of a test of which the ledger had left less. Only with "
+    "register=false, scores or replay. Default: what the ledger leaves, or alpha.",
     type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+)
+@options.option(
+    "--continues",
+    "Id of the ab_test run whose campaign this look continues, or first: for a repetition of a "
+    "look. Only with register=false. Default: a single test, or with register=true the next look "
+    "that the registry knows.",
 )
 @options.option(
     "--min-effect-size",
@@ -99,6 +110,13 @@ STRATEGIES = ("delong", "influence", "paired_bootstrap", "nadeau_bengio", *UNSOU
     type=click.BOOL,
     default="true",
 )
+@options.option(
+    "--plan",
+    "true: say what gain tests and campaigns would find, and how soon, with holdouts such as this "
+    "one. Nothing is decided, shown of the effect, or charged.",
+    type=click.BOOL,
+    default="false",
+)
 @options.seed
 @options.pipeline_id
 @options.spark_master
@@ -115,9 +133,11 @@ def ab_test(
     strategy: str | None,
     alpha: float | None,
     test_alpha: float | None,
+    continues: str | None,
     min_effect_size: float | None,
     worse_on_validation: str | None,
     register: bool,
+    plan: bool,
     seed: int,
     pipeline_id: str | None,
     spark_master: str | None,
@@ -130,6 +150,8 @@ def ab_test(
         raise click.BadParameter(f"cannot be combined with {', '.join(others)}", param_hint=last)
     if test_alpha and register and not (scores or replay):
         raise click.BadParameter("needs register=false", param_hint="test_alpha")
+    if continues and (register or slice or scores or replay):
+        raise click.BadParameter("needs register=false, and two models", param_hint="continues")
     overrides = {"metric": metric, "strategy": strategy, "alpha": alpha}
     overrides |= {"min_effect_size": min_effect_size, "worse_on_validation": worse_on_validation}
     with open_run(pipeline_id) as run:
@@ -144,12 +166,16 @@ def ab_test(
             slice=slice,
             overrides={name: value for name, value in overrides.items() if value is not None},
             test_alpha=test_alpha,
+            continues=continues,
             register=register,
+            plan=plan,
             seed=seed,
             cycle_id=pipeline_id,
             spark_master=spark_master,
         )
         run.write(compared)
+        if plan:
+            click.echo(compared.details.strip("`\n"))
 
 
 def compare(
@@ -164,15 +190,17 @@ def compare(
     slice: str | None,  # noqa: A002 (the parameter's name)
     overrides: Mapping[str, Any],
     test_alpha: float | None,
+    continues: str | None,
     register: bool,
+    plan: bool,
     seed: int,
     cycle_id: str | None,
     spark_master: str | None,
-) -> Compared | Reused:
+) -> Compared | Plan | Reused:
     """Score the rows, decide, and log the verdict; the registry is written last."""
     import numpy as np
 
-    from retraining.comparison import contest, evidence, record
+    from retraining.comparison import contest, evidence, planning, record
     from retraining.comparison.charges import returned_on_error
     from retraining.gate import decision
     from retraining.spark.session import open_session
@@ -189,17 +217,25 @@ def compare(
         elif scores:
             compared = contest.of_scores(run, spark, scores, overrides)
         else:
-            models = contest.Models(data, model_name, champion, challenger, cycle_id)
-            binding = register and not slice
+            binding = register and not slice and not plan
+            if plan:
+                overrides = {**overrides, "worse_on_validation": "test"}
+            models = contest.Models(
+                data, model_name, champion, challenger, cycle_id, continues, test_alpha
+            )
             compared = contest.of_models(run, spark, models, overrides, binding=binding)
         if isinstance(compared, Reused):
             return compared
         if isinstance(compared, contest.Untested):
+            if plan:
+                raise RetrainingError(compared.reason.rstrip("."), "prepare a later holdout")
             untested = record.untested(compared)
             record.write_registry(run.run_id, untested)
             return untested
         with returned_on_error(compared.charge):
             judged = evidence.gather(compared.comparison, compared.policy, slice)
+        if plan:
+            return planning.plan(judged.rows, compared.policy)
     if slice:
         compared = compared._replace(facts={**compared.facts, "slice": slice})
     with returned_on_error(compared.charge):
@@ -208,6 +244,7 @@ def compare(
             compared.policy,
             ledger=compared.charge.spending if compared.charge else None,
             test_alpha=test_alpha or compared.test_alpha,
+            standing=compared.standing,
             rng=np.random.default_rng(seed),
         )
     result = record.log(run.run_id, compared, judged, decided)

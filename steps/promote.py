@@ -94,6 +94,8 @@ def follow_verdict(
     spark_master: str | None,
 ) -> Move:
     """Promote the challenger of a verdict if it says so; repeating it changes nothing."""
+    from retraining.comparison import charges
+    from retraining.gate.ledger import MOVED
     from retraining.tracking import promotion, registry
     from retraining.tracking.promotion import Move
 
@@ -129,6 +131,7 @@ def follow_verdict(
     _try_scoring(challenger, tested, spark_master)
     if not dry_run:
         record = promotion.record(run, why)
+        charges.end_campaigns(name, MOVED)
         registry.promote(name, challenger.version, seen=champion.version, record=record)
     moves = "would move" if dry_run else "moved"
     sentence = f"champion {moves} from version {champion.version} to {challenger.version}"
@@ -137,6 +140,8 @@ def follow_verdict(
 
 def roll_back(run: StepRun, *, model_name: str | None, dry_run: bool) -> Move:
     """Give `champion` back to `previous_champion`; repeating it changes nothing."""
+    from retraining.comparison import charges
+    from retraining.gate.ledger import MOVED
     from retraining.tracking import inputs, promotion, registry
     from retraining.tracking.promotion import Move
 
@@ -155,6 +160,8 @@ def roll_back(run: StepRun, *, model_name: str | None, dry_run: bool) -> Move:
     if dry_run:
         return Move("rolled_back", name, f"version {previous.version} would become champion")
     record = promotion.record(run, "rollback")
+    registry.check_champion(name, champion.version)
+    charges.end_campaigns(name, MOVED)
     registry.roll_back(name, previous.version, seen=champion.version, record=record)
     sentence = f"champion: version {champion.version} -> {previous.version}"
     return Move("rolled_back", name, sentence)

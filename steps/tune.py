@@ -2,8 +2,8 @@
 
 Reads the splits `train` and `validation` of a prepared data set; the model is selected on
 validation only. Every trial is a child run. The best candidate is fitted again, logged, registered
-and gets the alias `challenger`. An interrupted search continues where it stopped if it is started
-again in its cycle.
+and gets the alias `challenger`, unless the campaign of another version goes on: then it waits. An
+interrupted search continues where it stopped if it is started again in its cycle.
 
     mlflow run . -e tune
     python steps/tune.py --trials 20 --parallelism 4 --trials-experiment fraud-trials
@@ -118,11 +118,12 @@ def find_challenger(
     spark_master: str | None,
 ) -> Challenger | Reused:
     """Search within limits, fit the best again, log it, and register it as challenger."""
+    from retraining.comparison import lineup
     from retraining.models import search, training
     from retraining.models.encoding import EncodedRows
     from retraining.models.trials import Trials
     from retraining.spark.session import open_session
-    from retraining.tracking import inputs, registry
+    from retraining.tracking import inputs
 
     prepared = inputs.find_data(run, data)
     run.pin(register="false")
@@ -143,16 +144,18 @@ def find_challenger(
                 _LOG.info(f"fitting {best.estimator} again")
                 model = encoded.fit(best, seed)
             uri, metrics = training.finish(model, rows, description, manifest, prepared)
+            version = challenger = None
+            if register:
+                name = model_name or description.name
+                version = training.register(name, uri, run, manifest, description)
+                challenger = lineup.challenge(
+                    version, metrics, rows.validation, manifest, description
+                )
     # A repetition makes the same trials, however long they take there.
     run.pin(trials=str(len(results)), time_limit="0", early_stop="0")
-    version = None
-    if register:
-        name = model_name or description.name
-        version = training.register(name, uri, run, manifest, description)
-        registry.challenge(version)
     fitted = training.Fitted(best.estimator, uri, metrics, version, run.run_id)
     failed = sum(bool(result.failure) for result in results)
-    return training.Challenger(fitted, best, len(results), failed)
+    return training.Challenger(fitted, best, len(results), failed, challenger)
 
 
 def _limited(description: Description, limits: Mapping[str, int]) -> Description:

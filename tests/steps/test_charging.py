@@ -71,8 +71,8 @@ def test_looks_are_counted_by_the_next_test_of_the_holdout(call: Call, cycle: Cy
     replayed = call("ab_test", replay=cycle.tested.run_id, metric="brier")
     looks = [call("ab_test", register="false"), replayed, call("ab_test", replay=replayed.run_id)]
     tested = verdict_of(call("ab_test", metric="brier"))["ledger"]
-    assert {e.test for e in registry.tests_of("fraud") if e.look} == {
-        f"look-{look.run_id}" for look in looks
+    assert {e.test for e in registry.tests_of("fraud") if e.peek} == {
+        f"peek-{look.run_id}" for look in looks
     }
     assert (tested["n_tests"], tested["n_holdout_tests"]) == (4, 4)
     assert tested["spent"] == pytest.approx(4 * 0.2 / 52)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from retraining.errors import RetrainingError
-from retraining.gate.ledger import Entry, HoldoutTest
+from retraining.gate.campaign import LEAST
+from retraining.gate.ledger import STARTED, Entry, HoldoutTest, charged
 from retraining.gate.spending import YEAR, spend
 from retraining.tracking import outage, registry, runs, tags
 
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run
 
+    from retraining.gate.ledger import LookEntry
     from retraining.gate.policy import Policy
-    from retraining.gate.verdict import Spending
+    from retraining.gate.verdict import Campaign, Spending
+
+_SHOWN = "Campaign: look"  # begins the description of a version
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,20 +43,74 @@ class Charge(NamedTuple):
         entry: What its ledger holds.
         spending: What earlier tests leave of alpha for it.
         tried: What its ledger held of an earlier attempt at the same test; None for the first.
+        known: Names of the tests of this pair that had a result when the look began.
     """
 
     name: str
     entry: Entry
     spending: Spending
     tried: Entry | None = None
+    known: frozenset[str] = frozenset()
 
     def drop(self) -> Charge:
         """The charge of a test that could not decide, whatever the effect: none."""
-        return self._replace(entry=self.entry._replace(alpha=0.0))
+        return self._replace(entry=self.entry._replace(alpha=0.0, look=None))
+
+    def judge(self, campaign: Campaign, effect: float, error: float, *, costs: bool) -> Charge:
+        """The charge of a look that was judged.
+
+        A campaign that goes on keeps its alpha. One that has promoted, or made its last look, has
+        used it. One that its own result ends before gets back what it could still have promoted by
+        chance, and no more: to choose by the result which campaigns go on, and to pay for those
+        alone, would be optional stopping.
+
+        Args:
+            campaign: Where it stands.
+            effect: On all rows so far.
+            error: Its standard error.
+            costs: False where no look of the campaign could decide, whatever the effect.
+        """
+        alpha = max(campaign.alpha - campaign.returned, campaign.spent)
+        if not costs and campaign.state != "open":
+            alpha = LEAST
+        look = self.entry.look and self.entry.look._replace(
+            state=campaign.state,
+            spent=campaign.spent,
+            effect=effect,
+            variance=error**2 if math.isfinite(error) else None,
+        )
+        return self._replace(entry=self.entry._replace(alpha=alpha, look=look))
 
     def settle(self) -> None:
-        """Write what the test used."""
+        """Write what the test used.
+
+        Raises:
+            RetrainingError: Another run has looked at the same pair meanwhile. It may have looked
+                at the same rows, so this look does not count; of two that write at the same moment
+                perhaps neither does.
+        """
+        self._refuse_other_look()
         registry.record_test(self.name, self.entry)
+        try:
+            self._refuse_other_look()
+        except RetrainingError:
+            registry.record_test(self.name, self.drop().entry)
+            raise
+
+    def _refuse_other_look(self) -> None:
+        if self.entry.look is None:
+            return
+        for other in registry.tests_of(self.name):
+            same = (other.champion, other.challenger) == (
+                self.entry.champion,
+                self.entry.challenger,
+            )
+            new = other.test not in {*self.known, self.entry.test}
+            if same and new and other.alpha > 0 and other.look and other.look.state != STARTED:
+                raise RetrainingError(
+                    f"run {other.look.run_id} has looked at {other.challenger} meanwhile",
+                    "run ab_test again: it continues from that look",
+                )
 
 
 @contextmanager
@@ -68,26 +127,80 @@ def returned_on_error(charge: Charge | None) -> Iterator[None]:
         raise
 
 
-def reserve(name: str, policy: Policy, test: HoldoutTest) -> Charge:
+def end_campaigns(name: str, why: str, *, but: str = "") -> None:
+    """End the campaigns of a model that go on, for a reason that is not in their results.
+
+    They are charged what their looks so far have spent.
+
+    Args:
+        name: The registered model.
+        why: `REPLACED` or `MOVED`.
+        but: URI of a challenger whose campaign goes on.
+    """
+    for entry in charged(registry.tests_of(name)):
+        if entry.look and entry.is_open and entry.challenger != but:
+            ended = entry.ended(why, max(entry.look.spent, LEAST))
+            registry.record_test(name, ended)
+            show(ended)
+
+
+def show(entry: Entry, reasons: str = "") -> None:
+    """Show on the page of the challenger where its campaign stands; nothing for a single test.
+
+    A description that somebody has written there is kept.
+    """
+    if entry.look is None:
+        return
+    try:
+        version = registry.version_at(entry.challenger)
+    except RetrainingError as error:
+        _LOG.info(f"{error.what}, so it does not show where its campaign stands")
+        return
+    of = entry.champion.rpartition("/")[-1]
+    look = f"{entry.look.number} of {entry.look.n_looks} against version {of}: {entry.look.state}"
+    registry.tag(version, {tags.CAMPAIGN: look})
+    if (version.description or _SHOWN).startswith(_SHOWN):
+        registry.describe(version, f"{_SHOWN} {look}. {reasons}".rstrip())
+
+
+def reserve(name: str, policy: Policy, test: HoldoutTest, look: LookEntry | None = None) -> Charge:
     """Enter a test in the ledger of a model, with the alpha that it may use.
 
     Tests that write at the same time take what is left in the order of their times and names.
-    Tests that only their runs remember, and looks at the same holdout, are entered first.
+    Tests that only their runs remember, and peeks at the same holdout, are entered first. The first
+    look of a campaign reserves the alpha of all; further ones write nothing before they have a
+    result.
+
+    Args:
+        name: The registered model.
+        policy: Its memory, alpha, yearly_alpha and tests_per_year are used.
+        test: The test.
+        look: Of a campaign; None for a test that is made once.
 
     Raises:
         RetrainingError: If the policy's memory refuses a holdout that was tested before.
     """
     found = runs.tests_of(name, test.time - YEAR)
     _restore(name, found, test)
-    _enter_looks(name, policy, found, test)
-    return _enter(name, policy, test)
+    _enter_peeks(name, policy, found, test)
+    return _enter(name, policy, test, look=look)
 
 
-def _enter(name: str, policy: Policy, test: HoldoutTest, *, look: bool = False) -> Charge:
+def _enter(
+    name: str,
+    policy: Policy,
+    test: HoldoutTest,
+    *,
+    peek: bool = False,
+    look: LookEntry | None = None,
+) -> Charge:
     entries = registry.tests_of(name)
     spending = spend(entries, policy, test)
     tried = next((e for e in entries if e.test == test.test and e.alpha > 0), None)
-    entry = test.charge(spending.alpha, look=look)._replace(time=(tried or test).time)
+    entry = test.charge(spending.alpha, peek=peek, look=look)
+    entry = entry._replace(time=(tried or test).time)
+    if look and look.number > 1:
+        return Charge(name, entry, spending, tried)
     registry.record_test(name, entry)
     try:
         return _fit(Charge(name, entry, spending, tried), policy, test)
@@ -98,7 +211,7 @@ def _enter(name: str, policy: Policy, test: HoldoutTest, *, look: bool = False) 
 
 def _fit(reserved: Charge, policy: Policy, test: HoldoutTest) -> Charge:
     """Give back any excess, now that others can see the reservation."""
-    name, entry, _, tried = reserved
+    name, entry, _, tried, _ = reserved
     entries = registry.tests_of(name)
     if tried is None:  # a holdout that is refused is refused to the later and the earlier of two
         spend([e for e in entries if e.test != entry.test], policy, test)
@@ -111,7 +224,24 @@ def _fit(reserved: Charge, policy: Policy, test: HoldoutTest) -> Charge:
         spending = spend(registry.tests_of(name), policy, test)
         entry = entry._replace(alpha=spending.alpha)
         registry.record_test(name, entry)
-    return Charge(name, entry, spending, tried)
+    return Charge(name, _join(name, entry), spending, tried)
+
+
+def _join(name: str, entry: Entry) -> Entry:
+    """The entry as part of the campaign that another run has begun at the same moment."""
+    if entry.look is None:
+        return entry
+    pair = (entry.champion, entry.challenger)
+    begun = [
+        (other.time, other.test, other.look.campaign)
+        for other in registry.tests_of(name)
+        if other.look and other.is_open and (other.champion, other.challenger) == pair
+    ]
+    first = min(begun)[-1]
+    if first != entry.look.campaign:
+        entry = entry._replace(look=entry.look._replace(campaign=first))
+        registry.record_test(name, entry)
+    return entry
 
 
 def _restore(name: str, found: Iterable[Run], test: HoldoutTest) -> None:
@@ -130,7 +260,7 @@ def _restore(name: str, found: Iterable[Run], test: HoldoutTest) -> None:
             registry.record_test(name, entry)
 
 
-def _enter_looks(name: str, policy: Policy, found: Iterable[Run], test: HoldoutTest) -> None:
+def _enter_peeks(name: str, policy: Policy, found: Iterable[Run], test: HoldoutTest) -> None:
     """Enter comparisons of the same holdout that were not charged, but showed their p-value.
 
     Each counts with the alpha that a test would have had: whoever looks at several challengers and
@@ -140,12 +270,12 @@ def _enter_looks(name: str, policy: Policy, found: Iterable[Run], test: HoldoutT
     if policy.memory == "fresh_holdout_only":
         policy = dataclasses.replace(policy, memory="spending")
     for run in found:
-        look = _look(run, test)
-        if look and look.test not in known:
-            _enter(name, policy, look, look=True)
+        peek = _peek(run, test)
+        if peek and peek.test not in known:
+            _enter(name, policy, peek, peek=True)
 
 
-def _look(run: Run, test: HoldoutTest) -> HoldoutTest | None:
+def _peek(run: Run, test: HoldoutTest) -> HoldoutTest | None:
     """The comparison of a run, if it showed a p-value of rows of this holdout at no charge."""
     carried = run.data.tags
     fingerprint = carried.get(f"{tags.FINGERPRINT}holdout")
@@ -156,5 +286,5 @@ def _look(run: Run, test: HoldoutTest) -> HoldoutTest | None:
         datetime.fromisoformat(text) if (text := carried.get(tags.HOLDOUT + side)) else None
         for side in ("start", "end")
     )
-    look = HoldoutTest(f"look-{run.info.run_id}", time, fingerprint, start, end)
-    return look if look.charge(0.0).shares_holdout(test) else None
+    peek = HoldoutTest(f"peek-{run.info.run_id}", time, fingerprint, start, end)
+    return peek if peek.charge(0.0).shares_holdout(test) else None

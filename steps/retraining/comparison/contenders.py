@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import mlflow
 
-from retraining.comparison import charges
+from retraining.comparison import campaigns, charges
 from retraining.comparison.columns import ROLES
 from retraining.comparison.scores import score_holdout
 from retraining.errors import RetrainingError
-from retraining.gate.ledger import HoldoutTest
+from retraining.gate.ledger import HoldoutTest, LookEntry
 from retraining.models import pipelines, store
 from retraining.tracking import lineage, registry, runs, tags
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from pyspark.sql import SparkSession
 
+    from retraining.comparison.campaigns import Progress
     from retraining.comparison.charges import Charge
     from retraining.comparison.scores import Comparison
     from retraining.data.manifest import Manifest, StoredSplit
@@ -61,7 +62,7 @@ def resolve(
     """The two versions to compare, recorded on the run and pinned for its repetition.
 
     By default they are the versions with the two aliases. If the caller named a cycle, the
-    challenger is the version that its tune run registered, whichever version has the alias by now.
+    challenger is the version that its tune run named, whichever version has the alias by now.
     If that version has become champion since, it is compared with the champion before it, so that
     a repetition finds the first test and reuses it.
 
@@ -86,7 +87,8 @@ def resolve(
     if challenger:
         second = registry.version_at(challenger)
     elif tuned:
-        second = registry.version_of(name, tuned.data.tags[tags.MODEL_VERSION])
+        own = tuned.data.tags[tags.MODEL_VERSION]
+        second = registry.version_of(name, tuned.data.tags.get(tags.CHALLENGER_VERSION, own))
     else:
         second = registry.version_with(name, registry.CHALLENGER)
     before = first.tags.get(tags.MOVED_FROM)
@@ -104,13 +106,54 @@ def resolve(
     return contenders
 
 
-def charge(run: StepRun, contenders: Contenders, policy: Policy, holdout: StoredSplit) -> Charge:
+def charge(
+    run: StepRun,
+    contenders: Contenders,
+    policy: Policy,
+    holdout: StoredSplit,
+    progress: Progress | None,
+) -> Charge:
     """Reserve the test in the ledger of the champion's model, before anything is scored.
+
+    Args:
+        run: The run of the step.
+        contenders: The two versions.
+        policy: What must be shown.
+        holdout: The rows.
+        progress: Of their campaign; None where they are tested once.
 
     Raises:
         RetrainingError: If the two are versions of different models, or the policy's memory refuses
             a holdout that was tested before.
     """
+    check_same_model(contenders)
+    name, test = (
+        contenders.champion.name,
+        HoldoutTest(
+            run.identity,
+            datetime.now(UTC),
+            holdout.fingerprint,
+            holdout.start,
+            holdout.end,
+            contenders.uris["champion"],
+            contenders.uris["challenger"],
+        ),
+    )
+    look = None
+    if progress:
+        campaign = progress.campaign or run.identity
+        test = test._replace(n_looks=policy.n_looks, campaign=progress.campaign)
+        look = LookEntry(campaign, progress.number, policy.n_looks, run.run_id)
+    charge = charges.reserve(name, policy, test, look)
+    if progress:
+        charge = charge._replace(known=progress.known)
+        run.pin(continues=progress.previous or campaigns.FIRST)
+    run.pin(test_alpha=str(charge.spending.alpha))
+    return charge
+
+
+def check_same_model(contenders: Contenders) -> None:
+    """Refuse a binding test of versions of different models."""
     champion, challenger = contenders
     if champion.name != challenger.name:
         raise RetrainingError(
@@ -118,17 +161,6 @@ def charge(run: StepRun, contenders: Contenders, policy: Policy, holdout: Stored
             "are versions of different models, so that nothing can follow",
             f"compare them with register=false, or register the challenger under {champion.name}",
         )
-    test = HoldoutTest(
-        run.identity,
-        datetime.now(UTC),
-        holdout.fingerprint,
-        holdout.start,
-        holdout.end,
-        **contenders.uris,
-    )
-    charge = charges.reserve(contenders.champion.name, policy, test)
-    run.pin(test_alpha=str(charge.spending.alpha))
-    return charge
 
 
 def load(contenders: Contenders, spark: SparkSession, manifest: Manifest) -> Pair:

@@ -8,12 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from retraining.comparison import contenders, screening
+from retraining.comparison import campaigns, contenders, screening
 from retraining.comparison.charges import returned_on_error
 from retraining.comparison.columns import ROLES
 from retraining.comparison.scores import Comparison, read_kept, read_scores
 from retraining.description.reading import read_policy
 from retraining.errors import RetrainingError
+from retraining.gate.campaign import Standing
 from retraining.gate.policy import Policy
 from retraining.tracking import inputs, runs, tags
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from pyspark.sql import SparkSession
 
+    from retraining.comparison.campaigns import Progress
     from retraining.comparison.charges import Charge
     from retraining.comparison.contenders import Contenders
     from retraining.data.manifest import Manifest, StoredSplit
@@ -44,6 +46,7 @@ class Contest(NamedTuple):
         charge: None where nothing may follow from the test.
         test_alpha: Alpha of the test itself; None for what the ledger left, or the policy's.
         looked: Tags of the run whose scores are judged again: which model, and which holdout.
+        standing: Of the campaign whose next look this is; None for a test that is made once.
     """
 
     comparison: Comparison
@@ -54,6 +57,7 @@ class Contest(NamedTuple):
     charge: Charge | None = None
     test_alpha: float | None = None
     looked: Mapping[str, str] = MappingProxyType({})
+    standing: Standing | None = None
 
 
 class Untested(NamedTuple):
@@ -81,6 +85,9 @@ class Models(NamedTuple):
         champion: Model URI.
         challenger: Model URI.
         cycle_id: The cycle that the caller named.
+        continues: Id of the run whose campaign is continued, or `campaigns.FIRST`, for a look that
+            is repeated.
+        test_alpha: Alpha of a test, or of a campaign, that is repeated.
     """
 
     data: str | None
@@ -88,6 +95,8 @@ class Models(NamedTuple):
     champion: str | None
     challenger: str | None
     cycle_id: str | None
+    continues: str | None = None
+    test_alpha: float | None = None
 
 
 def of_models(
@@ -117,11 +126,22 @@ def of_models(
         challenger=models.challenger,
         cycle_id=models.cycle_id,
     )
-    if reused := run.reuse({"data": prepared.uri, **pair.uris}):
+    holdout, progress = manifest.splits["holdout"], None
+    if binding:
+        contenders.check_same_model(pair)
+        progress = campaigns.find(pair, policy, holdout)
+    elif models.continues:
+        progress = campaigns.repeat(models.continues, models.test_alpha or policy.alpha)
+    before = {"look": progress.previous} if progress and progress.previous else {}
+    if reused := run.reuse({"data": prepared.uri, **pair.uris, **before}):
         return reused
-    charge = contenders.charge(run, pair, policy, manifest.splits["holdout"]) if binding else None
+    for name, run_id in before.items():
+        run.use(name, run_id, run_id)
+    charge = contenders.charge(run, pair, policy, holdout, progress) if binding else None
+    if charge and progress and not progress.previous:
+        progress = progress._replace(standing=Standing(charge.spending.alpha))
     with returned_on_error(charge):
-        return _meet(run, session, manifest, pair, policy, charge)
+        return _meet(run, session, manifest, pair, policy, charge, progress)
 
 
 def _meet(
@@ -131,11 +151,12 @@ def _meet(
     pair: Contenders,
     policy: Policy,
     charge: Charge | None,
+    progress: Progress | None,
 ) -> Contest | Untested:
     """Let both models score what neither has seen, unless that would show nothing."""
     loaded = contenders.load(pair, session, manifest)
-    screened = None
-    if policy.worse_on_validation == "skip":
+    screened, goes_on = None, progress and progress.previous
+    if policy.worse_on_validation == "skip" and not goes_on:
         screened = screening.screen(session, loaded, manifest, policy)
     if screened and screened.is_worse:
         return Untested(pair, charge, screened.explain(), screened.numbers)
@@ -144,6 +165,20 @@ def _meet(
         n = scores.n_holdout
         reason = f"All {n:,} rows of the holdout were used to train one of the models."
         return Untested(pair, charge, reason, {"n_rows": 0, "n_holdout": n, "n_excluded": n})
+    looks = {}
+    if progress:
+        n = scores.n_rows
+        folder = f"{manifest.uri.rpartition('/')[0]}/scores/{run.run_id}-looks"
+        scores, n_new = campaigns.add_earlier(session, progress, scores, folder)
+        if not n_new:
+            reason = (
+                f"All {n:,} rows were compared in look {progress.number - 1} of the campaign (run "
+                f"{progress.previous}): the next look needs rows that are new."
+            )
+            return Untested(pair, charge, reason, {"n_rows": 0, "n_holdout": scores.n_holdout})
+        looks["campaign"] = f"look {progress.number} of {policy.campaign.looks}, {n_new:,} new rows"
+        if progress.previous:
+            looks["campaign"] += f" and {scores.n_rows - n_new:,} of run {progress.previous}"
     split = manifest.splits["holdout"]
     facts = {
         **contenders.facts(loaded),
@@ -152,8 +187,10 @@ def _meet(
         "holdout": f"{_describe_time(split)}, {split.uri}",
         "fingerprint of the holdout": split.fingerprint,
         "rows excluded because a model was trained on them": f"{scores.n_excluded:,}",
+        **looks,
     }
-    return Contest(scores, policy, facts, pair.names, pair, charge)
+    standing = progress and progress.standing
+    return Contest(scores, policy, facts, pair.names, pair, charge, standing=standing)
 
 
 def _describe_time(split: StoredSplit) -> str:
@@ -207,7 +244,12 @@ def of_replay(run: StepRun, spark: OpenSpark, replay: str, overrides: Mapping[st
     champion, challenger = (original.data.tags.get(tags.COMPARED + role, role) for role in ROLES)
     facts = {"replay of run": replay, "scores": uri}
     policy = choose_policy(read_policy(kept), overrides)
-    test_alpha = None if "alpha" in overrides else _read(replay, "verdict.json")["alpha"]
+    verdict = _read(replay, "verdict.json")
+    test_alpha = None if "alpha" in overrides else verdict["alpha"]
+    standing = None
+    if verdict.get("campaign") and not overrides:
+        found = campaigns.read_standing(replay)
+        standing = found._replace(past=found.past[:-1])
     return Contest(
         table,
         policy,
@@ -215,6 +257,7 @@ def of_replay(run: StepRun, spark: OpenSpark, replay: str, overrides: Mapping[st
         (champion, challenger),
         test_alpha=test_alpha,
         looked=_holdout_of(original),
+        standing=standing,
     )
 
 

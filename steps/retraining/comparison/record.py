@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import mlflow
 import pandas as pd
 
-from retraining.comparison import evidence
+from retraining.comparison import charges, evidence
 from retraining.comparison.columns import ROLES
 from retraining.report import page, summary
 from retraining.tracking import registry, tags
@@ -44,6 +44,7 @@ class Compared(Result):
         report: Markdown.
         charge: What the test costs; None where nothing may follow from it.
         looked: Tags of the run whose scores were judged again.
+        campaign: Where the campaign stands, in few words; "" where there is none.
     """
 
     names: tuple[str, str]
@@ -56,6 +57,7 @@ class Compared(Result):
     report: str = ""
     charge: Charge | None = None
     looked: Mapping[str, str] = field(default_factory=dict)
+    campaign: str = ""
 
     @property
     def summary(self) -> str:
@@ -84,6 +86,8 @@ class Compared(Result):
             named[tags.SCORES_URI] = self.scores_uri
         if self.contenders:
             named[tags.MODEL_NAME] = self.contenders.champion.name
+        if self.campaign:
+            named[tags.CAMPAIGN] = self.campaign
         named |= self.looked
         if self.charge:
             named |= {tags.BINDING: tags.TRUE, tags.CHARGE: self.charge.entry.write()}
@@ -146,15 +150,21 @@ def log(run_id: str, contest: Contest, judged: Evidence, decision: Decision) -> 
         report=summary.markdown(verdict, contest.facts, contest.names),
         charge=_charge(contest.charge, verdict),
         looked=contest.looked,
+        campaign=summary.standing(verdict),
     )
 
 
 def _charge(reserved: Charge | None, verdict: Verdict) -> Charge | None:
     """What a test costs: nothing where rows or units were too few to decide on any effect."""
+    if reserved is None:
+        return None
     too_few = any(
         c.name == "minimum_positives" and c.status == "failed" for c in verdict.guardrails
     )
-    return reserved.drop() if reserved and too_few else reserved
+    if verdict.campaign:
+        effect, error = verdict.effect_size, verdict.standard_error
+        return reserved.judge(verdict.campaign, effect, error, costs=not too_few)
+    return reserved.drop() if too_few else reserved
 
 
 def numbers(
@@ -211,6 +221,7 @@ def write_registry(run_id: str, compared: Compared) -> None:
             tags.TESTED_BY: run_id,
         }
         registry.tag(version, marks)
+    charges.show(compared.charge.entry, compared.reasons)
 
 
 def _keep_scores(run_id: str, comparison: Comparison) -> str:

@@ -91,21 +91,26 @@ class Challenger(Result):
         candidate: Its estimator and parameters.
         n_trials: Number of trials.
         n_failed: Trials that failed.
+        challenger: The version that challenges in this cycle; None if nothing was registered.
     """
 
     fitted: Fitted
     candidate: Candidate
     n_trials: int
     n_failed: int
+    challenger: ModelVersion | None = None
 
     @property
     def summary(self) -> str:
         """The candidate, how many trials there were, its quality and the version it became."""
-        waits = " is challenger" if self.fitted.version else ""
+        stands = ""
+        if self.fitted.version and self.challenger:
+            own = str(self.fitted.version.version) == str(self.challenger.version)
+            stands = " is challenger" if own else f"; version {self.challenger.version} challenges"
         return (
             f"{self.candidate.estimator} {self.candidate.parameters}, best of {self.n_trials} "
             f"trials ({self.n_failed} failed), {self.fitted.quality}{self.fitted.registration}"
-            f"{waits}"
+            f"{stands}"
         )
 
     @property
@@ -115,8 +120,10 @@ class Challenger(Result):
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """The version, if there is one."""
-        return self.fitted.tags
+        """The version, if there is one, and the one that challenges."""
+        if self.challenger is None:
+            return self.fitted.tags
+        return {**self.fitted.tags, tags.CHALLENGER_VERSION: str(self.challenger.version)}
 
 
 class TrainingRows(NamedTuple):

@@ -172,6 +172,42 @@ def draw_power(verdict: Verdict) -> Markup | None:
 
 
 @mpl.rc_context(svg.STYLE)
+def draw_campaign(verdict: Verdict) -> Markup:
+    """The z-scores of the looks so far against the boundary, made and planned."""
+    figure, axes = svg.new_figure()
+    made = [look for look in verdict.looks if look.made]
+    numbers = [look.look for look in verdict.looks]
+    bounds = [look.bound for look in verdict.looks]
+    axes.plot(numbers, bounds, color=CHAMPION, linewidth=1.5, drawstyle="steps-mid")
+    axes.plot(numbers, bounds, "_", color=CHAMPION, markersize=12, markeredgewidth=2)
+    axes.plot(
+        [look.look for look in made],
+        [look.z_score for look in made],
+        "o-",
+        color=CHALLENGER,
+        linewidth=1.8,
+        markersize=6,
+    )
+    axes.axhline(0, color=INK, linewidth=1)
+    shown = [value for value in (*bounds, *(look.z_score for look in made)) if math.isfinite(value)]
+    low, high = min([0.0, *shown]), max([2.0, *shown])
+    axes.set_ylim(low - 0.5, high + 0.7)
+    axes.set_xlim(0.5, max(numbers) + 0.5)
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(8, integer=True))
+    axes.set(xlabel="look", ylabel="effect in standard errors")
+    if finite := [look for look in verdict.looks if math.isfinite(look.bound)]:
+        _name(axes, (finite[0].look, finite[0].bound), "promotes", "left", ("data", "data"))
+    path = ", ".join(number(look.z_score) for look in made)
+    needed = ", ".join(number(bound) for bound in bounds)
+    return svg.to_svg(
+        figure,
+        "campaign",
+        f"The effect in standard errors at the looks so far: {path}. What promotes, at all looks: "
+        f"{needed}.",
+    )
+
+
+@mpl.rc_context(svg.STYLE)
 def draw_ledger(ledger: Spending) -> Markup:
     """Alpha of the earlier tests and of this one, and their sum against the budget."""
     figure, axes = svg.new_figure(height=2.4)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from retraining.gate.verdict import Verdict
+    from retraining.gate.verdict import Campaign, PlannedRule, Spending, Verdict
     from retraining.statistics.rows import Floats, Rows
 
 SLICES_ON_PAGE: Final = 100  # the page stays small; verdict.json holds all
@@ -82,7 +82,10 @@ def render(
             headline=summary.headline(verdict, names),
             statuses=Counter(item.status for item in verdict.guardrails),
             numbers=_numbers(verdict),
-            ledger_numbers=_ledger_numbers(verdict),
+            ledger_numbers=_numbers_of(verdict.ledger, "ledger"),
+            campaign_numbers=_numbers_of(verdict.campaign, "campaign"),
+            standing=summary.standing(verdict),
+            plan=_plan(verdict),
             pictures=_draw(verdict, rows, effects, names),
             metrics=compare_metrics(rows, verdict.confidence_level),
             slices=_with_strips(judged[:SLICES_ON_PAGE], required),
@@ -109,7 +112,8 @@ def _draw(
         "distribution": None
         if effects is None
         else effect_figures.draw_distribution(verdict, effects),
-        "power": effect_figures.draw_power(verdict),
+        "power": None if verdict.campaign else effect_figures.draw_power(verdict),
+        "campaign": effect_figures.draw_campaign(verdict) if verdict.campaign else None,
         "roc": roc,
         "precision_recall": precision_recall,
         "reliability": model_figures.draw_reliability(rows, names),
@@ -131,7 +135,7 @@ def _with_strips(items: Sequence[Item], required: float) -> list[tuple[Item, Mar
 def _numbers(verdict: Verdict) -> list[tuple[str, str, str]]:
     """Name, value and meaning of every single value, and of the bootstrap's."""
     parts = {name for name, value in vars(verdict).items() if isinstance(value, tuple)}
-    parts |= {"cross_check", "ledger"}
+    parts |= {"cross_check", "ledger", "campaign"}
     shown = [
         (field.name, _show(getattr(verdict, field.name), field.name), meaning(field.name))
         for field in dataclasses.fields(verdict)
@@ -147,14 +151,19 @@ def _numbers(verdict: Verdict) -> list[tuple[str, str, str]]:
     return shown
 
 
-def _ledger_numbers(verdict: Verdict) -> list[tuple[str, str, str]]:
-    if verdict.ledger is None:
-        return []
+def _numbers_of(record: Spending | Campaign | None, part: str) -> list[tuple[str, str, str]]:
+    """Name, value and meaning of every single value of a part of the verdict."""
     return [
-        (name, _show(value, name), meaning(name, "ledger"))
-        for name, value in vars(verdict.ledger).items()
-        if name != "past"
+        (name, _show(value, name), meaning(name, part))
+        for name, value in (vars(record) if record else {}).items()
+        if not isinstance(value, tuple)
     ]
+
+
+def _plan(verdict: Verdict) -> list[tuple[float, list[PlannedRule]]]:
+    """The ways of testing by the gain that they would find."""
+    gains = dict.fromkeys(rule.gain for rule in verdict.plan)
+    return [(gain, [rule for rule in verdict.plan if rule.gain == gain]) for gain in gains]
 
 
 def _show(value: object, name: str = "") -> str:
@@ -169,6 +178,12 @@ def _show(value: object, name: str = "") -> str:
         return str(value)
     text = percent(value) if name in ("confidence_level", "power") else number(value)
     return _minus(text)
+
+
+def _planned(rule: PlannedRule) -> str:
+    """How often a gain is found, and after how many looks in half of the cases."""
+    half = f", half of it by {rule.half_found}" if rule.half_found else ""
+    return f"{100 * rule.found:.0f}% within {rule.n_looks}{half}"
 
 
 def _align(item: Interval) -> list[str]:
@@ -189,6 +204,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(show=_show, align=_align, percent=percent)
+    environment.filters.update(show=_show, align=_align, percent=percent, planned=_planned)
     environment.globals.update(meaning=meaning)
     return environment

@@ -24,6 +24,10 @@ _HEADLINES: Final = {
     "keep_champion": "Keep {champion}: {challenger} is not better by as much as is required.",
     "inconclusive": "No decision: these rows cannot show whether {challenger} is better, so "
     "{champion} stays.",
+    "open": "No decision yet: {champion} stays, and {challenger} is tested again with the rows of "
+    "the next cycle.",
+    "ended": "No decision: all looks together cannot show that {challenger} is better, so "
+    "{champion} stays for good.",
     "besides": "No decision: these rows cannot show whether {challenger} is better overall; "
     "in addition, {doubts}, so {champion} stays.",
     "doubted": "No promotion yet: {challenger} looks better, but {doubts}; {champion} stays until "
@@ -53,6 +57,8 @@ def headline(verdict: Verdict, names: tuple[str, str]) -> str:
             kind = undecidable[0]
         elif verdict.strategy in UNSOUND:
             kind = "unreliable"
+        elif verdict.campaign and not failed:
+            kind = "open" if verdict.campaign.state == "open" else "ended"
         elif failed:
             kind = "doubted" if verdict.pvalue < verdict.alpha else "besides"
     champion, challenger = (f"the {n}" if n in ("champion", "challenger") else n for n in names)
@@ -62,6 +68,19 @@ def headline(verdict: Verdict, names: tuple[str, str]) -> str:
         challenger=challenger,
         doubts=f"{', '.join(most)} and {last}" if most else last,
     )
+
+
+def standing(verdict: Verdict) -> str:
+    """Where the campaign stands, in few words; "" for a test that is made once."""
+    campaign = verdict.campaign
+    if campaign is None:
+        return ""
+    look = f"look {campaign.look} of {campaign.n_looks}"
+    if campaign.state != "open":
+        return f"{look}, the campaign ends"
+    more = campaign.looks_still_needed
+    stays = "not decided within it" if more is None else f"decided in about {more} more"
+    return f"{look}; {stays} if the effect stays"
 
 
 def failed_guardrails(verdict: Verdict) -> list[str]:
@@ -93,6 +112,8 @@ def line(verdict: Verdict, names: tuple[str, str] = ("champion", "challenger")) 
         f"{verdict.champion:.4f} -> {verdict.challenger:.4f}, effect {effect} [{lower}, {upper}], "
         f"p {verdict.pvalue:.2g}, {verdict.n_rows:,} rows"
     )
+    if verdict.campaign:
+        text = f"{text}, {standing(verdict)}"
     failed = failed_guardrails(verdict)
     return _shorten(f"{text}, failed: {', '.join(failed)}" if failed else text, LONGEST_LINE)
 
@@ -118,6 +139,7 @@ def markdown(
         ("required effect", number(verdict.min_effect_size)),
         ("p-value", f"{number(verdict.pvalue)} (alpha {number(verdict.alpha)})"),
         ("rows", f"{verdict.n_rows:,}, {verdict.n_positives:,} positives"),
+        *([("campaign", standing(verdict))] if verdict.campaign else []),
     ]
     parts = [
         f"**{verdict.verdict}**: {_escape(headline(verdict, names))}",

@@ -39,6 +39,8 @@ class Cycle(Result):
         rows = [("cycle", self.cycle_id)]
         rows += [(role, test.tags[tags.INPUT + role]) for role in ("champion", "challenger")]
         rows += _numbers(test.metrics) if was_tested else []
+        if campaign := test.tags.get(tags.CAMPAIGN):
+            rows += [("campaign", campaign)]
         rows += [
             ("verdict", test.tags[tags.VERDICT]),
             ("because", test.tags[tags.REASONS]),

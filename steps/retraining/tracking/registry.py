@@ -98,6 +98,27 @@ def tag(version: ModelVersion, values: Mapping[str, str]) -> None:
         MlflowClient().set_model_version_tag(version.name, version.version, key, value)
 
 
+def untag(version: ModelVersion, key: str) -> None:
+    """Remove a tag from a version; nothing happens if it has none of that name."""
+    if key in version.tags:
+        MlflowClient().delete_model_version_tag(version.name, version.version, key)
+
+
+def describe(version: ModelVersion, text: str) -> None:
+    """Set the description that the page of a version shows."""
+    MlflowClient().update_model_version(version.name, str(version.version), text)
+
+
+def versions_with(name: str, values: Mapping[str, str]) -> list[ModelVersion]:
+    """The versions of a model that have all of these tags, oldest first."""
+    same = " and ".join(f"tags.`{key}` = '{value}'" for key, value in values.items())
+    return list(
+        MlflowClient().search_model_versions(
+            f"name = '{name}' and {same}", order_by=["version_number ASC"]
+        )
+    )
+
+
 def register(
     name: str, model_uri: str, run_id: str, *, once: Mapping[str, str], more: Mapping[str, str]
 ) -> ModelVersion:
@@ -114,11 +135,7 @@ def register(
         more: Further tags of the version.
     """
     client = MlflowClient()
-    same = " and ".join(f"tags.`{key}` = '{value}'" for key, value in once.items())
-    existing = client.search_model_versions(
-        f"name = '{name}' and {same}", order_by=["version_number ASC"]
-    )
-    if existing:
+    if existing := versions_with(name, once):
         version = existing[0]
     else:
         try:

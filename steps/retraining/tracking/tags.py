@@ -84,6 +84,10 @@ MODEL_NAME: Final = "model_name"
 MODEL_VERSION: Final = "model_version"
 """Run: the version that the step registered."""
 
+CHALLENGER_VERSION: Final = "challenger_version"
+"""Run: the version that challenges in the cycle of a `tune` run: its own, or another one whose
+campaign goes on, or that is better."""
+
 TRAINED_UNTIL: Final = "trained_until"
 """Version: the end of the data that the model was trained and selected on; empty without time."""
 
@@ -131,6 +135,12 @@ TESTED_VERDICT: Final = "ab_test.verdict"
 
 TESTED_BY: Final = "ab_test.run_id"
 """Version: id of the `ab_test` run of its newest test."""
+
+CAMPAIGN: Final = "campaign"
+"""Run, version: where a campaign stands, for example `2 of 8 against version 1: open`."""
+
+WAITS: Final = "challenger.waits"
+"""Version: `true` while it waits for the campaign of another version to end."""
 
 MOVED_AT: Final = "champion.moved_at"
 """Version: when it became champion last (ISO 8601, UTC)."""

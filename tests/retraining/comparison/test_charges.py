@@ -19,9 +19,9 @@ from mlflow import MlflowClient
 from retraining.comparison import charges, contenders
 from retraining.data.manifest import StoredSplit
 from retraining.errors import RetrainingError
+from retraining.gate.campaign import LEAST
 from retraining.gate.ledger import Entry, HoldoutTest
 from retraining.gate.policy import Policy
-from retraining.gate.spending import LEAST
 from retraining.tracking import lineage, registry, tags
 
 if TYPE_CHECKING:
@@ -169,8 +169,8 @@ def test_looks_at_the_same_holdout_count_as_tests() -> None:
 
     assert spending.n_tests == spending.n_holdout_tests == 3
     assert spending.spent == pytest.approx(3 * DUE)
-    entries = [entry for entry in registry.tests_of("fraud") if entry.look]
-    assert {entry.test for entry in entries} == {f"look-{run_id}" for run_id in looks}
+    entries = [entry for entry in registry.tests_of("fraud") if entry.peek]
+    assert {entry.test for entry in entries} == {f"peek-{run_id}" for run_id in looks}
     assert charges.reserve("fraud", POLICY, a_test("second", 86_401)).spending.n_tests == 4
 
 
@@ -226,7 +226,7 @@ def test_the_ledger_is_that_of_the_champion_whatever_the_description_is_called()
         pair = contenders.resolve(run, "fraud", **uris, cycle_id=None)
         for number in range(2):
             run.identity = f"test {number}"
-            charge = contenders.charge(run, pair, POLICY, holdout)
+            charge = contenders.charge(run, pair, POLICY, holdout, None)
             assert (charge.name, charge.spending.n_tests) == ("fraud_eu", number)
 
     assert [entry.challenger for entry in registry.tests_of("fraud_eu")] == [uris["challenger"]] * 2

@@ -1,0 +1,101 @@
+"""Which version challenges next: the newest, or that of a campaign that goes on.
+
+While a campaign lasts, new versions wait. When it has ended, the best of them by the validation
+rows of that cycle follows; the others are passed over.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from retraining.comparison import charges
+from retraining.gate.ledger import REPLACED, looks_of
+from retraining.models import evaluation, scoring, store
+from retraining.statistics.metrics import METRICS
+from retraining.tracking import registry, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlflow.entities.model_registry import ModelVersion
+    from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.data.manifest import Manifest
+    from retraining.description.document import Description
+
+_LOG = logging.getLogger(__name__)
+
+
+def challenge(
+    version: ModelVersion,
+    validation: Mapping[str, float],
+    rows: DataFrame,
+    manifest: Manifest,
+    description: Description,
+) -> ModelVersion:
+    """Give the alias `challenger` to a new version, unless a campaign goes on or another is better.
+
+    Args:
+        version: The new version.
+        validation: Its metrics on validation.
+        rows: The validation rows with `_label` and `_weight`.
+        manifest: Of the data that it was trained on.
+        description: With which.
+
+    Returns:
+        The version that challenges in this cycle.
+    """
+    rules, metric = description.gate.campaign, description.search.metric
+    if description.gate.n_looks == 1 or rules.meanwhile == "newest":
+        return _follow(version)
+    if holder := _in_campaign(version.name):
+        if holder.version != version.version:
+            registry.tag(version, {tags.WAITS: tags.TRUE})
+            _LOG.info(f"version {version.version} waits: the campaign of {holder.version} goes on")
+        return holder
+    found = {version.version: (validation[metric], version)}
+    spark, root = rows.sparkSession, manifest.uri.rpartition("/")[0]
+    start = manifest.splits["validation"].start
+    for waiting in registry.versions_with(version.name, {tags.WAITS: tags.TRUE}):
+        until = waiting.tags.get(tags.TRAINED_UNTIL)
+        unseen = not start or (until and datetime.fromisoformat(until) <= start)
+        if waiting.version != version.version and unseen:
+            found[waiting.version] = (_evaluate(waiting, rows, spark, root)[metric], waiting)
+    sign = 1 if METRICS[metric].greater_is_better else -1
+    _, best = max(found.values(), key=lambda pair: (sign * pair[0], int(pair[1].version)))
+    if len(found) > 1:
+        shown = ", ".join(f"version {name} {value:.4f}" for name, (value, _) in found.items())
+        _LOG.info(f"{metric} on validation: {shown}; version {best.version} challenges")
+    _follow(best)
+    for _, other in found.values():
+        registry.untag(other, tags.WAITS)
+    return best
+
+
+def _follow(version: ModelVersion) -> ModelVersion:
+    """Make a version the challenger, which ends the campaigns of others."""
+    registry.challenge(version)
+    charges.end_campaigns(version.name, REPLACED, but=registry.uri_of(version))
+    return version
+
+
+def _in_campaign(name: str) -> ModelVersion | None:
+    """The challenger, if its campaign against the champion goes on."""
+    champion = registry.holder(name, registry.CHAMPION)
+    challenger = registry.holder(name, registry.CHALLENGER)
+    if champion is None or challenger is None:
+        return None
+    pair = registry.uri_of(champion), registry.uri_of(challenger)
+    return challenger if looks_of(registry.tests_of(name), *pair) else None
+
+
+def _evaluate(
+    version: ModelVersion, rows: DataFrame, spark: SparkSession, root: str
+) -> dict[str, float]:
+    """The metrics of a version that was trained before these rows."""
+    loaded = store.load(version, spark, root)
+    return evaluation.evaluate(
+        scoring.score(rows, loaded.model, loaded.description.feature_columns)
+    )
