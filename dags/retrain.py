@@ -6,7 +6,9 @@ them and registers nothing twice.
 
 **Green, but the champion stayed**: this is the usual week. The log of `keep_champion` gives the
 reason (the log of `announce`, if the champion was trained on later data); the report is in the run
-of `ab_test`.
+of `ab_test`. A challenger that could not be decided on is tested again next week, on the rows of
+all its weeks (`gate.campaign` in the description); the tag `campaign` says how far it is. Until
+then newly trained models wait.
 
 **Slow, but normal**: the first run builds the project's environment, which takes minutes, and reads
 all raw files; later runs read only the new days. `tune` takes as long as `train` times the number
@@ -33,6 +35,7 @@ promote afterwards: `mlflow run . --env-manager uv -e promote -P verdict_run=RUN
 | `preprocess`: too many bad rows | its run's quarantine has the reasons; fix the files, clear |
 | `ab_test`: the registry has no ... | somebody removed an alias: set it again, clear the task |
 | `promote`: champion is version ..., not ... | it was moved meanwhile: clear `ab_test` and later |
+| `ab_test`: ... has looked at ... meanwhile | another run tested the same models: clear it |
 
 **Roll back**: `mlflow run . --env-manager uv -e promote -P action=rollback -P model_name=fraud`;
 then pause this DAG until the cause is known.
@@ -107,7 +110,8 @@ def retrain() -> None:
         )
         tune = step(
             "tune",
-            "Searches; the best model becomes challenger. A retry keeps finished trials.",
+            "Searches; the best model becomes challenger, or waits while another is still tested. "
+            "A retry keeps finished trials.",
             timeout=timedelta(hours=18),
             parameters=params("trials", "model_name"),
         )

@@ -221,7 +221,7 @@ def compare(
             if plan:
                 overrides = {**overrides, "worse_on_validation": "test"}
             models = contest.Models(
-                data, model_name, champion, challenger, cycle_id, continues, test_alpha
+                data, model_name, champion, challenger, cycle_id, continues, test_alpha, plan
             )
             compared = contest.of_models(run, spark, models, overrides, binding=binding)
         if isinstance(compared, Reused):
@@ -244,7 +244,7 @@ def compare(
             compared.policy,
             ledger=compared.charge.spending if compared.charge else None,
             test_alpha=test_alpha or compared.test_alpha,
-            standing=compared.standing,
+            standing=None if replay and test_alpha else compared.standing,
             rng=np.random.default_rng(seed),
         )
     result = record.log(run.run_id, compared, judged, decided)

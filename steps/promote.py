@@ -128,9 +128,11 @@ def follow_verdict(
         return Move("kept", name, f"version {champion.version} stays champion: {against}", verdict)
     promotion.refuse_stale(tested, max_age_days)
     registry.check_champion(name, champion.version, challenger.version)
+    charges.refuse_ended(name, tested)
     _try_scoring(challenger, tested, spark_master)
     if not dry_run:
         record = promotion.record(run, why)
+        registry.check_permission(name)
         charges.end_campaigns(name, MOVED)
         registry.promote(name, challenger.version, seen=champion.version, record=record)
     moves = "would move" if dry_run else "moved"
@@ -161,6 +163,7 @@ def roll_back(run: StepRun, *, model_name: str | None, dry_run: bool) -> Move:
         return Move("rolled_back", name, f"version {previous.version} would become champion")
     record = promotion.record(run, "rollback")
     registry.check_champion(name, champion.version)
+    registry.check_permission(name)
     charges.end_campaigns(name, MOVED)
     registry.roll_back(name, previous.version, seen=champion.version, record=record)
     sentence = f"champion: version {champion.version} -> {previous.version}"

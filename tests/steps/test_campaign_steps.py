@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from mlflow import MlflowClient
 
+from retraining.comparison import lineup
 from retraining.gate.ledger import charged
 from retraining.tracking import registry
 from tests.steps.calling import scores_of, small_description, verdict_of
@@ -21,21 +22,22 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("store")]
 
-GATE = {**small_description()["gate"], "campaign": {"looks": 8}, "worse_on_validation": "test"}
+GATE = {**small_description()["gate"], "worse_on_validation": "test"}
 LIKE = {"champion": "models:/fraud/1", "challenger": "models:/fraud/3"}  # two random forests
 
 
 @pytest.fixture
 def week(
     call: Call, cycle: Cycle, tmp_path: Path, description: Callable[..., Path]
-) -> Callable[[], Called]:
+) -> Callable[..., Called]:
     """Prepare four more days each time, in a cycle of their own."""
-    raw, path = tmp_path / "raw", description(gate=GATE)
+    raw = tmp_path / "raw"
     shutil.copytree(cycle.raw, raw)
     weeks = iter(range(10))
 
-    def prepare() -> Called:
+    def prepare(meanwhile: str = "keep") -> Called:
         number = next(weeks)
+        path = description(gate={**GATE, "campaign": {"looks": 8, "meanwhile": meanwhile}})
         process = {"customers": 300, "terminals": 500, "defects": 5}
         call("simulate", output=raw, more=4, pipeline_id=f"week-{number}", **process)
         prepared = call("preprocess", input=raw, dataset=path, pipeline_id=f"week-{number}")
@@ -46,7 +48,7 @@ def week(
 
 
 def test_a_campaign_of_the_chain(
-    call: Call, week: Callable[[], Called], aliases: Callable[[], dict[str, str]]
+    call: Call, week: Callable[..., Called], aliases: Callable[[], dict[str, str]]
 ) -> None:
     """Two looks; a new model waits; a repetition is identical; a rollback ends it."""
     first_week = week()
@@ -82,7 +84,7 @@ def test_a_campaign_of_the_chain(
     assert entry.alpha == pytest.approx(verdict["campaign"]["alpha"])
     page = registry.version_of("fraud", 3)
     assert page.tags["campaign"] == "2 of 8 against version 1: open"
-    assert page.description.startswith("Campaign: look 2 of 8")
+    assert str(page.description).startswith("Campaign: look 2 of 8")
     assert call("promote", pipeline_id="week-1").tags["result.outcome"] == "kept"
 
     pinned = json.loads(second.tags["pinned"])
@@ -101,7 +103,8 @@ def test_a_campaign_of_the_chain(
     page = registry.version_of("fraud", 3)
     assert page.tags["campaign"] == "2 of 8 against version 1: champion_moved"
     (entry,) = charged(registry.tests_of("fraud"))[-1:]
-    assert entry.alpha == pytest.approx(verdict["campaign"]["spent"])
+    stands = verdict["campaign"]
+    assert entry.alpha == pytest.approx(stands["alpha"] - stands["returnable"])
 
     week()
     chosen = call("tune", pipeline_id="week-2").tags["challenger_version"]
@@ -113,7 +116,7 @@ def test_a_campaign_of_the_chain(
 
 
 def test_a_look_without_new_rows_says_so_and_a_plan_costs_nothing(
-    call: Call, week: Callable[[], Called]
+    call: Call, week: Callable[..., Called]
 ) -> None:
     prepared = week()
     call("train", pipeline_id="week-0", seed=8)
@@ -132,3 +135,24 @@ def test_a_look_without_new_rows_says_so_and_a_plan_costs_nothing(
     assert sum(e.alpha for e in charged(registry.tests_of("fraud"))) == pytest.approx(
         sum(e.alpha for e in charged(entries))
     )
+
+
+@pytest.mark.parametrize("meanwhile", ["better", "newest"])
+def test_a_model_that_is_better_on_validation_or_newer_replaces_the_challenger(
+    call: Call,
+    week: Callable[..., Called],
+    aliases: Callable[[], dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: str,
+) -> None:
+    monkeypatch.setattr(lineup, "BETTER", 0.5)  # few rows do not show more
+    first_week = week(meanwhile)
+    call("train", pipeline_id="week-0", seed=8)
+    MlflowClient().set_registered_model_alias("fraud", "challenger", "3")
+    first = call("ab_test", pipeline_id="week-0", data=first_week.run_id)
+    assert verdict_of(first)["campaign"]["state"] == "open"
+    week(meanwhile)
+    assert call("tune", pipeline_id="week-1").tags["challenger_version"] == "4"
+    assert aliases()["challenger"] == "4"
+    assert registry.version_of("fraud", 3).tags["campaign"].endswith("replaced")
+    assert call("ab_test", pipeline_id="week-1").tags["input.challenger"] == "models:/fraud/4"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +20,7 @@ from retraining.comparison.scores import EXACT_ROWS
 from retraining.data.columns import quote
 from retraining.errors import RetrainingError
 from retraining.gate.campaign import Standing
-from retraining.gate.ledger import MOVED, REPLACED, STARTED
+from retraining.gate.ledger import STARTED, STOPPED
 from retraining.gate.verdict import read_look
 from retraining.spark import storage
 from retraining.tracking import inputs, registry, tags
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
     from retraining.comparison.contenders import Contenders
     from retraining.comparison.scores import Comparison
     from retraining.data.manifest import StoredSplit
-    from retraining.gate.ledger import Entry
     from retraining.gate.policy import Policy
 
 FIRST = "first"  # in place of the run that a look continues
 # What must stay as it is while a campaign lasts.
 _FIXED = ("metric", "strategy", "min_effect_size", "period", "capacity", "false_negative_cost")
+
+_LONGEST_LOOK = 2 * 86_400  # seconds, after which a run that is RUNNING was killed
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,12 +50,14 @@ class Progress(NamedTuple):
         previous: Id of the run of the look before; "" for the first look.
         standing: The looks before, and the alpha of the campaign; its alpha is 0 at the first look.
         known: Names of the tests that had a result when the look began.
+        ended: Whether the look is one of a campaign that has ended, and can only be reused.
     """
 
     campaign: str = ""
     previous: str = ""
     standing: Standing = Standing(0.0)
     known: frozenset[str] = frozenset()
+    ended: bool = False
 
     @property
     def number(self) -> int:
@@ -64,7 +68,7 @@ class Progress(NamedTuple):
 def find(pair: Contenders, policy: Policy, holdout: StoredSplit) -> Progress | None:
     """The campaign of two versions as the ledger knows it; None where they are tested once.
 
-    A look at the same holdout as the last one is that look again.
+    A look at a holdout that the pair has looked at is that look again.
 
     Raises:
         RetrainingError: The artifacts of the look before cannot be read.
@@ -73,37 +77,69 @@ def find(pair: Contenders, policy: Policy, holdout: StoredSplit) -> Progress | N
         return None
     champion, challenger = pair.uris["champion"], pair.uris["challenger"]
     looks = [
-        entry
+        (entry, entry.look)
         for entry in registry.tests_of(pair.champion.name)
-        if entry.look and (entry.champion, entry.challenger) == (champion, challenger)
+        if entry.look
+        and (entry.champion, entry.challenger) == (champion, challenger)
+        and entry.alpha > 0
     ]
-    known = frozenset(e.test for e in looks if e.look and e.look.state != STARTED)
-    last = max((e for e in looks if e.alpha > 0), key=lambda e: e.time, default=None)
-    if last is None or last.look is None:
+    status = {
+        entry.test: STARTED if look.state == STARTED else status_of(look.run_id)
+        for entry, look in looks
+    }
+    # A look that is about to finish was not known; one whose process died will not count.
+    known = frozenset(name for name, found in status.items() if found in ("FINISHED", "DEAD"))
+    done = [(entry, look) for entry, look in looks if status[entry.test] == "FINISHED"]
+    same = [look for entry, look in done if entry.fingerprint == holdout.fingerprint]
+    if same:
+        campaign, number = same[-1].campaign, same[-1].number
+    elif looks:
+        campaign, number = max(looks, key=lambda found: found[0].time)[1].campaign, 0
+    else:
         return Progress(known=known)
-    campaign = last.look.campaign
-    mine = [e for e in looks if e.look and e.look.campaign == campaign and e.alpha > 0]
-    made = sorted((e for e in mine if _has_result(e)), key=_number)
-    again = bool(made) and made[-1].fingerprint == holdout.fingerprint
-    if again:
-        made.pop()
-    states = {e.look.state for e in mine if e.look}
-    if states & {REPLACED, MOVED} or not (again or _goes_on(made)):
+    made = sorted(
+        (look for _, look in done if look.campaign == campaign), key=lambda look: look.number
+    )
+    states = {look.state for _, look in looks if look.campaign == campaign}
+    ended = bool(states & set(STOPPED)) or bool(made and made[-1].state != "open")
+    if number:
+        made = [look for look in made if look.number < number]
+    elif ended:
         return Progress(known=known)
-    if not made or made[-1].look is None:
-        return Progress(campaign, known=known)
-    previous = made[-1].look.run_id
+    if not made:
+        return Progress(campaign, known=known, ended=ended)
+    previous = made[-1].run_id
     if changed := _changes(previous, policy):
         _LOG.info(f"the campaign of {challenger} begins again: {changed} is another one now")
         return Progress(known=known)
-    return Progress(campaign, previous, read_standing(previous), known)
+    return Progress(campaign, previous, read_standing(previous), known, ended)
 
 
-def repeat(continues: str, alpha: float) -> Progress:
-    """The campaign whose look is repeated: `FIRST`, or the id of the run that it continues."""
+def status_of(run_id: str) -> str:
+    """FINISHED where the run of a look has its verdict, RUNNING where it may get one, else DEAD."""
+    try:
+        info = mlflow.get_run(run_id).info
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return "DEAD"
+    if info.status == "RUNNING" and time.time() - info.start_time / 1000 < _LONGEST_LOOK:
+        return "RUNNING"
+    return "FINISHED" if info.status == "FINISHED" else "DEAD"
+
+
+def repeat(continues: str, alpha: float | None, policy: Policy) -> Progress:
+    """The campaign whose look is repeated.
+
+    Args:
+        continues: `FIRST`, or the id of the run that it continues.
+        alpha: Of the campaign; None for that of the run, or of the policy.
+        policy: The conditions.
+    """
     if continues == FIRST:
-        return Progress(standing=Standing(alpha))
-    return Progress("", continues, read_standing(continues))
+        return Progress(standing=Standing(alpha or policy.alpha))
+    standing = read_standing(continues)
+    return Progress("", continues, standing._replace(alpha=alpha or standing.alpha))
 
 
 def read_standing(run_id: str) -> Standing:
@@ -147,8 +183,8 @@ def add_earlier(
         raise RetrainingError(
             f"the scores of run {progress.previous} lack {', '.join(missing)}, which the "
             "description asks for now",
-            "return to the description of the campaign, or give another version the alias "
-            "challenger to end it",
+            "return to the description of the campaign, or end it: give another version the alias "
+            "challenger",
         )
     if isinstance(kept, pd.DataFrame) and isinstance(new.scores, pd.DataFrame):
         before = kept[names][~kept[key].isin(new.scores[key])]
@@ -177,7 +213,7 @@ def _read_scores(spark: SparkSession, run_id: str) -> pd.DataFrame | DataFrame:
     if not storage.exists(spark, uri):
         raise RetrainingError(
             f"the scores of run {run_id} are gone: {uri}",
-            "restore the folder, or give another version the alias challenger to end the campaign",
+            "restore the folder, or end the campaign: give another version the alias challenger",
         )
     return spark.read.parquet(uri)
 
@@ -187,27 +223,6 @@ def _read(run_id: str, name: str) -> dict[str, Any]:
     path = inputs.download(f"runs:/{run_id}/{name}")
     found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     return found
-
-
-def _has_result(entry: Entry) -> bool:
-    """Whether a look has a verdict: its run has finished."""
-    if entry.look is None or entry.look.state == STARTED:
-        return False
-    try:
-        run = mlflow.get_run(entry.look.run_id)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return False
-    return bool(run.info.status == "FINISHED")
-
-
-def _goes_on(made: list[Entry]) -> bool:
-    return not made or (made[-1].look is not None and made[-1].look.state == "open")
-
-
-def _number(entry: Entry) -> tuple[int, str]:
-    return (entry.look.number if entry.look else 0, entry.time.isoformat())
 
 
 def _changes(run_id: str, policy: Policy) -> str:

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from retraining.comparison.campaigns import status_of
 from retraining.errors import RetrainingError
 from retraining.gate.campaign import LEAST
-from retraining.gate.ledger import STARTED, Entry, HoldoutTest, charged
+from retraining.gate.ledger import REPLACED, STARTED, STOPPED, Entry, HoldoutTest, charged
 from retraining.gate.spending import YEAR, spend
 from retraining.tracking import outage, registry, runs, tags
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from retraining.gate.verdict import Campaign, Spending
 
 _SHOWN = "Campaign: look"  # begins the description of a version
+_LONGEST = 5000  # characters of one, in an SQL store
 
 _LOG = logging.getLogger(__name__)
 
@@ -60,9 +62,9 @@ class Charge(NamedTuple):
         """The charge of a look that was judged.
 
         A campaign that goes on keeps its alpha. One that has promoted, or made its last look, has
-        used it. One that its own result ends before gets back what it could still have promoted by
-        chance, and no more: to choose by the result which campaigns go on, and to pay for those
-        alone, would be optional stopping.
+        used it. One that ends before, for whatever reason, gets back what it could still have
+        promoted by chance, and no more: to choose by the result which campaigns go on, and to pay
+        for those alone, would be optional stopping.
 
         Args:
             campaign: Where it stands.
@@ -70,12 +72,12 @@ class Charge(NamedTuple):
             error: Its standard error.
             costs: False where no look of the campaign could decide, whatever the effect.
         """
-        alpha = max(campaign.alpha - campaign.returned, campaign.spent)
-        if not costs and campaign.state != "open":
+        alpha = max(campaign.alpha - campaign.returned, LEAST)
+        if not costs and campaign.state == "last_look":
             alpha = LEAST
         look = self.entry.look and self.entry.look._replace(
             state=campaign.state,
-            spent=campaign.spent,
+            returnable=campaign.returnable,
             effect=effect,
             variance=error**2 if math.isfinite(error) else None,
         )
@@ -85,28 +87,39 @@ class Charge(NamedTuple):
         """Write what the test used.
 
         Raises:
-            RetrainingError: Another run has looked at the same pair meanwhile. It may have looked
-                at the same rows, so this look does not count; of two that write at the same moment
-                perhaps neither does.
+            RetrainingError: Another run has looked at the same pair meanwhile, or the campaign has
+                ended. It may have looked at the same rows, so this look does not count; of two that
+                write at the same moment perhaps neither does.
         """
-        self._refuse_other_look()
-        registry.record_test(self.name, self.entry)
         try:
+            self._refuse_other_look()
+            registry.record_test(self.name, self.entry)
             self._refuse_other_look()
         except RetrainingError:
             registry.record_test(self.name, self.drop().entry)
             raise
 
     def _refuse_other_look(self) -> None:
-        if self.entry.look is None:
+        """Refuse the look if the ledger holds something of its campaign that it did not know."""
+        look = self.entry.look
+        if look is None:
             return
+        pair = (self.entry.champion, self.entry.challenger)
         for other in registry.tests_of(self.name):
-            same = (other.champion, other.challenger) == (
-                self.entry.champion,
-                self.entry.challenger,
-            )
+            if other.test == self.entry.test and (other.look is None or other.alpha == 0):
+                raise RetrainingError(
+                    f"another run has begun the campaign of {other.challenger} meanwhile",
+                    "run ab_test again",
+                )
+            if other.look is None or (other.champion, other.challenger) != pair:
+                continue
+            if other.look.campaign == look.campaign and other.look.state in STOPPED:
+                raise RetrainingError(
+                    f"the campaign of {other.challenger} has ended meanwhile: {other.look.state}",
+                    "run ab_test again for the next one",
+                )
             new = other.test not in {*self.known, self.entry.test}
-            if same and new and other.alpha > 0 and other.look and other.look.state != STARTED:
+            if new and other.alpha > 0 and other.look.state != STARTED:
                 raise RetrainingError(
                     f"run {other.look.run_id} has looked at {other.challenger} meanwhile",
                     "run ab_test again: it continues from that look",
@@ -128,20 +141,52 @@ def returned_on_error(charge: Charge | None) -> Iterator[None]:
 
 
 def end_campaigns(name: str, why: str, *, but: str = "") -> None:
-    """End the campaigns of a model that go on, for a reason that is not in their results.
+    """End the campaigns of a model that go on, for a reason that is not their last result.
 
-    They are charged what their looks so far have spent.
+    They get back what they could still have promoted by chance.
 
     Args:
         name: The registered model.
         why: `REPLACED` or `MOVED`.
         but: URI of a challenger whose campaign goes on.
     """
+    going = [e for e in charged(registry.tests_of(name)) if e.is_open and e.challenger != but]
+    for entry in going:
+        _end(name, entry, why)
+
+
+def end_campaign_of(name: str, champion: str, challenger: str) -> None:
+    """End the campaign of a pair that goes on, so that another one can begin."""
     for entry in charged(registry.tests_of(name)):
-        if entry.look and entry.is_open and entry.challenger != but:
-            ended = entry.ended(why, max(entry.look.spent, LEAST))
-            registry.record_test(name, ended)
-            show(ended)
+        pair = (entry.champion, entry.challenger)
+        if pair == (champion, challenger) and entry.look and entry.look.state == "open":
+            _end(name, entry, REPLACED)
+
+
+def _end(name: str, entry: Entry, why: str) -> None:
+    # What another process has written since is not overwritten.
+    if entry.look is None or entry not in registry.tests_of(name):
+        return
+    ended = entry.ended(why, max(entry.alpha - entry.look.returnable, LEAST))
+    registry.record_test(name, ended)
+    show(ended)
+
+
+def refuse_ended(name: str, test: Run) -> None:
+    """Refuse a promotion by a look whose campaign was ended before it could be followed.
+
+    Raises:
+        RetrainingError: The ledger has another state of it.
+    """
+    written = test.data.tags.get(tags.CHARGE)
+    mine = Entry.read(written) if written else None
+    for entry in registry.tests_of(name):
+        stopped = entry.look is not None and entry.look.state in STOPPED
+        if mine and entry.test == mine.test and stopped and entry.look:
+            raise RetrainingError(
+                f"the campaign of {entry.challenger} has ended meanwhile: {entry.look.state}",
+                "run ab_test again",
+            )
 
 
 def show(entry: Entry, reasons: str = "") -> None:
@@ -160,7 +205,8 @@ def show(entry: Entry, reasons: str = "") -> None:
     look = f"{entry.look.number} of {entry.look.n_looks} against version {of}: {entry.look.state}"
     registry.tag(version, {tags.CAMPAIGN: look})
     if (version.description or _SHOWN).startswith(_SHOWN):
-        registry.describe(version, f"{_SHOWN} {look}. {reasons}".rstrip())
+        text = f"{_SHOWN} {look}. {reasons}".rstrip()
+        registry.describe(version, text[:_LONGEST])
 
 
 def reserve(name: str, policy: Policy, test: HoldoutTest, look: LookEntry | None = None) -> Charge:
@@ -203,10 +249,32 @@ def _enter(
         return Charge(name, entry, spending, tried)
     registry.record_test(name, entry)
     try:
+        _take_over(name, entry, test.campaign)
         return _fit(Charge(name, entry, spending, tried), policy, test)
     except RetrainingError:
-        registry.record_test(name, tried or entry._replace(alpha=0.0))
+        registry.record_test(name, tried or entry._replace(alpha=0.0, look=None))
         raise
+
+
+def _take_over(name: str, entry: Entry, campaign: str) -> None:
+    """Let a first look that was killed leave its alpha to this one; refuse a new one beside it.
+
+    Raises:
+        RetrainingError: Another run has begun a campaign of the same pair at this moment.
+    """
+    if entry.look is None:
+        return
+    for other in registry.tests_of(name):
+        same = (other.champion, other.challenger) == (entry.champion, entry.challenger)
+        if other.look is None or not same or other.test == entry.test or other.alpha == 0:
+            continue
+        if other.look.state == STARTED and other.look.campaign == campaign:
+            registry.record_test(name, other._replace(alpha=0.0, look=None))
+        elif other.look.state == STARTED and status_of(other.look.run_id) == "RUNNING":
+            raise RetrainingError(
+                f"run {other.look.run_id} looks at {other.challenger} at this moment",
+                "run ab_test again when it has ended",
+            )
 
 
 def _fit(reserved: Charge, policy: Policy, test: HoldoutTest) -> Charge:
@@ -224,24 +292,7 @@ def _fit(reserved: Charge, policy: Policy, test: HoldoutTest) -> Charge:
         spending = spend(registry.tests_of(name), policy, test)
         entry = entry._replace(alpha=spending.alpha)
         registry.record_test(name, entry)
-    return Charge(name, _join(name, entry), spending, tried)
-
-
-def _join(name: str, entry: Entry) -> Entry:
-    """The entry as part of the campaign that another run has begun at the same moment."""
-    if entry.look is None:
-        return entry
-    pair = (entry.champion, entry.challenger)
-    begun = [
-        (other.time, other.test, other.look.campaign)
-        for other in registry.tests_of(name)
-        if other.look and other.is_open and (other.champion, other.challenger) == pair
-    ]
-    first = min(begun)[-1]
-    if first != entry.look.campaign:
-        entry = entry._replace(look=entry.look._replace(campaign=first))
-        registry.record_test(name, entry)
-    return entry
+    return Charge(name, entry, spending, tried)
 
 
 def _restore(name: str, found: Iterable[Run], test: HoldoutTest) -> None:

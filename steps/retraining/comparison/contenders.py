@@ -89,6 +89,8 @@ def resolve(
     elif tuned:
         own = tuned.data.tags[tags.MODEL_VERSION]
         second = registry.version_of(name, tuned.data.tags.get(tags.CHALLENGER_VERSION, own))
+        if _same(first, second):  # another cycle has promoted it meanwhile
+            second = registry.version_of(name, own)
     else:
         second = registry.version_with(name, registry.CHALLENGER)
     before = first.tags.get(tags.MOVED_FROM)
@@ -141,14 +143,15 @@ def charge(
     )
     look = None
     if progress:
-        campaign = progress.campaign or run.identity
+        if not progress.campaign:
+            charges.end_campaign_of(name, test.champion, test.challenger)
         test = test._replace(n_looks=policy.n_looks, campaign=progress.campaign)
+        campaign = progress.campaign or run.identity
         look = LookEntry(campaign, progress.number, policy.n_looks, run.run_id)
     charge = charges.reserve(name, policy, test, look)
     if progress:
         charge = charge._replace(known=progress.known)
         run.pin(continues=progress.previous or campaigns.FIRST)
-    run.pin(test_alpha=str(charge.spending.alpha))
     return charge
 
 

@@ -88,6 +88,7 @@ class Models(NamedTuple):
         continues: Id of the run whose campaign is continued, or `campaigns.FIRST`, for a look that
             is repeated.
         test_alpha: Alpha of a test, or of a campaign, that is repeated.
+        plan: Whether a plan is asked for, and no test.
     """
 
     data: str | None
@@ -97,6 +98,7 @@ class Models(NamedTuple):
     cycle_id: str | None
     continues: str | None = None
     test_alpha: float | None = None
+    plan: bool = False
 
 
 def of_models(
@@ -131,15 +133,25 @@ def of_models(
         contenders.check_same_model(pair)
         progress = campaigns.find(pair, policy, holdout)
     elif models.continues:
-        progress = campaigns.repeat(models.continues, models.test_alpha or policy.alpha)
+        progress = campaigns.repeat(models.continues, models.test_alpha, policy)
     before = {"look": progress.previous} if progress and progress.previous else {}
-    if reused := run.reuse({"data": prepared.uri, **pair.uris, **before}):
+    # A plan is shown again, not reused.
+    reused = None if models.plan else run.reuse({"data": prepared.uri, **pair.uris, **before})
+    if reused:
         return reused
-    for name, run_id in before.items():
-        run.use(name, run_id, run_id)
+    if progress and progress.ended:
+        progress = campaigns.Progress(known=progress.known)
+    elif before:
+        run.use("look", before["look"], before["look"])
     charge = contenders.charge(run, pair, policy, holdout, progress) if binding else None
-    if charge and progress and not progress.previous:
-        progress = progress._replace(standing=Standing(charge.spending.alpha))
+    if charge:
+        alpha = charge.spending.alpha
+        if progress:
+            # No less than the looks before have used: further ones promote nothing then.
+            past = progress.standing.past
+            alpha = max(min(alpha, progress.standing.alpha), past[-1].spent) if past else alpha
+            progress = progress._replace(standing=Standing(alpha, past))
+        run.pin(test_alpha=str(alpha))
     with returned_on_error(charge):
         return _meet(run, session, manifest, pair, policy, charge, progress)
 

@@ -1,20 +1,24 @@
 """Which version challenges next: the newest, or that of a campaign that goes on.
 
-While a campaign lasts, new versions wait. When it has ended, the best of them by the validation
-rows of that cycle follows; the others are passed over.
+While a campaign lasts, new versions wait, unless the policy lets a better one replace the
+challenger. When it has ended, the best of them by the validation rows of that cycle follows; the
+others are passed over.
 """
 
 from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from retraining.comparison import charges
+from mlflow import MlflowException
+
+from retraining.comparison import charges, screening
+from retraining.errors import RetrainingError
 from retraining.gate.ledger import REPLACED, looks_of
 from retraining.models import evaluation, scoring, store
 from retraining.statistics.metrics import METRICS
-from retraining.tracking import registry, tags
+from retraining.tracking import outage, registry, tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
 
     from retraining.data.manifest import Manifest
     from retraining.description.document import Description
+    from retraining.models.store import LoadedModel
+
+BETTER: Final = 0.01  # the p-value of a new model that replaces the challenger
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,7 +57,15 @@ def challenge(
     rules, metric = description.gate.campaign, description.search.metric
     if description.gate.n_looks == 1 or rules.meanwhile == "newest":
         return _follow(version)
-    if holder := _in_campaign(version.name):
+    holder = _in_campaign(version.name)
+    if holder and rules.meanwhile == "better" and _is_better(version, holder, rows, manifest):
+        _LOG.info(
+            f"version {version.version} is better on validation than {holder.version}, whose "
+            "campaign ends"
+        )
+        return _follow(version)
+    if holder:
+        registry.untag(holder, tags.WAITS)
         if holder.version != version.version:
             registry.tag(version, {tags.WAITS: tags.TRUE})
             _LOG.info(f"version {version.version} waits: the campaign of {holder.version} goes on")
@@ -58,11 +73,21 @@ def challenge(
     found = {version.version: (validation[metric], version)}
     spark, root = rows.sparkSession, manifest.uri.rpartition("/")[0]
     start = manifest.splits["validation"].start
+    champion = registry.holder(version.name, registry.CHAMPION)
     for waiting in registry.versions_with(version.name, {tags.WAITS: tags.TRUE}):
+        if champion and waiting.version == champion.version:
+            registry.untag(waiting, tags.WAITS)
+            continue
         until = waiting.tags.get(tags.TRAINED_UNTIL)
         unseen = not start or (until and datetime.fromisoformat(until) <= start)
-        if waiting.version != version.version and unseen:
-            found[waiting.version] = (_evaluate(waiting, rows, spark, root)[metric], waiting)
+        if waiting.version == version.version or not unseen:
+            continue
+        if (loaded := _load(waiting, spark, root)) is None:
+            registry.untag(waiting, tags.WAITS)
+            continue
+        features = loaded.description.feature_columns
+        scored = scoring.score(rows, loaded.model, features)
+        found[waiting.version] = (evaluation.evaluate(scored)[metric], waiting)
     sign = 1 if METRICS[metric].greater_is_better else -1
     _, best = max(found.values(), key=lambda pair: (sign * pair[0], int(pair[1].version)))
     if len(found) > 1:
@@ -91,11 +116,32 @@ def _in_campaign(name: str) -> ModelVersion | None:
     return challenger if looks_of(registry.tests_of(name), *pair) else None
 
 
-def _evaluate(
-    version: ModelVersion, rows: DataFrame, spark: SparkSession, root: str
-) -> dict[str, float]:
-    """The metrics of a version that was trained before these rows."""
-    loaded = store.load(version, spark, root)
-    return evaluation.evaluate(
-        scoring.score(rows, loaded.model, loaded.description.feature_columns)
-    )
+def _is_better(
+    version: ModelVersion, holder: ModelVersion, rows: DataFrame, manifest: Manifest
+) -> bool:
+    """Whether a version is shown to be better than another one on validation.
+
+    It was selected on these rows, hence the small `BETTER`.
+    """
+    if holder.version == version.version:
+        return False
+    spark, root = rows.sparkSession, manifest.uri.rpartition("/")[0]
+    old = _load(holder, spark, root)
+    if old is None:
+        return True
+    pair = old, store.load(version, spark, root)
+    found = screening.screen(spark, pair, manifest, manifest.describe().gate)
+    return found is not None and found.result.pvalue < BETTER
+
+
+def _load(version: ModelVersion, spark: SparkSession, root: str) -> LoadedModel | None:
+    """A version; None, with a line in the log, if it cannot be read any more."""
+    try:
+        return store.load(version, spark, root)
+    except (MlflowException, RetrainingError) as error:
+        if outage.is_lost(error):
+            raise
+        _LOG.warning(
+            f"version {version.version} is passed over: its model cannot be read ({error})"
+        )
+        return None

@@ -4,9 +4,10 @@ A campaign has one alpha for all its looks. How much of it the looks up to now m
 on the information that is there (Lan and DeMets 1983): of the planned information at first, and
 never more than if it had come evenly. So weeks of any size are right, skipped ones as well.
 
-Information is counted in rows, as survival trials count it in events. The variance of a few days is
-too uncertain for that, and rows whose units return bring less than their number says: looks then
-depend on each other more than they are taken to, and the error is below alpha, never above.
+Information is counted in rows, as survival trials count it in events: the variance of a few days is
+too uncertain for that. Rows whose units return bring less than their number says, so that the error
+is below alpha. Where later rows bring more than earlier ones it is above: 5.7 % in place of 5 where
+the first week has ten times the variance of the others.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scipy import optimize, special
 
+from retraining.gate.policy import CampaignRules
 from retraining.gate.verdict import Campaign, Look, PlannedRule
 from retraining.statistics import sequential
 from retraining.statistics.inference import excess_pvalue, half_width
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
-    from retraining.gate.policy import CampaignRules, Policy
+    from retraining.gate.policy import Policy
     from retraining.gate.verdict import Outcome
     from retraining.statistics.inference import PairedResult
     from retraining.statistics.sequential import SpendingFunction
@@ -114,6 +116,11 @@ def conclude(
     detectable = detectable_effect((*made, *planned), policy.power)
     chance = _chance(made, planned, detectable)
     state = _state(outcome, chance, is_last=made[-1].look >= rules.looks)
+    # All of alpha but by an e-process, which allows for more looks than there are.
+    unused = standing.alpha - (*made, *planned)[-1].spent
+    by_chance = _chance(made, planned, 0.0)
+    returnable = unused + (0.0 if math.isnan(by_chance) else by_chance)
+    returnable = min(max(returnable, 0.0), standing.alpha)
     stays = made[-1].z_score * made[-1].standard_error  # the effect beyond the required one
     campaign = Campaign(
         look=made[-1].look,
@@ -121,7 +128,8 @@ def conclude(
         spending=rules.spending,
         alpha=standing.alpha,
         spent=made[-1].spent,
-        returned=0.0 if state in ("open", "promoted") else _chance(made, planned, 0.0),
+        returned=0.0 if state == "open" else unused if state == "promoted" else returnable,
+        returnable=returnable,
         state=state,
         median_unbiased_effect=_median_unbiased(made, policy.min_effect_size),
         looks_still_needed=_looks_needed(planned, stays) if state == "open" else 0,
@@ -181,7 +189,7 @@ def plan_rules(standard_error: float, n_rows: int, policy: Policy) -> tuple[Plan
     rules: dict[str, tuple[float, tuple[Look, ...]]] = {}
     functions: tuple[SpendingFunction, ...] = ("pocock", "obrien_fleming", "e_process")
     for function in functions:
-        chosen = dataclasses.replace(policy.campaign, looks=n_looks, spending=function)
+        chosen = CampaignRules(looks=n_looks, spending=function)
         alpha = due(policy, policy.tests_per_year, n_looks)
         first = Look(
             look=1,
@@ -283,7 +291,7 @@ def _chance(made: Sequence[Look], planned: Sequence[Look], effect: float) -> flo
 
     Where there is no effect it is the conditional error (Mueller and Schaefer 2001).
     """
-    if not planned:
+    if not any(math.isfinite(look.bound) for look in planned):
         return 0.0
     if math.isnan(effect) or math.isnan(made[-1].z_score):
         return math.nan

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-STARTED: Final = "started"  # state of a look that has no result yet
-UNDECIDED: Final = (STARTED, "open")  # states of a campaign that goes on
 REPLACED: Final = "replaced"  # by another challenger
 MOVED: Final = "champion_moved"
+STARTED: Final = "started"  # state of a look that has no result yet
+STOPPED: Final = (REPLACED, MOVED)  # states of one that something else has ended
+UNDECIDED: Final = (STARTED, "open")  # states of a campaign that goes on
 
 
 class HoldoutTest(NamedTuple):
@@ -72,7 +73,7 @@ class LookEntry(NamedTuple):
         n_looks: The looks of the campaign.
         run_id: Of the run that looked.
         state: Where the campaign stands after it; `STARTED` where the look has no result yet.
-        spent: The alpha that the looks so far may have used.
+        returnable: The alpha that goes back if something else ends the campaign now.
         effect: On all rows so far; None where there is none yet.
         variance: Of the effect; None where it is unknown.
     """
@@ -82,9 +83,14 @@ class LookEntry(NamedTuple):
     n_looks: int
     run_id: str
     state: str = STARTED
-    spent: float = 0.0
+    returnable: float = 1.0
     effect: float | None = None
     variance: float | None = None
+
+    @classmethod
+    def read(cls, mapping: Mapping[str, Any]) -> LookEntry:
+        """The part of an entry; fields of other versions of this project are left out."""
+        return cls(**{name: value for name, value in mapping.items() if name in cls._fields})
 
 
 class Entry(NamedTuple):
@@ -148,7 +154,7 @@ class Entry(NamedTuple):
                 champion=str(mapping.get("champion", "")),
                 challenger=str(mapping.get("challenger", "")),
                 peek=bool(mapping.get("peek", look is True)),
-                look=LookEntry(**look) if isinstance(look, dict) else None,
+                look=LookEntry.read(look) if isinstance(look, dict) else None,
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RetrainingError(
@@ -172,9 +178,12 @@ class Entry(NamedTuple):
 
 
 def charged(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries whose alpha counts, oldest first: of a campaign, that of its latest look."""
+    """The entries whose alpha counts, oldest first: of a campaign, that of its latest look.
+
+    Of several with the same number it is one with a result, the one with the largest alpha.
+    """
     latest: dict[str, Entry] = {}
-    for entry in sorted(entries, key=lambda entry: (_number(entry), entry.time, entry.test)):
+    for entry in sorted(entries, key=lambda entry: (*_order(entry), entry.alpha)):
         if entry.alpha > 0:
             latest[entry.look.campaign if entry.look else entry.test] = entry
     return sorted(latest.values(), key=lambda entry: (entry.time, entry.test))
@@ -185,11 +194,13 @@ def looks_of(entries: Iterable[Entry], champion: str, challenger: str) -> list[E
     pair = [e for e in entries if e.look and (e.champion, e.challenger) == (champion, challenger)]
     going = {e.look.campaign for e in charged(pair) if e.look and e.is_open}
     looks = [e for e in pair if e.look and e.alpha > 0 and e.look.campaign in going]
-    return sorted(looks, key=lambda entry: (_number(entry), entry.time, entry.test))
+    return sorted(looks, key=_order)
 
 
-def _number(entry: Entry) -> int:
-    return entry.look.number if entry.look else 1
+def _order(entry: Entry) -> tuple[int, bool]:
+    if entry.look is None:
+        return (1, True)
+    return (entry.look.number, entry.look.state != STARTED)
 
 
 def period(entry: Entry | HoldoutTest) -> str:

@@ -25,8 +25,9 @@ Strategy = Literal[
     "interval_overlap",
 ]
 AUROC_ALONE: Final = frozenset({"delong", "disjoint_split", "interval_overlap"})
-MOST_LOOKS: Final = 52
+MOST_LOOKS: Final = 26
 PERIODS: Final = ("none", "day", "week")
+Meanwhile = Literal["keep", "better", "newest"]
 Memory = Literal["per_test", "spending", "fresh_holdout_only"]
 
 
@@ -48,6 +49,14 @@ def _of_metric(strategy: Strategy, info: ValidationInfo) -> Strategy:
     if strategy in AUROC_ALONE and info.data.get("metric", "auroc") != "auroc":
         raise ValueError("needs the metric auroc, allowed: influence")
     return "influence" if strategy == "delong" else strategy
+
+
+def _meets(meanwhile: Meanwhile, info: ValidationInfo) -> Meanwhile:
+    if meanwhile == "newest" and info.data.get("spending") == "obrien_fleming":
+        raise ValueError(
+            "leaves obrien_fleming one look, which promotes next to nothing, allowed: keep, better"
+        )
+    return meanwhile
 
 
 MetricName = Annotated[
@@ -75,9 +84,10 @@ class CampaignRules:
     """How the looks share alpha: pocock gives each about the same, and finds large gains at once;
     obrien_fleming keeps nearly all for the last ones, and finds small gains more often; e_process
     allows looks at any time and in any number, and finds least."""
-    meanwhile: Literal["keep", "newest"] = "keep"
-    """What the next cycle's new model does while a campaign lasts: keep lets it wait, and the best
-    waiting model by validation follows; with newest it replaces the challenger, which ends the
+    meanwhile: Annotated[Meanwhile, AfterValidator(_meets)] = "better"
+    """What the next cycle's new model does while a campaign lasts: with keep it waits, and the best
+    waiting model by validation follows; with better it waits unless it is shown to be better than
+    the challenger on the validation rows; with newest it replaces the challenger, which ends the
     campaign."""
 
 

@@ -148,6 +148,8 @@ def _prospect(verdict: Verdict, campaign: Campaign) -> list[str]:
             "only.",
             corrected,
         ]
+    if verdict.pvalue < verdict.alpha:
+        return []  # a guardrail stops the promotion, and nobody knows for how long
     if campaign.looks_still_needed is None:
         left = campaign.n_looks - campaign.look
         return [

@@ -69,9 +69,9 @@ def spend(entries: Iterable[Entry], policy: Policy, test: HoldoutTest) -> Spendi
         rest = policy.yearly_alpha - _most_spent(others, test.time)
         by_now = due(policy, per_year, test.n_looks)
         if test.n_looks > 1:
-            paced = _due_by_end(recent, policy, test, per_year) - spent
+            paced = _due_by_end(tests, policy, test, per_year) - spent
             by_now = min(by_now, max(paced, rest * test.n_looks / per_year))
-        alpha = max(min(before.alpha if before else by_now, rest), LEAST)
+        alpha = max(min(before.alpha if before else by_now, policy.alpha, rest), LEAST)
         left = max(0.0, rest - alpha)
     return Spending(
         memory=policy.memory,
@@ -90,10 +90,14 @@ def spend(entries: Iterable[Entry], policy: Policy, test: HoldoutTest) -> Spendi
 
 
 def _due_by_end(
-    recent: Sequence[Entry], policy: Policy, test: HoldoutTest, per_year: float
+    tests: Sequence[Entry], policy: Policy, test: HoldoutTest, per_year: float
 ) -> float:
-    """The part of the yearly budget for the time from the first recent test to a campaign's end."""
-    since = test.time - recent[0].time if recent else timedelta(0)
+    """The part of the yearly budget for the time from the first recent test to a campaign's end.
+
+    Looks count, although their alpha is that of the latest look of their campaign.
+    """
+    times = (entry.time for entry in tests if test.time - YEAR <= entry.time <= test.time)
+    since = test.time - min(times, default=test.time)
     return policy.yearly_alpha * (since / YEAR + test.n_looks / per_year)
 
 

@@ -253,6 +253,9 @@ class Campaign(_Record):
     """The alpha that the looks so far may have used."""
     returned: Share
     """The alpha that goes back to the budget, now that the campaign has ended; 0 while it lasts."""
+    returnable: Share
+    """The alpha that goes back if something else ends the campaign after this look: what the looks
+    that are left could still promote by chance, given the rows so far."""
     state: Literal["open", "promoted", "no_gain", "futile", "last_look"]
     """open (the next cycle looks again), promoted, no_gain (the interval rules a gain out), futile
     (the detectable effect itself would hardly be found any more) or last_look."""

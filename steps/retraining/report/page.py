@@ -181,8 +181,8 @@ def _show(value: object, name: str = "") -> str:
 
 
 def _planned(rule: PlannedRule) -> str:
-    """How often a gain is found, and after how many looks in half of the cases."""
-    half = f", half of it by {rule.half_found}" if rule.half_found else ""
+    """How often a gain is found, and after how many tests or looks in half of the cases."""
+    half = f", 50% within {rule.half_found}" if rule.half_found else ""
     return f"{100 * rule.found:.0f}% within {rule.n_looks}{half}"
 
 

@@ -184,7 +184,7 @@ def promote(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> None
         RetrainingError: If another version is champion by now.
     """
     check_champion(name, seen, to)
-    _check_permission(name)
+    check_permission(name)
     _set(name, PREVIOUS, seen)
     _move(name, to, seen, record)
     waiting = holder(name, CHALLENGER)
@@ -199,7 +199,7 @@ def roll_back(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> No
         RetrainingError: If another version is champion by now.
     """
     check_champion(name, seen)
-    _check_permission(name)
+    check_permission(name)
     _move(name, to, seen, record)
     MlflowClient().delete_registered_model_alias(name, PREVIOUS)
 
@@ -223,7 +223,7 @@ def check_champion(name: str, seen: str, to: str | None = None) -> None:
         )
 
 
-def _check_permission(name: str) -> None:
+def check_permission(name: str) -> None:
     """Fail before anything is changed if this user may set aliases but not delete them."""
     MlflowClient().delete_registered_model_alias(name, "nobody")
 

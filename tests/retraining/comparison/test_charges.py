@@ -192,7 +192,7 @@ def test_looks_use_the_budget_up_but_no_more_than_that() -> None:
 
 def test_a_holdout_that_was_looked_at_is_not_fresh() -> None:
     run_id = finished()
-    with pytest.raises(RetrainingError, match=f"as look-{run_id}"):
+    with pytest.raises(RetrainingError, match=f"as peek-{run_id}"):
         charges.reserve("fraud", FRESH, a_test("first", 86_400))
 
 

@@ -54,6 +54,7 @@ from retraining.statistics.metrics import METRICS
         ({"campaign": {"looks": 2.5}}, "int_type"),
         ({"campaign": {"spending": "haybittle"}}, "literal_error"),
         ({"campaign": {"meanwhile": "drop"}}, "literal_error"),
+        ({"campaign": {"spending": "obrien_fleming", "meanwhile": "newest"}}, "value_error"),
         ({"campaign": {"typo": 1}}, "unexpected_keyword_argument"),
         ({"typo": 1}, "unexpected_keyword_argument"),
     ],
@@ -111,5 +112,5 @@ def test_policy_defaults_are_those_of_the_gate() -> None:
         "memory": "spending",
         "yearly_alpha": 0.2,
         "tests_per_year": 52.0,
-        "campaign": {"looks": 1, "spending": "pocock", "meanwhile": "keep"},
+        "campaign": {"looks": 1, "spending": "pocock", "meanwhile": "better"},
     }
