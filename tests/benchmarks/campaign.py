@@ -1,22 +1,18 @@
 """Campaigns: how often they promote in vain, how soon they find a gain, and what a year costs.
 
 Gains are in standard errors of one week: the estimate from the rows of one week is off by 1. All
-campaigns have 8 looks, one a week. Six parts:
+campaigns have 8 looks, one a week. Six parts, of which the last three are in `campaign_years`:
 
 - `boundaries`: z-scores that promote, beside published ones.
 - `level`: false promotions of whole campaigns of two equal models. Lines with z-scores draw these;
   "interface" judges every pair by itself, the others take the alpha of each look from one. Lines
   with rows draw rows and judge every pair, which costs more: they have 30 % of the pairs.
 - `power`: gains that are found within 4 and 8 weeks.
-- `year`: 52 weekly cycles on one ledger. With a gain, all models from week 30 on are better by so
-  much than those before; a gain that is not found in the 22 weeks that are left counts as a delay
-  of 22.
-- `meanwhile`: whether new models wait while a campaign lasts, or replace the challenger. Where they
-  wait, the best by a validation score follows, whose difference between two models is off by 1.
-- `adversary`: an analyst whose models are worth nothing adds whatever raised the effect on the
-  holdout to the next challenger (Dwork, Feldman, Hardt, Pitassi, Reingold and Roth 2015).
+- `year`: 52 weekly cycles on one ledger.
+- `meanwhile`: whether new models wait while a campaign lasts, or replace the challenger.
+- `adversary`: an analyst who learns from the holdout.
 
-    python tests/benchmarks/campaign.py                  # about ten minutes of one core
+    python tests/benchmarks/campaign.py                  # about TIME minutes of one core
     python tests/benchmarks/campaign.py --part power
 
 Beside a rate stands the probability of as many false promotions or more at the nominal alpha.
@@ -29,7 +25,6 @@ import os
 import sys
 import time
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -39,17 +34,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait more than
 
 import click
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
+from scipy.interpolate import CubicSpline
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps"))
 
-from retraining.errors import RetrainingError
 from retraining.gate import campaign
 from retraining.gate.campaign import LEAST, Standing, judge_look
-from retraining.gate.ledger import REPLACED, Entry, HoldoutTest, LookEntry
 from retraining.gate.policy import CampaignRules, Policy
-from retraining.gate.spending import spend
 from retraining.statistics import sequential
 from retraining.statistics.inference import PairedResult, excess_pvalue, tail_probability
 from retraining.statistics.paired import influence
@@ -57,9 +50,8 @@ from tests.benchmarks.laws import AREA, OF_UNIT, score, with_common
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Literal
 
-    from retraining.gate.policy import Memory
+    from retraining.gate.policy import Meanwhile
     from retraining.gate.verdict import Look
     from retraining.statistics.rows import Bools, Codes, Floats
     from retraining.statistics.sequential import SpendingFunction
@@ -67,16 +59,12 @@ if TYPE_CHECKING:
 SPENDINGS: Final[tuple[SpendingFunction, ...]] = ("pocock", "obrien_fleming", "e_process")
 LOOKS: Final = 8
 WEEKS: Final = 52
-BETTER: Final = 30  # the first week with better models
 BUDGET: Final = 0.2  # of a year
 OF_CAMPAIGN: Final = BUDGET * LOOKS / WEEKS
 OF_TEST: Final = BUDGET / WEEKS
 GAINS: Final = (0.5, 1.0, 1.5, 2.49)
 EVEN: Final = (1.0,) * LOOKS
-STEP: Final = 0.05  # alphas of campaigns are rounded down to multiples of each other by so much
-NOTHING: Final = 1e-4  # an alpha below it is taken for none
 ROWS_OF_WEEK: Final = 400
-START: Final = datetime(2024, 1, 8, tzinfo=UTC)
 WEEKLY: Final[Mapping[str, tuple[float, ...]]] = {
     "even weeks": EVEN,
     "one week skipped": (1.0, 1.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0),
@@ -102,26 +90,31 @@ class Course(NamedTuple):
 
     Attributes:
         alpha: Of the campaign.
-        sizes: The rows of each look, in weeks.
         bounds: A z-score above it promotes, shape (looks,).
         hopeless: A z-score below it ends the campaign before its last look, shape (looks,).
         spent: The alpha that the looks so far may have used, shape (looks,).
-        nodes: Z-scores, increasing, shape (looks, nodes).
-        returned: The logarithm of the alpha that goes back if the campaign ends there.
+        unused: The alpha that no look uses, by the plan at each look, shape (looks,).
+        chances: The probability that a look which is left promotes, by the z-score of each look;
+            as a normal quantile, which is nearly linear in it.
     """
 
     alpha: float
-    sizes: tuple[float, ...]
     bounds: tuple[float, ...]
     hopeless: tuple[float, ...]
     spent: tuple[float, ...]
-    nodes: Floats
-    returned: Floats
+    unused: tuple[float, ...]
+    chances: tuple[CubicSpline, ...]
 
-    def charge(self, look: int, z: float) -> float:
-        """What a campaign costs that ends early at a look, counted from 0, with this z-score."""
-        back = float(np.exp(np.interp(z, self.nodes[look], self.returned[look])))
-        return self.alpha - back
+    def unlimited(self, look: int, z: Floats) -> Floats:
+        """What goes back where a campaign ends at a look, even if it is more than there was."""
+        spline = self.chances[look]
+        chance = special.ndtr(spline(np.clip(z, spline.x[0], spline.x[-1])))
+        back: Floats = self.unused[look] + np.where(z > self.bounds[look], 0.0, chance)
+        return back
+
+    def charge(self, look: int, z: Floats) -> Floats:
+        """What campaigns cost that end at a look, counted from 0, with these z-scores."""
+        return np.maximum(self.alpha - self.unlimited(look, z), 0.0)
 
 
 class Ended(NamedTuple):
@@ -136,53 +129,6 @@ class Ended(NamedTuple):
     look: Codes
     promoted: Bools
     charge: Floats
-
-
-class Rule(NamedTuple):
-    """A way to test that a year of models goes through.
-
-    Attributes:
-        name: In the table.
-        policy: Its campaign and memory are used.
-        returns_all: Whether a campaign that ends early gets all back that it has not spent.
-    """
-
-    name: str
-    policy: Policy
-    returns_all: bool = False
-
-
-class Lived(NamedTuple):
-    """What happened in a year.
-
-    Attributes:
-        champions: The model that serves after each week; 0 from before, n trained in week n - 1.
-        false: Whether the promotion of a week was one of a model that was not better.
-        charged: The sum of alpha in the ledger at the end.
-    """
-
-    champions: list[int]
-    false: list[bool]
-    charged: float
-
-
-class World(NamedTuple):
-    """How good models are.
-
-    Attributes:
-        name: In the table.
-        quality: In standard errors of a week, shape (models, weeks).
-    """
-
-    name: str
-    quality: Floats
-
-    @property
-    def best(self) -> Floats:
-        """The quality of the best model that exists in each week, shape (weeks,)."""
-        exists = np.arange(WEEKS + 1)[:, None] <= np.arange(WEEKS) + 1
-        best: Floats = np.max(np.where(exists, self.quality, -np.inf), axis=0)
-        return best
 
 
 class Kind(NamedTuple):
@@ -221,13 +167,15 @@ KINDS: Final = (
 )
 def main(pairs: int, years: int, seed: int, part: str) -> None:
     """Simulate campaigns, and years of them, and print what they promoted."""
+    from tests.benchmarks import campaign_years
+
     parts: dict[str, Callable[[], None]] = {
         "boundaries": print_boundaries,
         "level": lambda: print_level(pairs, seed),
         "power": lambda: print_power(pairs, seed),
-        "year": lambda: print_year(years, seed),
-        "meanwhile": lambda: print_meanwhile(years, seed),
-        "adversary": lambda: print_adversary(years, seed),
+        "year": lambda: campaign_years.print_year(years, seed),
+        "meanwhile": lambda: campaign_years.print_meanwhile(years, seed),
+        "adversary": lambda: campaign_years.print_adversary(years, seed),
     }
     with remembered():
         for name, show in parts.items():
@@ -274,7 +222,7 @@ def _relative(information: Sequence[float]) -> tuple[float, ...]:
     return tuple(round(level / information[0], 9) for level in information)
 
 
-def rules_of(spending: SpendingFunction, meanwhile: Literal["keep", "newest"] = "keep") -> Policy:
+def rules_of(spending: SpendingFunction, meanwhile: Meanwhile = "better") -> Policy:
     """A policy with campaigns of 8 looks."""
     rules = CampaignRules(looks=LOOKS, spending=spending, meanwhile=meanwhile)
     return Policy(campaign=rules)
@@ -310,7 +258,7 @@ def course_of(spending: SpendingFunction, alpha: float, sizes: tuple[float, ...]
     """
     policy = rules_of(spending)
     past: tuple[Look, ...] = ()
-    hopeless, nodes, returned = [], [], []
+    hopeless, unused, chances = [], [], []
     for weeks in np.cumsum(sizes):
         result = result_of(0.0, float(weeks))
         judged = judge_look(Standing(alpha, past), policy, result)
@@ -321,17 +269,17 @@ def course_of(spending: SpendingFunction, alpha: float, sizes: tuple[float, ...]
         if planned and np.isfinite(detectable):
             limit = max(limit, _futile_below(past, planned, detectable))
         hopeless.append(limit)
-        nodes.append(np.linspace(min(limit, past[-1].bound) - 6, limit, 13))
-        back = [_chance(past, planned, z, 0.0) if planned else 0.0 for z in nodes[-1]]
-        returned.append(np.log(np.maximum(back, LEAST)))
+        unused.append(alpha - (*past, *planned)[-1].spent)
+        nodes = np.linspace(-5.0, min(past[-1].bound, 6.0), 15)
+        back = [max(_chance(past, planned, z, 0.0), LEAST) for z in nodes]
+        chances.append(CubicSpline(nodes, special.ndtri(back)))
     return Course(
         alpha=alpha,
-        sizes=sizes,
         bounds=tuple(look.bound for look in past),
         hopeless=tuple(hopeless),
         spent=tuple(look.spent for look in past),
-        nodes=np.array(nodes),
-        returned=np.array(returned),
+        unused=tuple(unused),
+        chances=tuple(chances),
     )
 
 
@@ -364,13 +312,9 @@ def follow(course: Course, z: Floats, *, futility: bool = True) -> Ended:
     ends = above | (z < course.hopeless) if futility else above.copy()
     ends[:, -1] = True
     look = np.argmax(ends, axis=1)
+    charges = np.column_stack([course.charge(n, z[:, n]) for n in range(z.shape[1])])
     pair = np.arange(len(z))
-    promoted = above[pair, look]
-    charge = np.full(len(z), course.alpha)
-    for n in range(z.shape[1] - 1):
-        early = (look == n) & ~promoted
-        charge[early] -= np.exp(np.interp(z[early, n], course.nodes[n], course.returned[n]))
-    return Ended(look, promoted, charge)
+    return Ended(look, above[pair, look], charges[pair, look])
 
 
 def print_boundaries() -> None:
@@ -435,7 +379,8 @@ def print_charges(pairs: int, rng: np.random.Generator) -> None:
         f"{10 * pairs} pairs"
     )
     click.echo(f"{'weeks':22}{'spending':18}{'charge':>10}{'promoted':>10}{'z':>8}{'looks':>8}")
-    for name, sizes in WEEKLY.items():
+    for name in ("even weeks", "one week skipped", "growing weeks"):
+        sizes = WEEKLY[name]
         z = draw_z(rng, 10 * pairs, sizes, 0.0)
         for spending in SPENDINGS:
             ended = follow(course_of(spending, 0.05, sizes), z)
@@ -568,234 +513,6 @@ def print_power(pairs: int, seed: int) -> None:
 def _power_line(name: str, alpha: float, shares: Sequence[Sequence[float]]) -> str:
     found = "".join(f"{four:8.0%} / {eight:4.0%}" for four, eight in shares[1:])
     return f"{name:38}{alpha:8.4f}{shares[0][1]:8.2%}{found}"
-
-
-def live(rule: Rule, world: World, seed: Sequence[int]) -> Lived:
-    """One year of weekly cycles; the same seed gives every rule the same luck."""
-    rng = np.random.default_rng(seed)
-    luck = rng.normal(size=WEEKS).tolist()
-    blur = rng.normal(size=(WEEKS, WEEKS + 1)) / np.sqrt(2)
-    rules, quality = rule.policy.campaign, world.quality
-    entries: list[Entry] = []
-    champions: list[int] = []
-    false: list[bool] = []
-    champion, challenger, look, total = 0, 0, -1, 0.0  # look -1: no campaign goes on
-    waiting: list[int] = []
-    course, test = None, _test(0, rules.looks)
-    for week in range(WEEKS):
-        waiting.append(week + 1)
-        if look >= 0 and rules.meanwhile == "newest":
-            spent = course.spent[look] if course else LEAST
-            entries[-1] = entries[-1].ended(REPLACED, spent)
-            look = -1
-        if look < 0:
-            if rules.looks == 1 or rules.meanwhile == "newest":
-                challenger = week + 1
-            else:
-                seen = quality[:, week] + blur[week]
-                challenger = max(waiting, key=lambda model: float(seen[model]))
-            waiting, total = [], 0.0
-            test = _test(week, rules.looks)
-            alpha = _alpha(entries, rule.policy, test, week)
-            course = _rounded(rules, alpha)
-        look += 1
-        lead = quality[challenger, week] - quality[champion, week]
-        total += luck[week] + lead
-        z = total / (look + 1) ** 0.5
-        state, charge = _judge(course, look, z, returns_all=rule.returns_all)
-        entry = (
-            _test(week, rules.looks)
-            ._replace(campaign=test.test if look else "")
-            .charge(
-                course.alpha if course else LEAST,
-                look=LookEntry(test.test, look + 1, rules.looks, "", state),
-            )
-        )
-        entries.append(entry if state == "open" else entry.ended(state, charge))
-        false.append(state == "promoted" and lead <= 0)
-        if state == "promoted":
-            champion = challenger
-        if state != "open":
-            look = -1
-        champions.append(champion)
-    ended = {e.look.campaign: e.alpha for e in entries if e.look}
-    return Lived(champions, false, sum(ended.values()))
-
-
-def _alpha(entries: list[Entry], policy: Policy, test: HoldoutTest, week: int) -> float:
-    """What the ledger gives; single tests have the same in every year."""
-    if policy.campaign.looks == 1:
-        return float(single_alphas(policy.memory, policy.yearly_alpha)[week])
-    return spend(entries, policy, test).alpha
-
-
-def _judge(course: Course | None, look: int, z: float, *, returns_all: bool) -> tuple[str, float]:
-    """The state of a campaign after a look, counted from 0, and its charge if it has ended."""
-    if course is None:
-        return "futile", LEAST
-    if z > course.bounds[look]:
-        return "promoted", course.alpha
-    if look + 1 == len(course.bounds):
-        return "last_look", course.alpha
-    if z >= course.hopeless[look]:
-        return "open", course.alpha
-    return "futile", course.spent[look] if returns_all else course.charge(look, z)
-
-
-def _rounded(rules: CampaignRules, alpha: float) -> Course | None:
-    """The course of a campaign whose alpha is rounded down; None where there is next to none."""
-    if alpha < NOTHING:
-        return None
-    if rules.looks == 1:
-        bound = float(stats.norm.isf(alpha))
-        return Course(alpha, (1.0,), (bound,), (-np.inf,), (alpha,), np.empty(0), np.empty(0))
-    least = float(np.exp(STEP * np.floor(np.log(alpha) / STEP + 1e-9)))
-    return course_of(rules.spending, least)
-
-
-@lru_cache(maxsize=1000)
-def _test(week: int, looks: int) -> HoldoutTest:
-    now = START + timedelta(weeks=week)
-    since = now - timedelta(weeks=1)
-    return HoldoutTest(str(week), now, str(week), since, now, "a", str(week), looks)
-
-
-def live_all(rule: Rule, world: World, years: int, seed: int) -> tuple[Codes, Bools, Floats]:
-    """Many years: champions and false promotions of shape (years, weeks), charges (years,)."""
-    lived = [live(rule, world, (seed, year)) for year in range(years)]
-    return (
-        np.array([year.champions for year in lived]),
-        np.array([year.false for year in lived]),
-        np.array([year.charged for year in lived]),
-    )
-
-
-def better_from(gain: float) -> World:
-    """All models from week 30 on are better by a gain."""
-    quality = np.zeros((WEEKS + 1, WEEKS))
-    quality[BETTER + 1 :] = gain
-    return World(f"gain {gain:g}", quality)
-
-
-def print_year(years: int, seed: int) -> None:
-    """False promotions and delays of a year."""
-    rules = [Rule("single tests", Policy())]
-    rules += [Rule(f"campaign, {name}", rules_of(name)) for name in SPENDINGS]
-    rules += [
-        Rule(f"campaign, {name}, all returned", rules_of(name), returns_all=True)
-        for name in SPENDINGS
-    ]
-    click.echo(f"A year on one ledger, budget {BUDGET:g}: {years} years, a quarter with a gain")
-    click.echo(
-        f"{'rule':40}{'gain':>6}{'false a year':>14}{'any':>8}{'charged':>9}{'found':>8}"
-        f"{'median delay':>14}{'mean':>7}"
-    )
-    for gain in (0.0, 1.0, 1.5, 2.49):
-        world = better_from(gain)
-        for rule in rules:
-            champions, false, charged = live_all(
-                rule, world, years if not gain else years // 4, seed
-            )
-            a_year = np.sum(false, axis=1)
-            line = f"{rule.name:40}{gain:6g}{np.mean(a_year):14.3f}{np.mean(a_year > 0):8.1%}"
-            line += f"{np.mean(charged):9.3f}"
-            if gain:
-                delay = np.sum(champions[:, BETTER:] <= BETTER, axis=1)
-                found = np.mean(delay < WEEKS - BETTER)
-                line += f"{found:8.0%}{np.median(delay):14.1f}{np.mean(delay):7.1f}"
-            click.echo(line)
-
-
-def print_meanwhile(years: int, seed: int) -> None:
-    """New models wait, or replace the challenger."""
-    trained, now = np.arange(WEEKS + 1)[:, None], np.arange(WEEKS)[None, :]
-    ahead = np.zeros((WEEKS + 1, WEEKS))
-    ahead[1:] = 0.5
-    broken = np.where((now >= BETTER) & (trained <= BETTER), -3.0, 0.0)
-    worlds = (
-        World("new models are better by 0.5, all alike", ahead),
-        World(
-            "each model is better than the last by 0.1", np.broadcast_to(0.1 * trained, ahead.shape)
-        ),
-        World("models from before week 30 lose 3 then", broken),
-    )
-    rules = [Rule("no promotion at all", Policy(yearly_alpha=1e-9))]
-    rules += [Rule("single tests", Policy())]
-    rules += [
-        Rule(f"campaign, {name}, {meanwhile}", rules_of(name, meanwhile))
-        for name in SPENDINGS
-        for meanwhile in ("keep", "newest")
-    ]
-    click.echo(
-        f"Loss of quality over a year against the best model, {years // 4} years: in errors of a "
-        "week, summed over 52"
-    )
-    click.echo(f"{'world':44}{'rule':36}{'loss':>8}{'promoted':>10}{'false':>8}{'any false':>11}")
-    for world in worlds:
-        for rule in rules:
-            champions, false, _ = live_all(rule, world, years // 4, seed)
-            loss = np.sum(world.best - world.quality[champions, np.arange(WEEKS)], axis=1)
-            promoted = np.sum(np.diff(champions, prepend=0, axis=1) != 0, axis=1)
-            click.echo(
-                f"{world.name:44}{rule.name:36}{np.mean(loss):8.1f}{np.mean(promoted):10.2f}"
-                f"{np.mean(np.sum(false, axis=1)):8.3f}{np.mean(np.any(false, axis=1)):11.1%}"
-            )
-
-
-def print_adversary(years: int, seed: int) -> None:
-    """An analyst who adds whatever helped on the holdout to the next challenger."""
-    rng = np.random.default_rng(seed)
-    click.echo(f"Any false promotion in a year of an analyst with worthless models, {years} years")
-    click.echo(f"{'memory':40}{'one holdout':>14}{'fresh ones':>14}")
-    memories: tuple[Memory, ...] = ("per_test", "spending", "fresh_holdout_only")
-    for memory in memories:
-        shares = []
-        for fresh in (False, True):
-            z = tempt(rng, years, fresh=fresh)
-            above = z > stats.norm.isf(single_alphas(memory, fresh=fresh))
-            shares.append(np.mean(np.any(above, axis=1)))
-        click.echo(f"{memory:40}{shares[0]:14.1%}{shares[1]:14.1%}")
-    # On fresh rows each week of a challenger is a standard normal, however it was made; rows that
-    # are split by a hash, which are the same in all weeks, have no campaigns.
-    for spending in SPENDINGS:
-        rule = Rule(f"campaign, {spending}", rules_of(spending))
-        _, false, _ = live_all(rule, better_from(0.0), years, seed + 1)
-        click.echo(f"{rule.name:40}{'as spending':>14}{np.mean(np.any(false, axis=1)):14.1%}")
-
-
-def tempt(rng: np.random.Generator, years: int, *, fresh: bool) -> Floats:
-    """Z-scores of an analyst's challengers, shape (years, weeks).
-
-    Each is the sum of all earlier ideas, turned so that they raise the effect that was seen, and of
-    a new one. Ideas are independent of each other, and of the labels.
-    """
-    signs = np.zeros((years, 0))
-    seen = rng.normal(size=(years, WEEKS))  # of each idea, on the holdout that has shown it
-    z = np.empty((years, WEEKS))
-    for week in range(WEEKS):
-        old = rng.normal(size=(years, week)) if fresh else seen[:, :week]
-        z[:, week] = (np.sum(signs * old, axis=1) + seen[:, week]) / (week + 1) ** 0.5
-        signs = np.column_stack([signs, np.sign(seen[:, week])])
-    return z
-
-
-@lru_cache(maxsize=10)
-def single_alphas(memory: Memory, budget: float = BUDGET, *, fresh: bool = True) -> Floats:
-    """What the ledger gives to the test of each week; next to nothing where it refuses one."""
-    entries: list[Entry] = []
-    alphas = []
-    for week in range(WEEKS):
-        test = _test(week, 1)
-        if not fresh:  # a split by a hash, without times
-            test = test._replace(start=None, end=None, fingerprint="same")
-        try:
-            alpha = spend(entries, Policy(memory=memory, yearly_alpha=budget), test).alpha
-        except RetrainingError:
-            alphas.append(LEAST)
-            continue
-        entries.append(test.charge(alpha))
-        alphas.append(alpha)
-    return np.array(alphas)
 
 
 if __name__ == "__main__":
