@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlflow.entities.model_registry import ModelVersion
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
     from retraining.data.manifest import Manifest
     from retraining.description.document import Description
-    from retraining.models.store import LoadedModel
 
 BETTER: Final = 0.01  # the p-value of a new model that replaces the challenger
 
@@ -71,8 +70,7 @@ def challenge(
             _LOG.info(f"version {version.version} waits: the campaign of {holder.version} goes on")
         return holder
     found = {version.version: (validation[metric], version)}
-    spark, root = rows.sparkSession, manifest.uri.rpartition("/")[0]
-    start = manifest.splits["validation"].start
+    root, start = manifest.uri.rpartition("/")[0], manifest.splits["validation"].start
     champion = registry.holder(version.name, registry.CHAMPION)
     for waiting in registry.versions_with(version.name, {tags.WAITS: tags.TRUE}):
         if champion and waiting.version == champion.version:
@@ -82,12 +80,10 @@ def challenge(
         unseen = not start or (until and datetime.fromisoformat(until) <= start)
         if waiting.version == version.version or not unseen:
             continue
-        if (loaded := _load(waiting, spark, root)) is None:
+        if (metrics := _evaluate(waiting, rows, root)) is None:
             registry.untag(waiting, tags.WAITS)
-            continue
-        features = loaded.description.feature_columns
-        scored = scoring.score(rows, loaded.model, features)
-        found[waiting.version] = (evaluation.evaluate(scored)[metric], waiting)
+        else:
+            found[waiting.version] = (metrics[metric], waiting)
     sign = 1 if METRICS[metric].greater_is_better else -1
     _, best = max(found.values(), key=lambda pair: (sign * pair[0], int(pair[1].version)))
     if len(found) > 1:
@@ -126,22 +122,29 @@ def _is_better(
     if holder.version == version.version:
         return False
     spark, root = rows.sparkSession, manifest.uri.rpartition("/")[0]
-    old = _load(holder, spark, root)
-    if old is None:
+    try:
+        old = store.load(holder, spark, root)
+    except (MlflowException, RetrainingError) as error:
+        _pass_over(holder, error)
         return True
     pair = old, store.load(version, spark, root)
     found = screening.screen(spark, pair, manifest, manifest.describe().gate)
     return found is not None and found.result.pvalue < BETTER
 
 
-def _load(version: ModelVersion, spark: SparkSession, root: str) -> LoadedModel | None:
-    """A version; None, with a line in the log, if it cannot be read any more."""
+def _evaluate(version: ModelVersion, rows: DataFrame, root: str) -> dict[str, float] | None:
+    """The metrics of a waiting version; None, and a line in the log, if it cannot score the rows."""
     try:
-        return store.load(version, spark, root)
+        loaded = store.load(version, rows.sparkSession, root)
+        features = loaded.description.feature_columns
+        return evaluation.evaluate(scoring.score(rows, loaded.model, features))
     except (MlflowException, RetrainingError) as error:
-        if outage.is_lost(error):
-            raise
-        _LOG.warning(
-            f"version {version.version} is passed over: its model cannot be read ({error})"
-        )
+        _pass_over(version, error)
         return None
+
+
+def _pass_over(version: ModelVersion, error: Exception) -> None:
+    """Say that a version cannot challenge; a tracking server that is away is no fault of it."""
+    if outage.is_lost(error):
+        raise error
+    _LOG.warning(f"version {version.version} of {version.name} is passed over: {error}")
