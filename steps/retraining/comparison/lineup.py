@@ -133,7 +133,7 @@ def _is_better(
 
 
 def _evaluate(version: ModelVersion, rows: DataFrame, root: str) -> dict[str, float] | None:
-    """The metrics of a waiting version; None, and a line in the log, if it cannot score the rows."""
+    """The metrics of a waiting version; None, with a line in the log, if it cannot be scored."""
     try:
         loaded = store.load(version, rows.sparkSession, root)
         features = loaded.description.feature_columns

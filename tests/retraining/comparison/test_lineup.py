@@ -31,7 +31,7 @@ def versions(tracking: str) -> str:
     for until in ("2026-01-01", "2026-04-01", "2026-05-08", "2026-05-08"):
         made = {tags.TRAINED_UNTIL: f"{until}T00:00:00+00:00"}
         version = client.create_model_version("fraud", "file:///nowhere", tags=made)
-        if version.version in (2, 3):
+        if str(version.version) in ("2", "3"):
             registry.tag(version, {tags.WAITS: tags.TRUE})
     client.set_registered_model_alias("fraud", "champion", "1")
     return tracking
