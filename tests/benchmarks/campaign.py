@@ -12,7 +12,7 @@ campaigns have 8 looks, one a week. Six parts, of which the last three are in `c
 - `meanwhile`: whether new models wait while a campaign lasts, or replace the challenger.
 - `adversary`: an analyst who learns from the holdout.
 
-    python tests/benchmarks/campaign.py                  # about TIME minutes of one core
+    python tests/benchmarks/campaign.py                  # about eight minutes of one core
     python tests/benchmarks/campaign.py --part power
 
 Beside a rate stands the probability of as many false promotions or more at the nominal alpha.

@@ -108,9 +108,10 @@ def test_a_campaign_of_the_chain(
 
     week()
     chosen = call("tune", pipeline_id="week-2").tags["challenger_version"]
-    assert chosen in ("4", "5")
+    assert chosen in ("3", "4", "5")
     assert aliases()["challenger"] == chosen
-    assert not {"challenger.waits"} & registry.version_of("fraud", 4).tags.keys()
+    for number in (3, 4, 5):
+        assert "challenger.waits" not in registry.version_of("fraud", number).tags
     begun = verdict_of(call("ab_test", pipeline_id="week-2"))
     assert begun["verdict"] == "inconclusive" or begun["campaign"]["look"] == 1
 

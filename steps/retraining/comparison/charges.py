@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from retraining.comparison.campaigns import status_of
 from retraining.errors import RetrainingError
 from retraining.gate.campaign import LEAST
-from retraining.gate.ledger import REPLACED, STARTED, STOPPED, Entry, HoldoutTest, charged
+from retraining.gate.ledger import (
+    MOVED,
+    REPLACED,
+    STARTED,
+    STOPPED,
+    Entry,
+    HoldoutTest,
+    charged,
+)
 from retraining.gate.spending import YEAR, spend
 from retraining.tracking import outage, registry, runs, tags
 
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
 
     from retraining.gate.ledger import LookEntry
     from retraining.gate.policy import Policy
@@ -169,7 +178,9 @@ def _end(name: str, entry: Entry, why: str) -> None:
         return
     ended = entry.ended(why, max(entry.alpha - entry.look.returnable, LEAST))
     registry.record_test(name, ended)
-    show(ended)
+    version = show(ended)
+    if version and why == MOVED:  # nothing speaks against it: it waits for the next campaign
+        registry.tag(version, {tags.WAITS: tags.TRUE})
 
 
 def refuse_ended(name: str, test: Run) -> None:
@@ -189,24 +200,28 @@ def refuse_ended(name: str, test: Run) -> None:
             )
 
 
-def show(entry: Entry, reasons: str = "") -> None:
+def show(entry: Entry, reasons: str = "") -> ModelVersion | None:
     """Show on the page of the challenger where its campaign stands; nothing for a single test.
 
     A description that somebody has written there is kept.
+
+    Returns:
+        The challenger; None if there is no campaign, or no such version any more.
     """
     if entry.look is None:
-        return
+        return None
     try:
         version = registry.version_at(entry.challenger)
     except RetrainingError as error:
         _LOG.info(f"{error.what}, so it does not show where its campaign stands")
-        return
+        return None
     of = entry.champion.rpartition("/")[-1]
     look = f"{entry.look.number} of {entry.look.n_looks} against version {of}: {entry.look.state}"
     registry.tag(version, {tags.CAMPAIGN: look})
     if (version.description or _SHOWN).startswith(_SHOWN):
         text = f"{_SHOWN} {look}. {reasons}".rstrip()
         registry.describe(version, text[:_LONGEST])
+    return version
 
 
 def reserve(name: str, policy: Policy, test: HoldoutTest, look: LookEntry | None = None) -> Charge:

@@ -51,7 +51,7 @@ class Plan(Result):
         """The rows and the rhythm that the plan is for."""
         during = f" of {self.n_periods} {self.period}s" if self.n_periods else ""
         return (
-            f"plan for {self.n_rows:,} rows{during} every {self.days:.3g} days: the standard error "
+            f"plan for {self.n_rows:,} rows{during} every {self.days:.2g} days: the standard error "
             f"of {self.metric} is {number(self.standard_error)}"
         )
 

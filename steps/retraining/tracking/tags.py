@@ -140,7 +140,8 @@ CAMPAIGN: Final = "campaign"
 """Run, version: where a campaign stands, for example `2 of 8 against version 1: open`."""
 
 WAITS: Final = "challenger.waits"
-"""Version: `true` while it waits for the campaign of another version to end."""
+"""Version: `true` while it waits for a campaign: that of another version goes on, or its own was
+ended by a move of the champion."""
 
 MOVED_AT: Final = "champion.moved_at"
 """Version: when it became champion last (ISO 8601, UTC)."""

@@ -238,6 +238,8 @@ def test_a_campaign_that_others_end_is_charged_what_it_could_not_promote_any_mor
     assert (progress.campaign, progress.number) == ("", 1)
     tag = registry.version_of("fraud", 2).tags[tags.CAMPAIGN]
     assert tag == f"2 of 8 against version 1: {why}"
+    waits = {tags.WAITS} & registry.version_of("fraud", 2).tags.keys()
+    assert bool(waits) == (why == MOVED)
 
 
 def test_the_campaign_of_the_new_challenger_goes_on_when_the_others_end() -> None:
