@@ -72,8 +72,8 @@ class Charge(NamedTuple):
 
         A campaign that goes on keeps its alpha. One that has promoted, or made its last look, has
         used it. One that ends before, for whatever reason, gets back what it could still have
-        promoted by chance, and no more: to choose by the result which campaigns go on, and to pay
-        for those alone, would be optional stopping.
+        promoted by chance if rows come as they did, and no more: to choose by the result which
+        campaigns go on, and to pay for those alone, would be optional stopping.
 
         Args:
             campaign: Where it stands.

@@ -128,7 +128,11 @@ def _is_better(
         _pass_over(holder, error)
         return True
     pair = old, store.load(version, spark, root)
-    found = screening.screen(spark, pair, manifest, manifest.describe().gate)
+    try:
+        found = screening.screen(spark, pair, manifest, manifest.describe().gate)
+    except RetrainingError as error:
+        _LOG.warning(f"version {version.version} is not compared with {holder.version}: {error}")
+        return False
     return found is not None and found.result.pvalue < BETTER
 
 

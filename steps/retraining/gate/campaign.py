@@ -117,10 +117,10 @@ def conclude(
     chance = _chance(made, planned, detectable)
     state = _state(outcome, chance, is_last=made[-1].look >= rules.looks)
     # All of alpha but by an e-process, which allows for more looks than there are.
-    unused = standing.alpha - (*made, *planned)[-1].spent
+    unused = max(standing.alpha - (*made, *planned)[-1].spent, 0.0)  # but for rounding
     by_chance = _chance(made, planned, 0.0)
     returnable = unused + (0.0 if math.isnan(by_chance) else by_chance)
-    returnable = min(max(returnable, 0.0), standing.alpha)
+    returnable = min(returnable, standing.alpha)
     stays = made[-1].z_score * made[-1].standard_error  # the effect beyond the required one
     campaign = Campaign(
         look=made[-1].look,
