@@ -49,7 +49,7 @@ def test_verdict_is_that_of_the_logged_scores(cycle: Cycle) -> None:
     told = json.loads(json.dumps(expected.to_mapping()))
     beside = {"cross_check", "guardrails", "slices", "opinions", "maturities", "ledger", "reasons"}
     beside |= {"alpha", "verdict", "minimum_detectable_effect", "rows_still_needed"}
-    beside |= {"positives_still_needed", "periods_still_needed"}
+    beside |= {"positives_still_needed", "periods_still_needed", "plan"}
     assert {k: v for k, v in found.items() if k not in beside} == {
         k: v for k, v in told.items() if k not in beside
     }
