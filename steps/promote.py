@@ -94,7 +94,7 @@ def follow_verdict(
     spark_master: str | None,
 ) -> Move:
     """Promote the challenger of a verdict if it says so; repeating it changes nothing."""
-    from retraining.comparison import charges
+    from retraining.comparison import endings
     from retraining.gate.ledger import MOVED
     from retraining.tracking import promotion, registry
     from retraining.tracking.promotion import Move
@@ -128,12 +128,12 @@ def follow_verdict(
         return Move("kept", name, f"version {champion.version} stays champion: {against}", verdict)
     promotion.refuse_stale(tested, max_age_days)
     registry.check_champion(name, champion.version, challenger.version)
-    charges.refuse_ended(name, tested)
+    endings.refuse_ended(name, tested)
     _try_scoring(challenger, tested, spark_master)
     if not dry_run:
         record = promotion.record(run, why)
         registry.check_permission(name)
-        charges.end_campaigns(name, MOVED)
+        endings.end_campaigns(name, MOVED)
         registry.promote(name, challenger.version, seen=champion.version, record=record)
     moves = "would move" if dry_run else "moved"
     sentence = f"champion {moves} from version {champion.version} to {challenger.version}"
@@ -142,7 +142,7 @@ def follow_verdict(
 
 def roll_back(run: StepRun, *, model_name: str | None, dry_run: bool) -> Move:
     """Give `champion` back to `previous_champion`; repeating it changes nothing."""
-    from retraining.comparison import charges
+    from retraining.comparison import endings
     from retraining.gate.ledger import MOVED
     from retraining.tracking import inputs, promotion, registry
     from retraining.tracking.promotion import Move
@@ -164,7 +164,7 @@ def roll_back(run: StepRun, *, model_name: str | None, dry_run: bool) -> Move:
     record = promotion.record(run, "rollback")
     registry.check_champion(name, champion.version)
     registry.check_permission(name)
-    charges.end_campaigns(name, MOVED)
+    endings.end_campaigns(name, MOVED)
     registry.roll_back(name, previous.version, seen=champion.version, record=record)
     sentence = f"champion: version {champion.version} -> {previous.version}"
     return Move("rolled_back", name, sentence)

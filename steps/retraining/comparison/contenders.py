@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import mlflow
 
-from retraining.comparison import campaigns, charges
+from retraining.comparison import campaigns, charges, endings
 from retraining.comparison.columns import ROLES
 from retraining.comparison.scores import score_holdout
 from retraining.errors import RetrainingError
@@ -144,7 +144,7 @@ def charge(
     look = None
     if progress:
         if not progress.campaign:
-            charges.end_campaign_of(name, test.champion, test.challenger)
+            endings.end_campaign_of(name, test.champion, test.challenger)
         test = test._replace(n_looks=policy.n_looks, campaign=progress.campaign)
         campaign = progress.campaign or run.identity
         look = LookEntry(campaign, progress.number, policy.n_looks, run.run_id)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlflow import MlflowException
 
-from retraining.comparison import charges, screening
+from retraining.comparison import endings, screening
 from retraining.errors import RetrainingError
 from retraining.gate.ledger import REPLACED, looks_of
 from retraining.models import evaluation, scoring, store
@@ -98,7 +98,7 @@ def challenge(
 def _follow(version: ModelVersion) -> ModelVersion:
     """Make a version the challenger, which ends the campaigns of others."""
     registry.challenge(version)
-    charges.end_campaigns(version.name, REPLACED, but=registry.uri_of(version))
+    endings.end_campaigns(version.name, REPLACED, but=registry.uri_of(version))
     return version
 
 

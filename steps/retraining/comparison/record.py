@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import mlflow
 import pandas as pd
 
-from retraining.comparison import charges, evidence
+from retraining.comparison import endings, evidence
 from retraining.comparison.columns import ROLES
 from retraining.report import page, summary
 from retraining.tracking import registry, tags
@@ -221,7 +221,7 @@ def write_registry(run_id: str, compared: Compared) -> None:
             tags.TESTED_BY: run_id,
         }
         registry.tag(version, marks)
-    charges.show(compared.charge.entry, compared.reasons)
+    endings.show(compared.charge.entry, compared.reasons)
 
 
 def _keep_scores(run_id: str, comparison: Comparison) -> str:

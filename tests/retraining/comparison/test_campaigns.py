@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from retraining.comparison import campaigns, charges
+from retraining.comparison import campaigns, charges, endings
 from retraining.comparison.columns import ScoreColumns
 from retraining.comparison.contenders import Contenders
 from retraining.comparison.scores import Comparison
@@ -232,7 +232,7 @@ def test_a_first_look_that_was_taken_over_does_not_count() -> None:
 @pytest.mark.parametrize("why", [MOVED, REPLACED])
 def test_a_campaign_that_others_end_is_charged_what_it_could_not_promote_any_more(why: str) -> None:
     stands = [look("a", 0), look("b", 1)][-1]
-    charges.end_campaigns("fraud", why)
+    endings.end_campaigns("fraud", why)
     assert alphas() == {"b": pytest.approx(DUE - stands.returnable)}
     progress, _ = begin("c", 2)
     assert (progress.campaign, progress.number) == ("", 1)
@@ -244,7 +244,7 @@ def test_a_campaign_that_others_end_is_charged_what_it_could_not_promote_any_mor
 
 def test_the_campaign_of_the_new_challenger_goes_on_when_the_others_end() -> None:
     look("a", 0)
-    charges.end_campaigns("fraud", REPLACED, but="models:/fraud/2")
+    endings.end_campaigns("fraud", REPLACED, but="models:/fraud/2")
     assert begin("b", 1)[0].number == 2
 
 
@@ -292,7 +292,7 @@ def test_the_page_of_the_challenger_shows_the_campaign_unless_somebody_wrote_the
             registry.describe(registry.version_of("fraud", 2), own)
         look(f"look {week}", week)
         entry = charged(registry.tests_of("fraud"))[-1]
-        charges.show(entry, "Because.")
+        endings.show(entry, "Because.")
     version = registry.version_of("fraud", 2)
     assert version.tags[tags.CAMPAIGN] == "2 of 8 against version 1: open"
     assert version.description == "mine"
@@ -366,7 +366,7 @@ def test_another_policy_charges_another_campaign() -> None:
     policy = dataclasses.replace(POLICY, min_effect_size=0.01)
     found = campaigns.find(pair(), policy, holdout(2))
     assert found is not None
-    charges.end_campaign_of("fraud", "models:/fraud/1", "models:/fraud/2")
+    endings.end_campaign_of("fraud", "models:/fraud/1", "models:/fraud/2")
     assert alphas() == {"b": pytest.approx(DUE - first.returnable)}
 
 
@@ -374,13 +374,13 @@ def test_a_look_whose_campaign_is_ended_meanwhile_does_not_count() -> None:
     look("a", 0)
     with mlflow.start_run() as run:
         started = begin("b", 1, run_id=run.info.run_id)
-        charges.end_campaigns("fraud", MOVED)
+        endings.end_campaigns("fraud", MOVED)
         with pytest.raises(RetrainingError, match=f"has ended meanwhile: {MOVED}"):
             finish(started, 9.0, "promote")
     assert set(alphas()) == {"a"}
     with mlflow.start_run():
         first = begin("c", 2)
-        charges.end_campaigns("fraud", REPLACED)
+        endings.end_campaigns("fraud", REPLACED)
         with pytest.raises(RetrainingError, match=f"has ended meanwhile: {REPLACED}"):
             finish(first, 1.0)
 
@@ -393,10 +393,10 @@ def test_a_promotion_is_refused_if_its_campaign_was_ended() -> None:
         settled.settle()
         mlflow.set_tag(tags.CHARGE, settled.entry.write())
     test = mlflow.get_run(run.info.run_id)
-    charges.refuse_ended("fraud", test)
+    endings.refuse_ended("fraud", test)
     registry.record_test("fraud", settled.entry.ended(REPLACED, 0.01))
     with pytest.raises(RetrainingError, match="has ended meanwhile: replaced"):
-        charges.refuse_ended("fraud", test)
+        endings.refuse_ended("fraud", test)
 
 
 def test_a_look_that_is_about_to_finish_keeps_a_second_one_from_counting() -> None:
@@ -415,7 +415,7 @@ def test_a_past_look_is_the_same_look_wherever_the_campaign_stands() -> None:
     found = campaigns.find(pair(), POLICY, holdout(0))
     assert found is not None
     assert (found.number, found.previous, found.ended) == (1, "", False)
-    charges.end_campaigns("fraud", MOVED)
+    endings.end_campaigns("fraud", MOVED)
     found = campaigns.find(pair(), POLICY, holdout(1))
     assert found is not None
     assert (found.number, found.ended) == (2, True)
