@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from retraining.data.features import history
 from retraining.data.instants import day_of
-from retraining.data.manifest import read_folders
+from retraining.data.manifest import find_change, read_folders
 from retraining.data.quality import RAW, REASON
 from retraining.data.sources import FILE, MALFORMED
 from retraining.spark import storage
@@ -91,7 +91,9 @@ def _find_obstacle(
         if file != now[file.path]:
             return f"{file.path} has changed since {previous.version}"
     gone = _find_missing(spark, previous)
-    return f"{gone} of {previous.version} is gone" if gone else None
+    if gone:
+        return f"{gone} of {previous.version} is gone"
+    return find_change(spark, previous, previous.days.values())
 
 
 def _find_missing(spark: SparkSession, previous: Manifest) -> str | None:

@@ -17,12 +17,15 @@ from contextlib import contextmanager
 from datetime import date, datetime  # noqa: TC003 (pydantic needs them at run time)
 from typing import TYPE_CHECKING, Any
 
+from py4j.protocol import Py4JJavaError
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from retraining.data.columns import quote
 from retraining.data.sources import RawFile  # noqa: TC001 (pydantic needs it at run time)
 from retraining.description import reading
+from retraining.digests import digest
 from retraining.errors import RetrainingError
 from retraining.spark import storage
 
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "_MANIFEST.json"
 SPLITS = ("train", "validation", "holdout")
+# Each page of a parquet file has a checksum, which is not compared unless asked for.
+CHECKED = {"parquet.page.verify-checksum.enabled": "true"}
 _PREPARE_AGAIN = "prepare the data set again"
 
 
@@ -93,6 +98,8 @@ class Manifest(Record):
         new_days: The days that this version computed.
         reused_days: The days that it reuses from earlier versions.
         why: Why all files, or only new ones, were read.
+        parts: Bytes of the files of each split and day, by folder and file name; `publish` sets it.
+        digest: Of all of the above; `publish` sets it.
     """
 
     name: str
@@ -112,6 +119,8 @@ class Manifest(Record):
     new_days: tuple[date, ...]
     reused_days: tuple[date, ...]
     why: str
+    parts: dict[str, dict[str, int]] = {}
+    digest: str = ""
 
     def describe(self) -> Description:
         """Return the description with which the data set was prepared."""
@@ -144,10 +153,25 @@ def stage(spark: SparkSession, root: str, name: str, version: str) -> Iterator[s
         yield uri
 
 
-def publish(spark: SparkSession, manifest: Manifest) -> None:
-    """Write the manifest, which turns a version into a data set."""
-    text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
+def publish(spark: SparkSession, manifest: Manifest, base: Manifest | None = None) -> Manifest:
+    """Write the manifest, which turns a version into a data set.
+
+    Args:
+        spark: The session.
+        manifest: What the version holds.
+        base: The version whose days it reuses, if there is one.
+
+    Returns:
+        The manifest with what later reads are checked against.
+    """
+    parts = (base.parts if base else {}) | _files_of(spark, manifest.uri)
+    read_later = {*manifest.days.values(), *(split.uri for split in manifest.splits.values())}
+    known = {uri: parts[uri] for uri in sorted(read_later) if uri in parts}
+    content = manifest.model_copy(update={"parts": known}).model_dump(mode="json")
+    content["digest"] = _seal(content)
+    text = json.dumps(content, indent=2, ensure_ascii=False)
     storage.write_text(spark, f"{manifest.uri}/{MANIFEST}", text)
+    return Manifest.model_validate_json(text)
 
 
 def is_data_set(spark: SparkSession, uri: str) -> bool:
@@ -163,29 +187,68 @@ def read_manifest(spark: SparkSession, uri: str) -> Manifest:
         uri: The folder of the data set.
 
     Raises:
-        RetrainingError: If the folder is not a data set, or its manifest cannot be read.
+        RetrainingError: If the folder is not a data set, or its manifest cannot be read or was
+            changed.
     """
     path = f"{uri.rstrip('/')}/{MANIFEST}"
     if not storage.exists(spark, path):
         raise RetrainingError(f"{uri} is not a data set (no {MANIFEST})", _PREPARE_AGAIN)
+    text = storage.read_text(spark, path)
     try:
-        return Manifest.model_validate_json(storage.read_text(spark, path))
+        manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
-        key = ".".join(map(str, error.errors()[0]["loc"]))
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or first["msg"]
         raise RetrainingError(f"{path} cannot be read ({key})", _PREPARE_AGAIN) from error
+    if manifest.digest and manifest.digest != _seal(json.loads(text)):
+        raise RetrainingError(f"{path} was changed after it had been written", _PREPARE_AGAIN)
+    return manifest
 
 
 def read_split(spark: SparkSession, manifest: Manifest, name: str) -> DataFrame:
     """Read train, validation or holdout: raw columns and features.
 
+    Its files are compared with those that were written, by a listing; Spark checks their content
+    while it reads them.
+
     Raises:
-        RetrainingError: If there is no such split.
+        RetrainingError: If there is no such split, or it is not as it was written.
     """
     if name not in manifest.splits:
         raise RetrainingError(
             f"there is no split {name!r}", f"choose one of {', '.join(manifest.splits)}"
         )
-    return read_folders(spark, [manifest.splits[name].uri], manifest.columns)
+    split = manifest.splits[name]
+    change = find_change(spark, manifest, [split.uri])
+    if change or split.uri not in manifest.parts:
+        n_rows = _count(spark, split.uri)
+        if n_rows not in (None, split.n_rows):
+            change = f"{split.uri} holds {n_rows:,} rows, its manifest says {split.n_rows:,}"
+    if change:
+        raise RetrainingError(change, _PREPARE_AGAIN)
+    return read_folders(spark, [split.uri], manifest.columns)
+
+
+def find_change(spark: SparkSession, manifest: Manifest, folders: Iterable[str]) -> str | None:
+    """Say which file of some folders is not as it was written; None if all are.
+
+    Folders of which the manifest knows no files, as older ones do not, are taken as they are.
+    """
+    known = [uri for uri in folders if uri in manifest.parts]
+    found: dict[str, dict[str, int]] = {}
+    for parent in sorted({uri.rpartition("/")[0] for uri in known}):
+        found |= _files_of(spark, parent)
+    for uri in known:
+        there, written = found.get(uri, {}), manifest.parts[uri]
+        for name in sorted({*there, *written}):
+            if name not in there:
+                return f"{uri}/{name} is missing"
+            if name not in written:
+                return f"{uri}/{name} does not belong to the data set"
+            if there[name] != written[name]:
+                size = f"{there[name]:,} bytes, {written[name]:,} when it was written"
+                return f"{uri}/{name} has {size}"
+    return None
 
 
 def read_folders(
@@ -202,7 +265,7 @@ def read_folders(
     if not paths:
         return no_rows(spark, columns)
     schema = ", ".join(f"{quote(name)} {kind}" for name, kind in columns.items())
-    return spark.read.schema(schema).parquet(*paths)
+    return spark.read.schema(schema).options(**CHECKED).parquet(*paths)
 
 
 def no_rows(spark: SparkSession, columns: Mapping[str, str]) -> DataFrame:
@@ -211,3 +274,25 @@ def no_rows(spark: SparkSession, columns: Mapping[str, str]) -> DataFrame:
     `createDataFrame([])` would start Python on the executors.
     """
     return spark.range(0).select(*(F.lit(None).cast(t).alias(name) for name, t in columns.items()))
+
+
+def _files_of(spark: SparkSession, folder: str) -> dict[str, dict[str, int]]:
+    """Bytes by file name, of each folder within a folder."""
+    found: dict[str, dict[str, int]] = {}
+    for path, size in sorted(storage.sizes(spark, folder).items()):
+        parent, _, name = path.rpartition("/")
+        found.setdefault(parent, {})[name] = size
+    return found
+
+
+def _count(spark: SparkSession, folder: str) -> int | None:
+    """Rows by the footers of the files; None where they cannot be read."""
+    try:
+        return spark.read.parquet(folder).count()
+    except (Py4JJavaError, PySparkException):
+        return None
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    """Digest of what a manifest says, whatever its layout."""
+    return digest(json.dumps({name: value for name, value in content.items() if name != "digest"}))

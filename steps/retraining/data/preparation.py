@@ -106,8 +106,7 @@ def prepare(
             why=plan.why,
             **_account(judged, built, folder),
         )
-        publish(spark, manifest)
-    return manifest
+        return publish(spark, manifest, plan.base)
 
 
 def _account(judged: _Judged, built: _Built, folder: str) -> dict[str, Any]:

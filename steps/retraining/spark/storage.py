@@ -56,6 +56,22 @@ def list_folder(spark: SparkSession, folder: str) -> list[Entry]:
     return sorted(entry for entry in entries if not entry.name.startswith((".", "_")))
 
 
+def sizes(spark: SparkSession, folder: str) -> dict[str, int]:
+    """Bytes of each file in a folder and its sub-folders, by path; hidden ones are left out.
+
+    Empty if there is no such folder. An object store lists all of them at once.
+    """
+    with _explained(folder):
+        fs, path = _open(spark, folder)
+        if not fs.exists(path):
+            return {}
+        listed, found = fs.listFiles(path, True), []  # noqa: FBT003 (a Java method)
+        while listed.hasNext():
+            found.append(_entry(listed.next()))
+        start = len(str(fs.makeQualified(path).toString()))
+    return {e.path: e.size for e in found if not re.search(r"/[._]", e.path[start:])}
+
+
 def file_system(spark: SparkSession, path: str) -> Any:  # noqa: ANN401 (a Java object)
     """Hadoop's FileSystem that a path is on."""
     with _explained(path):
