@@ -40,6 +40,8 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         # Many files are looked up by some tasks, not by one task each.
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",
+        # Parquet files carry checksums; without this, changed bytes can be read as other values.
+        "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
         # The cells of a comparison are more groups than Spark's quick table holds by default.
         "spark.sql.codegen.aggregate.fastHashMap.capacityBit": "20",
     }

@@ -1,0 +1,74 @@
+"""What Spark throws at damaged files, in one line."""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING
+
+import pytest
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
+from retraining.spark.faults import unreadable_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+
+
+def _half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[100:3000] = bytes(255 - byte for byte in content[100:3000])
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage", "words"),
+    [
+        ("gz", _half, "damaged (Unexpected end of input stream)"),
+        ("gz", _flip, "damaged ("),
+        ("parquet", _flip, "damaged ("),
+        ("parquet", _half, "damaged ("),
+        ("parquet", lambda path: path.write_text(""), "damaged ("),
+        ("gz", lambda path: path.unlink(), "gone"),
+        ("parquet", lambda path: path.unlink(), "gone"),
+    ],
+)
+def test_a_damaged_file_is_named(
+    spark: SparkSession, tmp_path: Path, suffix: str, damage: Callable[[Path], object], words: str
+) -> None:
+    """A name with a blank and a letter that URLs encode; read by an action, or by its schema."""
+    path = tmp_path / f"a é.{suffix}"
+    if suffix == "gz":
+        path.write_bytes(gzip.compress(str([n**7 for n in range(20_000)]).encode()))
+        frame = spark.read.text(str(path))
+    else:
+        folder = str(tmp_path / "written")
+        spark.range(20_000).selectExpr("id", "sha1(string(id)) x").coalesce(1).write.parquet(folder)
+        next((tmp_path / "written").glob("*.parquet")).rename(path)
+        frame = spark.read.schema("id bigint, x string").parquet(str(path))
+    damage(path)
+    for checksum in tmp_path.rglob(".*.crc"):
+        checksum.unlink()
+    with pytest.raises(Py4JJavaError) as caught:
+        frame.selectExpr("count(*)", "max(struct(*))").collect()
+    told = unreadable_file(caught.value)
+    assert told is not None
+    assert "/a é." in str(told)
+    assert words in str(told)
+    assert "\n" not in str(told)
+
+
+def test_other_failures_are_not_blamed_on_a_file(spark: SparkSession) -> None:
+    with pytest.raises((Py4JJavaError, PySparkException), match="is not true") as caught:
+        spark.sql("SELECT assert_true(id < 0) FROM range(1)").collect()
+    assert unreadable_file(caught.value) is None
+    assert unreadable_file(ValueError("x")) is None
