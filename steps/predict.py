@@ -1,8 +1,9 @@
 """Score rows with a registered model, whose own description says how its features are built.
 
 Reads raw files, or rows that already hold every feature. Writes one parquet row for each of them:
-key, score, prediction, model name, version and run id. Rejected rows go to quarantine, each with
-its reason: rows in = rows out + rows quarantined.
+key, score, prediction, model name, version and run id. Rows that are invalid, or lack a value of a
+feature, go to quarantine, each with its reason: rows in = rows out + rows quarantined. If more are
+rejected than `quarantine.max_share` of the model's description, nothing is written.
 
     mlflow run . -e predict -P input=/data/new
     python steps/predict.py --input new.parquet --model models:/fraud/3 --output /data/scored
@@ -58,14 +59,16 @@ class Scored(Result):
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Numbers of rows."""
+        """Numbers of rows, of rejected ones also by reason."""
         scores = self.prediction
-        return {
+        counts = {
             "rows_read": scores.n_rows + scores.n_quarantined,
             "rows_scored": scores.n_rows,
             "quarantined": scores.n_quarantined,
             "predicted_positive": scores.n_positives,
         }
+        reasons = scores.rejected.items()
+        return counts | {f"quarantined.{why.replace(' ', '.')}": n for why, n in reasons}
 
     @property
     def tags(self) -> Mapping[str, str]:

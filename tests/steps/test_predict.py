@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts, load_text
+
+from retraining.models import scoring
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pyspark.sql import DataFrame
 
     from tests.steps.calling import Call, Called, Cycle
 
@@ -97,17 +102,61 @@ def test_rows_without_labels_are_scored(call: Call, cycle: Cycle, tmp_path: Path
     assert len(json.loads(load_text(f"runs:/{made.run_id}/history.json"))) == 13
 
 
-def test_output_of_a_killed_run_is_written_again(call: Call, cycle: Cycle, tmp_path: Path) -> None:
-    left = tmp_path / "scored"
-    left.mkdir()
-    (left / "_UNFINISHED").write_text("killed")
-    (left / "part-0.parquet").write_text("torn")
+def left_by(run_id: str, folder: Path) -> Path:
+    """The output of a run that has not finished it."""
+    folder.mkdir()
+    (folder / "_UNFINISHED").write_text(run_id)
+    (folder / "part-0.parquet").write_text("torn")
+    return folder
+
+
+@pytest.mark.parametrize("status", ["KILLED", "FAILED"])
+def test_output_of_a_killed_run_is_written_again(
+    call: Call, cycle: Cycle, tmp_path: Path, status: str
+) -> None:
+    run_id = MlflowClient().create_run("0").info.run_id
+    MlflowClient().set_terminated(run_id, status)
+    left = left_by(run_id, tmp_path / "scored")
 
     made = call("predict", input=holdout_of(cycle), output=left)
 
     assert len(read(made)) == made.metrics["rows_scored"]
     assert not (left / "part-0.parquet").exists()
     assert not (left / "_UNFINISHED").exists()
+
+
+def test_output_of_a_run_that_may_be_alive_is_left_alone(
+    call: Call, cycle: Cycle, tmp_path: Path
+) -> None:
+    running = MlflowClient().create_run("0").info.run_id
+    for name, run_id in (("running", running), ("elsewhere", "0123456789abcdef" * 2)):
+        left = left_by(run_id, tmp_path / name)
+
+        refusal = call("predict", input=holdout_of(cycle), output=left).refusal
+
+        assert f"is being written by run {run_id}" in refusal
+        assert (left / "_UNFINISHED").read_text() == run_id
+        assert (left / "part-0.parquet").read_text() == "torn"
+
+
+def test_a_run_whose_output_another_one_took_removes_nothing(
+    call: Call, cycle: Cycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the zombie of a task whose retry has begun."""
+    folder, score = tmp_path / "scored", scoring.score
+
+    def lose(*told: Any, **more: Any) -> DataFrame:  # noqa: ANN401
+        (folder / "_UNFINISHED").write_text("another")
+        (folder / "._UNFINISHED.crc").unlink()
+        return score(*told, **more)
+
+    monkeypatch.setattr(scoring, "score", lose)
+
+    assert (
+        "written by run another" in call("predict", input=holdout_of(cycle), output=folder).refusal
+    )
+    assert (folder / "_UNFINISHED").read_text() == "another"
+    assert list(folder.glob("*.parquet"))
 
 
 def test_rows_with_features_are_scored_as_they_are(call: Call, cycle: Cycle) -> None:
@@ -142,7 +191,10 @@ def test_repeated_in_its_cycle_it_is_reused(call: Call, cycle: Cycle, tmp_path: 
         ({"history": "/nowhere"}, "/nowhere holds no files"),
         ({"input": "{here}/other.parquet"}, "has no column transaction_id"),
         ({"input": "{here}/keyless.parquet"}, "the rows have no column transaction_id: they have"),
-        ({"input": "{here}/null.parquet"}, "features without a value: tx_amount in 1 rows"),
+        (
+            {"input": "{here}/null.parquet"},
+            "6.00% of 50 rows were rejected (no value tx",
+        ),
         ({"input": "{here}/narrow.parquet"}, "features of the model: tx_amount"),
         ({"model": "models:/fraud/9"}, "the registry has no models:/fraud/9"),
         ({"model": "fraud"}, "'fraud' is not the URI of a registered model"),
@@ -157,7 +209,7 @@ def test_what_cannot_be_scored_is_refused_in_one_line(
     holdout = pd.read_parquet(holdout_of(cycle))[:50].drop(columns="tx_datetime")
     holdout.drop(columns="transaction_id").to_parquet(tmp_path / "keyless.parquet")
     holdout.drop(columns="tx_amount").to_parquet(tmp_path / "narrow.parquet")
-    holdout.loc[holdout.index[0], "tx_amount"] = None
+    holdout.loc[holdout.index[:3], "tx_amount"] = None
     holdout.to_parquet(tmp_path / "null.parquet")
     standard = {"input": f"{cycle.raw}/2019-09-14.txt", "output": f"{tmp_path}/scored"}
     told = {name: value.format(here=tmp_path) for name, value in told.items()}

@@ -23,7 +23,7 @@ from retraining.data.rolling import add_rolling, present, reach
 from retraining.errors import RetrainingError, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import date, timedelta
 
     from pyspark.sql import Column, DataFrame
@@ -51,10 +51,6 @@ def history(description: Description) -> timedelta:
 def build(frame: DataFrame, description: Description, *, since: date | None = None) -> DataFrame:
     """Add every feature of the description to the rows of a frame.
 
-    Rolling features come first (see `rolling`). Derived ones follow in the order of the
-    description; they may use rolling and earlier derived ones. Then fills replace null and NaN.
-    Categorical features are not changed.
-
     Args:
         frame: Rows with the raw columns of the description; event times in UTC.
         description: Describes the features.
@@ -62,26 +58,18 @@ def build(frame: DataFrame, description: Description, *, since: date | None = No
             `history(description)` before it change nothing. None returns all rows.
 
     Returns:
-        All columns of `frame` and the features, none of which is null. The frame is persisted,
-        since the check has computed it: call `unpersist()` after use.
+        As `add` does; null is in no feature without a fill. The frame is persisted, since the
+        check has computed it: call `unpersist()` after use.
 
     Raises:
         RetrainingError: If a column is missing, a derived expression is invalid or uses a column
             that must not be a feature, or a feature is null in some row.
     """
-    _check_columns(frame, description, since)
-    rows = frame
-    if description.event_time is not None:
-        rows = add_rolling(rows, description.features.rolling, description.event_time, since)
-    rows = _add_derived(rows, description)
-    for name, value in description.features.fill.items():
-        fill = F.lit(value).cast(rows.schema[name].dataType)
-        rows = rows.withColumn(name, F.coalesce(present(rows, name), fill))
-    rows = rows.persist(StorageLevel.MEMORY_AND_DISK)
+    rows = add(frame, description, since=since).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         check_complete(
             rows,
-            description.feature_columns,
+            description.needed_features,
             "give one in features.fill, or the rule not_null to the columns that they come from",
         )
     except BaseException:
@@ -90,8 +78,47 @@ def build(frame: DataFrame, description: Description, *, since: date | None = No
     return rows
 
 
-def check_complete(rows: DataFrame, features: Sequence[str], remedy: str) -> int:
-    """Count rows and check that all of them have a value of every feature.
+def add(frame: DataFrame, description: Description, *, since: date | None = None) -> DataFrame:
+    """Add every feature of the description, without a check that it has a value.
+
+    Rolling features come first (see `rolling`). Derived ones follow in the order of the
+    description; they may use rolling and earlier derived ones. Then come the flags of missing
+    values, and the fills that are values. Fills that are fitted on train are left to the model.
+    Categorical features are not changed.
+
+    Args:
+        frame: Rows with the raw columns of the description; event times in UTC.
+        description: Describes the features.
+        since: As in `build`.
+
+    Returns:
+        All columns of `frame` and the features.
+    """
+    _check_columns(frame, description, since)
+    rows = frame
+    if description.event_time is not None:
+        rows = add_rolling(rows, description.features.rolling, description.event_time, since)
+    rows = _add_derived(rows, description)
+    return fill(rows, description)
+
+
+def fill(rows: DataFrame, description: Description) -> DataFrame:
+    """Replace null and NaN by the values of `features.fill`, in the columns that there are."""
+    for name, value in description.features.fill.items():
+        if name in rows.columns:
+            filler = F.lit(value).cast(rows.schema[name].dataType)
+            rows = rows.withColumn(name, F.coalesce(present(rows, name), filler))
+    return rows
+
+
+def without_value(rows: DataFrame, names: Iterable[str]) -> Column:
+    """Return "no value x" for the first of these columns that is null or NaN, null without one."""
+    reasons = [F.when(present(rows, name).isNull(), f"no value {name}") for name in names]
+    return F.coalesce(*reasons, F.lit(None).cast("string"))
+
+
+def check_complete(rows: DataFrame, features: Sequence[str], remedy: str) -> None:
+    """Check that all rows have a value of every feature.
 
     Args:
         rows: With the columns below.
@@ -102,19 +129,25 @@ def check_complete(rows: DataFrame, features: Sequence[str], remedy: str) -> int
         RetrainingError: If a value is missing, or an expression behind a feature fails on a row.
     """
     absent = [F.count_if(present(rows, name).isNull()).alias(name) for name in features]
+    with failures_reported():
+        counts = rows.agg(F.count(F.lit(1)).alias(_N_ROWS), *absent).collect()[0].asDict()
+    del counts[_N_ROWS]
+    incomplete = [f"{name} in {count} rows" for name, count in counts.items() if count]
+    if incomplete:
+        raise RetrainingError(f"features without a value: {', '.join(incomplete)}", remedy)
+
+
+@contextmanager
+def failures_reported() -> Iterator[None]:
+    """Turn what Spark raises when a derived feature fails on a row into one line."""
     try:
         with _quiet():
-            counts = rows.agg(F.count(F.lit(1)).alias(_N_ROWS), *absent).collect()[0].asDict()
+            yield
     except _VALUE_ERRORS as error:
         raise RetrainingError(
             f"a feature fails on a row: {_complaint(error)}",
             "write derived features that hold for every row",
         ) from error
-    n_rows = int(counts.pop(_N_ROWS))
-    incomplete = [f"{name} in {count} rows" for name, count in counts.items() if count]
-    if incomplete:
-        raise RetrainingError(f"features without a value: {', '.join(incomplete)}", remedy)
-    return n_rows
 
 
 def _check_columns(frame: DataFrame, description: Description, since: date | None) -> None:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _REJECTED_PER_FILE = 1_000_000
-_REASONS_SHOWN = 3
 
 
 class _Judged(NamedTuple):
@@ -140,7 +139,12 @@ def _judge(spark: SparkSession, description: Description, plan: Plan, cached: Ex
         n_rows_read = sum(counts.values())
     n_valid = counts.pop(None, 0)
     rejected = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-    _check_share(rejected, n_rows_read, description)
+    quality.check_share(
+        rejected,
+        n_rows_read,
+        description,
+        "correct the files or the rules, or raise quarantine.max_share",
+    )
     if plan.base is None and not n_valid:
         raise RetrainingError(f"{len(plan.files)} files hold no valid row", "give other files")
     return _Judged(rows, n_rows_read, rejected, start)
@@ -151,19 +155,6 @@ def _read(spark: SparkSession, files: Sequence[RawFile], description: Descriptio
         return sources.read_raw(spark, files, description)
     names = (*description.columns, sources.MALFORMED, sources.FILE)
     return no_rows(spark, dict.fromkeys(names, "string"))
-
-
-def _check_share(rejected: Mapping[str, int], n_rows: int, description: Description) -> None:
-    largest = description.quarantine.max_share
-    n_rejected = sum(rejected.values())
-    if n_rejected <= largest * n_rows:
-        return
-    top = list(rejected.items())[:_REASONS_SHOWN]
-    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in top)
-    raise RetrainingError(
-        f"{n_rejected / n_rows:.2%} of {n_rows:,} rows were rejected ({reasons})",
-        f"correct the files or the rules, or raise quarantine.max_share above {largest:.2%}",
-    )
 
 
 def _quarantine(judged: _Judged, folder: str) -> None:

@@ -10,9 +10,10 @@ from pyspark.sql import window as W
 
 from retraining.data.columns import quote
 from retraining.data.sources import FILE, MALFORMED
+from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pyspark.sql import Column, DataFrame
 
@@ -26,6 +27,8 @@ RAW = "_raw"  # a struct of the raw text of all columns; null for a valid row
 # cannot be written by every version of Spark, and no event of interest is that old.
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _DATE = r"^\s*(19|[2-9]\d)\d\d-\d{1,2}-\d{1,2}"
+
+_REASONS_SHOWN = 3
 
 _BROKEN = {"min": operator.lt, "max": operator.gt, "above": operator.le, "below": operator.ge}
 
@@ -78,7 +81,9 @@ def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = T
     return judged.withColumn(RAW, F.when(F.col(REASON).isNotNull(), F.col(RAW)))
 
 
-def flag_duplicates(frame: DataFrame, description: Description) -> DataFrame:
+def flag_duplicates(
+    frame: DataFrame, description: Description, *, first: Column | None = None
+) -> DataFrame:
     """Give a reason to all but one of the valid rows that share a value of a unique column.
 
     The row with the earliest event time stays valid; among several, the one whose content has the
@@ -87,12 +92,14 @@ def flag_duplicates(frame: DataFrame, description: Description) -> DataFrame:
     Args:
         frame: From `flag_invalid`; the union of any number of such frames.
         description: Names the unique columns, which include the row key.
+        first: An order that goes before the event time; None for no such order.
     """
     is_valid = F.col(REASON).isNull()
     content = F.xxhash64(
         *(part for name in description.columns for part in (F.col(name).isNull(), F.col(name)))
     )
-    age = [F.col(description.event_time)] if description.event_time else []
+    age = [] if first is None else [first]
+    age += [F.col(description.event_time)] if description.event_time else []
     for name in description.unique_columns:
         # Rejected rows are spread by their content: many share a null key, and a single task
         # would have to sort all of them.
@@ -103,6 +110,32 @@ def flag_duplicates(frame: DataFrame, description: Description) -> DataFrame:
         reason = F.when(is_repeated, F.lit(f"duplicate {name}")).otherwise(F.col(REASON))
         frame = frame.withColumn(REASON, reason)
     return frame
+
+
+def check_share(
+    rejected: Mapping[str, int], n_rows: int, description: Description, remedy: str
+) -> None:
+    """Check that the share of rejected rows is at most `quarantine.max_share`.
+
+    Args:
+        rejected: Number of rejected rows by reason, the most frequent first.
+        n_rows: Number of all rows.
+        description: States the largest share.
+        remedy: What the user can do; ends with the key that could be raised.
+
+    Raises:
+        RetrainingError: If it is larger.
+    """
+    largest = description.quarantine.max_share
+    n_rejected = sum(rejected.values())
+    if n_rejected <= largest * n_rows:
+        return
+    top = list(rejected.items())[:_REASONS_SHOWN]
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in top)
+    raise RetrainingError(
+        f"{n_rejected / n_rows:.2%} of {n_rows:,} rows were rejected ({reasons})",
+        f"{remedy} above {largest:.2%}",
+    )
 
 
 def valid_rows(frame: DataFrame, description: Description) -> DataFrame:

@@ -104,6 +104,11 @@ class Description(Section):
         return self.features.plain + self.features.categorical + rolling + derived
 
     @property
+    def needed_features(self) -> tuple[str, ...]:
+        """The features that every row must have a value of: those without a fill."""
+        return tuple(name for name in self.feature_columns if name not in self.features.fill)
+
+    @property
     def forbidden_features(self) -> dict[str, str]:
         """The names that must not be features, and what they are instead."""
         never = dict.fromkeys(self.never_features, "in never_features")

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyspark.sql import functions as F
 
 from retraining.data import features, quality, sources
+from retraining.data.columns import quote
 from retraining.data.fingerprint import fingerprint
 from retraining.description.names import PREDICTION, SCORE
 from retraining.errors import RetrainingError
 from retraining.models import scoring
+from retraining.models.claiming import claimed
 from retraining.spark import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 # Readers of the folder of scores skip names that begin with an underscore.
 QUARANTINE = "_quarantine"
-UNFINISHED = "_UNFINISHED"
 _WANTED = "_wanted"
 
 
@@ -36,15 +37,20 @@ class Prediction(NamedTuple):
         uri: Folder with the scores; rejected rows are in its subfolder `_quarantine`.
         n_rows: Rows scored.
         n_positives: Rows predicted positive.
-        n_quarantined: Rows rejected.
+        rejected: Number of rejected rows by reason, the most frequent first.
         fingerprint: Of key, score and prediction.
     """
 
     uri: str
     n_rows: int
     n_positives: int
-    n_quarantined: int
+    rejected: Mapping[str, int]
     fingerprint: str
+
+    @property
+    def n_quarantined(self) -> int:
+        """Rows rejected."""
+        return sum(self.rejected.values())
 
 
 def predict(
@@ -58,27 +64,26 @@ def predict(
 ) -> Prediction:
     """Score the rows of files and write them to a folder.
 
-    Until all scores are written the folder holds a file `_UNFINISHED`; such a folder, left by a
-    killed run, is replaced.
+    Until all scores are written the folder holds a file `_UNFINISHED` with the id of the run. Such
+    a folder, left by a run that failed or was killed, is replaced.
 
     Args:
         spark: The session.
         registered: The model, with the description by which its features are built.
         files: Raw files, or parquet files that hold every feature.
         history: Raw files of earlier rows, for rolling features only.
-        folder: Folder to write; it must not exist unless it is unfinished.
+        folder: Folder to write; it must not exist unless it is such a leftover.
         run_id: Written on every row.
+
+    Raises:
+        RetrainingError: If the folder is in use, rows cannot be read, too many rows are rejected,
+            or none is left. Nothing is left in the folder.
     """
     target = storage.make_absolute(spark, folder)
-    mark = f"{target}/{UNFINISHED}"
-    if storage.exists(spark, target) and not storage.exists(spark, mark):
-        raise RetrainingError(f"output={target} exists", "name a folder that does not exist")
-    storage.remove(spark, target)
-    storage.write_text(spark, mark, run_id)
     description, version = registered.description, registered.version
-    with ExitStack() as stack:
-        stack.enter_context(storage.removed_on_failure(spark, target))
+    with claimed(spark, target, run_id), ExitStack() as stack:
         rows = _rows_to_score(spark, files, history, description, stack)
+        _check(rows, description)
         if rows.rejected is not None:
             rows.rejected.write.parquet(f"{target}/{QUARANTINE}")
         scoring.score(rows.valid, registered.model, description.feature_columns).select(
@@ -94,17 +99,32 @@ def predict(
         if content.n_rows != rows.n_valid:
             raise RuntimeError(f"{content.n_rows} rows were scored of {rows.n_valid} valid ones")
         n_positives = written.where(F.col(PREDICTION) == 1).count()
-        storage.remove(spark, mark)
-    return Prediction(target, content.n_rows, n_positives, rows.n_rejected, content.digest)
+    return Prediction(target, content.n_rows, n_positives, rows.counts, content.digest)
 
 
 class _Incoming(NamedTuple):
-    """Rows with features, and the rejected rows; None if rows were not checked."""
+    """Rows with features, and the rejected rows with their reasons; None if there are none."""
 
     valid: DataFrame
     n_valid: int
     rejected: DataFrame | None
-    n_rejected: int
+    counts: Mapping[str, int]
+
+
+def _check(rows: _Incoming, description: Description) -> None:
+    """Check that enough rows are left to score."""
+    n_rejected = sum(rows.counts.values())
+    if not n_rejected and not rows.n_valid:
+        raise RetrainingError("the files hold no rows", "give files that hold rows")
+    quality.check_share(
+        rows.counts,
+        rows.n_valid + n_rejected,
+        description,
+        "correct or leave out these rows, or train with quarantine.max_share",
+    )
+    if not rows.n_valid:
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in rows.counts.items())
+        raise RetrainingError(f"no row can be scored ({reasons})", "correct the rows")
 
 
 def _rows_to_score(
@@ -116,18 +136,42 @@ def _rows_to_score(
 ) -> _Incoming:
     ready = _with_features(spark, files, description)
     if ready is not None:
-        n_rows = _count_complete(ready, description)
-        own = (description.row_key, *description.feature_columns)
-        return _Incoming(ready.select(*(c for c in own if c in ready.columns)), n_rows, None, 0)
+        return _judge_ready(ready, description, cached)
     checked = _checked(spark, files, history, description).cache()
     cached.callback(checked.unpersist)
-    valid = checked.where(F.col(quality.REASON).isNull())
-    built = features.build(valid.select(*description.columns, _WANTED), description)
+    counts = _count(checked.where(_WANTED))
+    n_valid = counts.pop(None, 0)
+    own = (*description.columns, _WANTED, sources.FILE)
+    built = features.add(checked.where(F.col(quality.REASON).isNull()).select(*own), description)
+    built = built.where(_WANTED).withColumn(
+        quality.REASON, features.without_value(built, description.needed_features)
+    )
+    built = built.cache()
     cached.callback(built.unpersist)
-    rejected = quality.quarantined_rows(checked.where(_WANTED))
+    with features.failures_reported():
+        incomplete = _count(built)
     # Counted before features are built, so that a row that gets lost there is noticed.
-    n_valid, n_rejected = valid.where(_WANTED).count(), rejected.count()
-    return _Incoming(built.where(_WANTED), n_valid, rejected, n_rejected)
+    if sum(incomplete.values()) != n_valid:
+        raise RuntimeError(f"{sum(incomplete.values())} of {n_valid} rows are left with features")
+    n_valid = incomplete.pop(None, 0)
+    rejected = quality.quarantined_rows(checked.where(_WANTED))
+    if incomplete:
+        raw = F.lit(None).cast(checked.schema[quality.RAW].dataType).alias(quality.RAW)
+        malformed = F.lit(None).cast("string").alias(sources.MALFORMED)
+        more = quality.quarantined_rows(built.select("*", raw, malformed))
+        rejected = rejected.unionByName(more)
+    valid = built.where(F.col(quality.REASON).isNull())
+    return _Incoming(valid, n_valid, rejected, _by_size({**counts, **incomplete}))
+
+
+def _count(rows: DataFrame) -> dict[str | None, int]:
+    """Number of rows by reason, None for valid ones."""
+    return {row[0]: row[1] for row in rows.groupBy(quality.REASON).count().collect()}
+
+
+def _by_size(counts: Mapping[str | None, int]) -> dict[str, int]:
+    named = [(str(reason), count) for reason, count in counts.items()]
+    return dict(sorted(named, key=lambda item: (-item[1], item[0])))
 
 
 def _with_features(
@@ -142,19 +186,31 @@ def _with_features(
     return frame if built.issubset(frame.columns) else None
 
 
-def _count_complete(ready: DataFrame, description: Description) -> int:
-    """Count rows that have their features already, after a check that no feature is null.
+def _judge_ready(ready: DataFrame, description: Description, cached: ExitStack) -> _Incoming:
+    """Rows that have their features already: those that lack a value are rejected.
 
     Raises:
-        RetrainingError: If the row key is missing or a feature has no value.
+        RetrainingError: If the row key is missing.
     """
-    if description.row_key not in ready.columns:
+    key = description.row_key
+    if key not in ready.columns:
         raise RetrainingError(
-            f"the rows have no column {description.row_key}",
+            f"the rows have no column {key}",
             f"they have {', '.join(ready.columns)}; add the row key",
         )
-    names = [name for name in description.feature_columns if name in ready.columns]
-    return features.check_complete(ready, names, "fill them in or leave the rows out")
+    own = [name for name in (key, *description.feature_columns) if name in ready.columns]
+    rows = features.fill(ready.select(*own), description)
+    needed = [name for name in description.needed_features if name in own]
+    keyless = F.when(F.col(key).isNull(), F.lit(f"null {key}"))
+    reason = F.coalesce(keyless, features.without_value(rows, needed))
+    rows = rows.withColumn(quality.REASON, reason).cache()
+    cached.callback(rows.unpersist)
+    counts = _count(rows)
+    n_valid = counts.pop(None, 0)
+    texts = [F.col(quote(name)).cast("string").alias(name) for name in own]
+    rejected = rows.where(F.col(quality.REASON).isNotNull()).select(quality.REASON, *texts)
+    valid = rows.where(F.col(quality.REASON).isNull())
+    return _Incoming(valid, n_valid, rejected if counts else None, _by_size(counts))
 
 
 def _checked(
@@ -163,6 +219,11 @@ def _checked(
     history: Sequence[RawFile],
     description: Description,
 ) -> DataFrame:
+    """The rows with their reasons; of rows with the same key a wanted one stays, if there is one.
+
+    Rows of the history are never among the wanted ones, whichever files they come from.
+    """
+
     def check(some: Sequence[RawFile], *, wanted: bool) -> DataFrame:
         raw = sources.read_raw(spark, some, description, labelled=False)
         rows = quality.flag_invalid(raw, description, labelled=False)
@@ -171,4 +232,4 @@ def _checked(
     rows = check(files, wanted=True)
     if history:
         rows = rows.unionByName(check(history, wanted=False))
-    return quality.flag_duplicates(rows, description)
+    return quality.flag_duplicates(rows, description, first=F.desc(_WANTED))

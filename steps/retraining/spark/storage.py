@@ -135,6 +135,23 @@ def write_text(spark: SparkSession, path: str, text: str) -> None:
             raise RetrainingError(f"{path} cannot be written", "check permissions")
 
 
+def create_text(spark: SparkSession, path: str, text: str) -> bool:
+    """Write a UTF-8 file unless there is one of that path; whether it was written."""
+    with _explained(path):
+        fs, where = _open(spark, path)
+        try:
+            stream = fs.create(where, False)  # noqa: FBT003 (a Java method)
+        except Py4JJavaError as error:
+            if "FileAlreadyExistsException" in str(error.java_exception.getClass().getName()):
+                return False
+            raise
+        try:
+            stream.write(bytearray(text.encode()))
+        finally:
+            stream.close()
+        return True
+
+
 def upload(spark: SparkSession, local: Path, path: str) -> None:
     """Copy a file or folder of the driver's disk, with all in it, to a path."""
     with _explained(path):
