@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import uuid
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
-from pyspark.errors import (
-    AnalysisException,
-    ArithmeticException,
-    ArrayIndexOutOfBoundsException,
-    DateTimeException,
-    NumberFormatException,
-    PySparkException,
-)
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from retraining.data import expressions
 from retraining.data.rolling import add_rolling, present, reach
-from retraining.errors import RetrainingError, reason
+from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import date, timedelta
 
     from pyspark.sql import Column, DataFrame
 
     from retraining.description.document import Description
 
-# What Spark raises when an expression does not work for a value.
-_VALUE_ERRORS = (
-    ArithmeticException,
-    ArrayIndexOutOfBoundsException,
-    DateTimeException,
-    NumberFormatException,
-)
-
 _N_ROWS = "_rows"
-
-_ASIDES = re.compile(r" Did you mean| If necessary| SQLSTATE|; line \d|\(line \d")
 
 
 def history(description: Description) -> timedelta:
@@ -129,25 +110,12 @@ def check_complete(rows: DataFrame, features: Sequence[str], remedy: str) -> Non
         RetrainingError: If a value is missing, or an expression behind a feature fails on a row.
     """
     absent = [F.count_if(present(rows, name).isNull()).alias(name) for name in features]
-    with failures_reported():
+    with expressions.holding_for_every_row("a feature"):
         counts = rows.agg(F.count(F.lit(1)).alias(_N_ROWS), *absent).collect()[0].asDict()
     del counts[_N_ROWS]
     incomplete = [f"{name} in {count} rows" for name, count in counts.items() if count]
     if incomplete:
         raise RetrainingError(f"features without a value: {', '.join(incomplete)}", remedy)
-
-
-@contextmanager
-def failures_reported() -> Iterator[None]:
-    """Turn what Spark raises when a derived feature fails on a row into one line."""
-    try:
-        with _quiet():
-            yield
-    except _VALUE_ERRORS as error:
-        raise RetrainingError(
-            f"a feature fails on a row: {_complaint(error)}",
-            "write derived features that hold for every row",
-        ) from error
 
 
 def _check_columns(frame: DataFrame, description: Description, since: date | None) -> None:
@@ -185,50 +153,12 @@ def _add_derived(frame: DataFrame, description: Description) -> DataFrame:
 
 
 def _evaluated(rows: DataFrame, name: str, expression: str, sealed: str) -> Column:
-    """Return a derived feature as a column, if it is a number computed from one row's features.
-
-    The `CASE` around it makes Spark refuse generators such as `explode`, which multiply rows, and
-    the `*` beside it makes Spark refuse aggregates such as `max`. A `*` within the expression would
-    include the sealed struct: the name that Spark gives to the result then contains its name.
-    """
+    """Return a derived feature as a column, if it is a number computed from one row's features."""
     what = f"derived feature {name} ({expression})"
     remedy = f"write Spark SQL over {', '.join(c for c in rows.columns if c != sealed)}"
-    try:
-        with _quiet():
-            column = F.when(F.lit(1) == F.lit(1), F.expr(f"({expression}\n)"))
-            result = rows.select("*", column).schema[-1]
-    except AnalysisException as error:
-        raise RetrainingError(f"{what}: {_complaint(error)}", remedy) from error
-    if sealed in result.name:
-        raise RetrainingError(f"{what}: * includes columns that must not be features", remedy)
-    if not isinstance(result.dataType, T.NumericType | T.BooleanType):
+    kind = expressions.analyse(rows, what, expression, remedy)
+    if not isinstance(kind, T.NumericType | T.BooleanType):
         raise RetrainingError(
-            f"{what}: has type {result.dataType.simpleString()}", "make it a number or a boolean"
+            f"{what}: has type {kind.simpleString()}", "make it a number or a boolean"
         )
-    return column
-
-
-def _complaint(error: PySparkException) -> str:
-    """Return the first line of Spark's message, without its suggestions and codes."""
-    return _ASIDES.split(reason(error))[0].rstrip(" .;")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep PySpark 4 from logging the stack of an error that is reported in one line."""
-    try:
-        from pyspark.logger import PySparkLogger
-    except ImportError:  # Spark 3.5 does not log it
-        yield
-        return
-    loggers = [
-        PySparkLogger.getLogger(f"{kind}QueryContextLogger") for kind in ("SQL", "DataFrame")
-    ]
-    before = [logger.disabled for logger in loggers]
-    for logger in loggers:
-        logger.disabled = True
-    try:
-        yield
-    finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
+    return F.expr(f"({expression}\n)")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from retraining.description.durations import format_duration
+from retraining.description.expressions import find_foreign, names_in
 from retraining.description.names import RESERVED
 from retraining.description.sections import Period, TimeSplit
 from retraining.gate.policy import PERIODS
@@ -16,20 +17,7 @@ if TYPE_CHECKING:
 
     from retraining.description.document import Description
 
-# A derived feature is a function of one row: the same in training, in prediction and in every
-# rerun. These words would make it depend on other rows, on the clock or on chance. Spark refuses
-# some of them too, and columns that must not be features (`data.features`), but only once there are
-# rows, and without the reason ("a column with name `tx_fraud` cannot be resolved").
-_NOT_OF_ONE_ROW = (
-    *("over", "select"),
-    *("now", "current_date", "current_timestamp", "localtimestamp", "curdate"),
-    *("rand", "randn", "random", "randstr", "uniform", "uuid", "shuffle"),
-    *("monotonically_increasing_id", "spark_partition_id", "input_file_name"),
-)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_STRING = re.compile(
-    r"""\b[rR]'[^']*'|\b[rR]"[^"]*"|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL
-)
 
 
 class Problem(NamedTuple):
@@ -51,11 +39,6 @@ def find_problems(description: Description) -> list[Problem]:
         return problems
     rules = (_names, _types, _forbidden, _derived, _label, _rolling, _time, _split)
     return [Problem(key, text) for rule in rules for key, text in rule(description)]
-
-
-def find_identifiers(expression: str) -> set[str]:
-    """Return the words of a SQL expression outside its string literals, in lower case."""
-    return {word.lower() for word in re.findall(r"[^\W\d]\w*", _STRING.sub(" ", expression))}
 
 
 def _unknown_columns(description: Description) -> Iterator[tuple[str, str]]:
@@ -161,21 +144,28 @@ def _forbidden(description: Description) -> Iterator[tuple[str, str]]:
 
 def _derived(description: Description) -> Iterator[tuple[str, str]]:
     forbidden = {name.lower(): why for name, why in description.forbidden_features.items()}
-    columns = {name.lower() for name in description.columns}
+    known = {name.lower() for name in description.columns}
+    rolling = (name for entry in description.features.rolling for name in entry.names)
+    known.update(name.lower() for name in rolling)
     for name, expression in description.features.derived.items():
         key = f"features.derived.{name}"
-        words = find_identifiers(expression)
-        for word in sorted(words & set(forbidden)):
+        for word in sorted(names_in(expression) & set(forbidden)):
             yield (
                 key,
                 f"{expression!r} uses {word}, which must not be a feature, it is {forbidden[word]}",
             )
-        for word in sorted(words & set(_NOT_OF_ONE_ROW) - columns):
-            yield (
-                key,
-                f"{expression!r} uses {word}, allowed: an expression over one row "
-                "that has the same value at any time",
-            )
+        yield from _foreign(key, expression, known | set(forbidden))
+        known.add(name.lower())
+
+
+def _foreign(key: str, expression: str, known: set[str]) -> Iterator[tuple[str, str]]:
+    foreign = find_foreign(expression, known)
+    if foreign:
+        yield (
+            key,
+            f"{expression!r} uses {', '.join(foreign)}, allowed: columns, earlier ones included, "
+            "and Spark's functions of one row that have the same value at any time",
+        )
 
 
 def _label(description: Description) -> Iterator[tuple[str, str]]:

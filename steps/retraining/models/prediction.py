@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 
-from retraining.data import features, quality, sources
+from retraining.data import expressions, features, quality, sources
 from retraining.data.columns import quote
 from retraining.data.fingerprint import fingerprint
 from retraining.description.names import PREDICTION, SCORE
@@ -148,7 +148,7 @@ def _rows_to_score(
     )
     built = built.cache()
     cached.callback(built.unpersist)
-    with features.failures_reported():
+    with expressions.holding_for_every_row("a feature"):
         incomplete = _count(built)
     # Counted before features are built, so that a row that gets lost there is noticed.
     if sum(incomplete.values()) != n_valid:

@@ -214,7 +214,7 @@ def test_derived_features_cannot_name_forbidden_columns(
     ("expression", "reason"),
     [
         ("hash(*)", r": \* .*must not be features"),
-        ("length(to_json(struct(*)))", r": \* .*must not be features"),
+        ("hash(struct(*))", r": \* .*must not be features"),
         ("transform(array(1), x -> hash(*))[0]", r": \* .*must not be features"),
         ("amount +", "PARSE_SYNTAX_ERROR"),
         ("amount) , (at", "PARSE_SYNTAX_ERROR"),
