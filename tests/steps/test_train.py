@@ -173,7 +173,7 @@ def test_first_version_of_another_model_becomes_its_champion(
         ({"pipeline_id": "p0"}, "no finished preprocess run in cycle 'p0'"),
         ({"dataset": "drivers"}, "the description drivers has other columns or features"),
         ({"dataset": "wrong.yaml"}, "LogisticRegression has no parameter 'numTrees'"),
-        ({"dataset": "late.yaml"}, "RandomForestClassifier"),
+        ({"dataset": "deep.yaml"}, "estimator.parameters.maxDepth: 99, allowed: "),
     ],
 )
 def test_what_cannot_be_fitted_is_refused_in_one_line(
@@ -184,10 +184,10 @@ def test_what_cannot_be_fitted_is_refused_in_one_line(
     phrase: str,
 ) -> None:
     wrong = {"name": "LogisticRegression", "parameters": {"numTrees": 3}}
-    late = {"name": "RandomForestClassifier", "parameters": {"numTrees": 3, "maxDepth": 99}}
+    deep = {"name": "RandomForestClassifier", "parameters": {"numTrees": 3, "maxDepth": 99}}
     told = {name: value.format(trained=cycle.trained.run_id) for name, value in told.items()}
     if told.get("dataset", "").endswith(".yaml"):
-        estimator = wrong if told["dataset"] == "wrong.yaml" else late
+        estimator = wrong if told["dataset"] == "wrong.yaml" else deep
         told["dataset"] = str(description(estimator=estimator))
     before = n_versions()
 

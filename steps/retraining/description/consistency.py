@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from retraining.description import estimators
 from retraining.description.durations import format_duration
 from retraining.description.expressions import find_foreign, names_in
 from retraining.description.names import RESERVED
@@ -37,7 +38,17 @@ def find_problems(description: Description) -> list[Problem]:
     problems = [Problem(key, text) for key, text in _unknown_columns(description)]
     if problems:  # the other rules look columns up
         return problems
-    rules = (_names, _types, _forbidden, _derived, _label, _rolling, _time, _split)
+    rules = (
+        _names,
+        _types,
+        _forbidden,
+        _derived,
+        _label,
+        _rolling,
+        _time,
+        _split,
+        estimators.find_problems,
+    )
     return [Problem(key, text) for rule in rules for key, text in rule(description)]
 
 

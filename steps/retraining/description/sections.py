@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -222,7 +223,7 @@ class HashSplit(Section):
     train: float = Field(gt=0, lt=1)
     validation: float = Field(gt=0, lt=1)
     holdout: float = Field(gt=0, lt=1)
-    seed: int = 0
+    seed: int = Field(default=0, ge=-(2**63), lt=2**63)
 
 
 class Estimator(Section):
@@ -236,7 +237,8 @@ class Space(Section):
     """The values among which one parameter is searched; exactly one key.
 
     `uniform` and `loguniform` take [low, high] (values, not logarithms), `quniform` takes
-    [low, high, step], `randint` takes [low, high) and `choice` the options.
+    [low, high, step] for low, low + step, ... up to high, `randint` takes [low, high) and `choice`
+    the options.
     """
 
     uniform: tuple[float, float] | None = None
@@ -244,6 +246,34 @@ class Space(Section):
     loguniform: tuple[float, float] | None = None
     randint: tuple[int, int] | None = None
     choice: tuple[bool | int | float | str, ...] | None = Field(default=None, min_length=1)
+
+    @property
+    def kind(self) -> str:
+        """The key that is set."""
+        return next(kind for kind in type(self).model_fields if getattr(self, kind) is not None)
+
+    @property
+    def n_steps(self) -> int:
+        """How many steps of `quniform` fit between low and high."""
+        low, high, step = map(_decimal, self.quniform or (0, 0, 1))
+        return int((high - low) / step)
+
+    def at(self, index: int) -> Number:
+        """The value of `quniform` after a number of steps, as it would be written."""
+        low, _, step = map(_decimal, self.quniform or (0, 0, 1))
+        value = low + index * step
+        return int(value) if value == int(value) else float(value)
+
+    @property
+    def ends(self) -> tuple[bool | int | float | str, ...]:
+        """The least and the greatest value, or all values of a choice."""
+        if self.choice is not None:
+            return self.choice
+        if self.quniform is not None:
+            return self.at(0), self.at(self.n_steps)
+        if self.randint is not None:
+            return self.randint[0], self.randint[1] - 1
+        return self.uniform or self.loguniform or ()
 
     @model_validator(mode="after")
     def _one_kind(self) -> Space:
@@ -256,9 +286,17 @@ class Space(Section):
             raise ValueError(f"{kinds[0]}: low {bounds[0]} is not below high {bounds[1]}")
         if self.quniform is not None and self.quniform[2] <= 0:
             raise ValueError(f"quniform: step {self.quniform[2]} is not above 0")
+        if self.quniform is not None and not self.n_steps:
+            low, high, step = self.quniform
+            raise ValueError(f"quniform: step {step} does not fit between {low} and {high}")
         if self.loguniform is not None and self.loguniform[0] <= 0:
             raise ValueError(f"loguniform: low {self.loguniform[0]} is not above 0")
         return self
+
+
+def _decimal(number: Number) -> Decimal:
+    """A number as it is written: 0.1 is a tenth."""
+    return Decimal(str(number))
 
 
 class Search(Section):

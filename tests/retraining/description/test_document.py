@@ -103,7 +103,7 @@ def test_needed_columns_follow_from_their_roles(fraud: dict[str, Any]) -> None:
     ("path", "value", "same_rows"),
     [
         ("summary", "Other words", True),
-        ("estimator.parameters", {"numTrees": 3}, True),
+        ("estimator.parameters", {"maxDepth": 3}, True),
         ("split.holdout", "8 days", True),
         ("quarantine.max_share", 0.5, True),
         ("columns.tx_amount.above", 1, False),
