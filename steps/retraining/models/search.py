@@ -111,6 +111,7 @@ class _Proposals:
 
     def __init__(self, search: Search, seed: int) -> None:
         self._metric = search.metric
+        self._spaces = search.estimators
         self._seed = seed
         self._space = hp.choice(
             "estimator",
@@ -132,7 +133,8 @@ class _Proposals:
             point = {key: value[0] for key, value in document["misc"]["vals"].items() if value}
             values = dict(evaluate_space(self._space, point))
             name = values.pop("estimator")
-            parameters = {key: _plain(value) for key, value in sorted(values.items())}
+            spaces = self._spaces[name]
+            parameters = {k: _value(spaces[k], value) for k, value in sorted(values.items())}
             candidates.append(Candidate(number, name, parameters))
         # After the loop, so that the candidates of a batch do not depend on each other.
         self._trials.refresh()
@@ -163,16 +165,17 @@ def _expression(label: str, space: Space) -> Any:  # noqa: ANN401 (hyperopt's gr
     if space.uniform is not None:
         return hp.uniform(label, *space.uniform)
     if space.quniform is not None:
-        return hp.quniform(label, *space.quniform)
+        return hp.quniform(label, 0, space.n_steps, 1)  # hyperopt's would leave its bounds
     if space.loguniform is not None:
         return hp.loguniform(label, *np.log(space.loguniform))
     return hp.randint(label, *(space.randint or ()))
 
 
-def _plain(value: object) -> object:
-    """A plain Python value; a whole float, as quniform draws it, becomes an integer."""
-    if isinstance(value, np.generic):
-        value = value.item()
+def _value(space: Space, drawn: object) -> object:
+    """What was drawn of a space as a plain Python value; a whole float becomes an integer."""
+    value: Any = drawn.item() if isinstance(drawn, np.generic) else drawn
+    if space.quniform is not None:
+        return space.at(int(value))
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value

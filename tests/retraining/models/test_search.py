@@ -118,6 +118,27 @@ def test_proposals_lie_in_their_spaces_with_plain_types() -> None:
     assert {parameters["maxDepth"] for parameters in forests} == set(range(3, 9))
 
 
+@pytest.mark.parametrize(
+    ("space", "values"),
+    [
+        ([1, 20, 8], [1, 9, 17]),
+        ([3, 10, 4], [3, 7]),
+        ([0.05, 0.3, 0.1], [0.05, 0.15, 0.25]),
+        ([0.1, 0.3, 0.1], [0.1, 0.2, 0.3]),
+        ([0, 1, 0.5], [0, 0.5, 1]),
+    ],
+)
+def test_quniform_proposes_all_its_steps_and_nothing_else(
+    space: list[float], values: list[float]
+) -> None:
+    spaces = {"LogisticRegression": {"regParam": {"quniform": space}}}
+    results = run(limits(trials=40, estimators=spaces), lambda c: {"auroc": 0.5})
+
+    drawn = {o.candidate.parameters["regParam"] for o in results}
+    assert sorted(drawn) == values
+    assert {type(value) for value in drawn if value == int(value)} <= {int}
+
+
 def test_choice_keeps_the_value_that_is_described() -> None:
     spaces = {"LogisticRegression": {"elasticNetParam": {"choice": [0.0, 0.5]}, "fitIntercept": {
         "choice": [True, False]}, "family": {"choice": ["auto"]}}}  # fmt: skip
