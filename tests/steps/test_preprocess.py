@@ -151,7 +151,10 @@ def test_too_many_rejected_rows_fail_and_leave_nothing(
         ({"input": "{here}/header.txt"}, "1 files hold no valid row"),
         ({"input": "{here}/other.parquet"}, "has no column transaction_id or tranaction_id"),
         ({"input": "{here}/text.parquet"}, "/text.parquet is not a parquet file"),
-        ({"input": "{here}/other.txt"}, "100.00% of 2 rows were rejected (malformed: 2)"),
+        (
+            {"input": "{here}/other.txt"},
+            "100.00% of 2 rows were rejected (malformed: 2, for example ",
+        ),
         ({"input": "{here}/list.json"}, "/list.json is not JSON"),
         ({"input": "runs:/0/input.json"}, "runs:/0/input.json cannot be read"),
         ({"input": "s4://bucket/raw"}, "s4://bucket/raw cannot be reached"),

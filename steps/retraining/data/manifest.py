@@ -18,7 +18,7 @@ from datetime import date, datetime  # noqa: TC003 (pydantic needs them at run t
 from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JJavaError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
@@ -70,11 +70,12 @@ class StoredSplit(Record):
 
 
 class StoredQuarantine(Record):
-    """The rows that this version rejected: their folder, and their number by reason."""
+    """The rows that this version rejected: their folder, number by reason, and examples."""
 
     uri: str
     n_rows: int
     by_reason: dict[str, int]
+    examples: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Manifest(Record):

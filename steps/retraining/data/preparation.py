@@ -38,7 +38,7 @@ class _Judged(NamedTuple):
 
     frame: DataFrame
     n_rows_read: int
-    rejected: dict[str, int]
+    rejected: quality.Rejected
     start: date | None
 
 
@@ -84,7 +84,9 @@ def prepare(
     _LOG.info(plan.why)
     with stage(spark, root, description.name, version) as folder, ExitStack() as cached:
         judged = _judge(spark, description, plan, cached)
-        _LOG.info(f"{judged.n_rows_read:,} rows read, {sum(judged.rejected.values()):,} rejected")
+        rejected = judged.rejected
+        why = f" ({rejected})" if rejected.n_rows else ""
+        _LOG.info(f"{judged.n_rows_read:,} rows read, {rejected.n_rows:,} rejected{why}")
         _quarantine(judged, f"{folder}/quarantine")
         built = _build(spark, description, plan, judged, folder, cached)
         _LOG.info(f"{len(built.new_days)} days computed, {len(built.reused_days)} reused")
@@ -119,7 +121,10 @@ def _account(judged: _Judged, built: _Built, folder: str) -> dict[str, Any]:
         "reused_days": tuple(sorted(built.reused_days)),
         "n_rows_read": judged.n_rows_read,
         "quarantine": StoredQuarantine(
-            uri=f"{folder}/quarantine", n_rows=sum(rejected.values()), by_reason=rejected
+            uri=f"{folder}/quarantine",
+            n_rows=rejected.n_rows,
+            by_reason=rejected.by_reason,
+            examples=rejected.examples,
         ),
     }
 
@@ -134,11 +139,9 @@ def _judge(spark: SparkSession, description: Description, plan: Plan, cached: Ex
         start, n_rows_read = increment.first_day(rows, description.event_time)
         rows = increment.add_stored(spark, rows, description, plan.base, start)
     rows = _cache(quality.flag_duplicates(rows, description), cached)
-    counts = {row[0]: row[1] for row in rows.groupBy(quality.REASON).count().collect()}
+    n_valid, rejected = quality.count_reasons(rows, description)
     if n_rows_read is None:
-        n_rows_read = sum(counts.values())
-    n_valid = counts.pop(None, 0)
-    rejected = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        n_rows_read = n_valid + rejected.n_rows
     quality.check_share(
         rejected,
         n_rows_read,
@@ -158,7 +161,7 @@ def _read(spark: SparkSession, files: Sequence[RawFile], description: Descriptio
 
 
 def _quarantine(judged: _Judged, folder: str) -> None:
-    n_files = 1 + sum(judged.rejected.values()) // _REJECTED_PER_FILE
+    n_files = 1 + judged.rejected.n_rows // _REJECTED_PER_FILE
     quality.quarantined_rows(judged.frame).coalesce(n_files).write.parquet(folder)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import functions as F
 from pyspark.sql import window as W
 
+from retraining.data import values
 from retraining.data.columns import quote
 from retraining.data.sources import FILE, MALFORMED
 from retraining.errors import RetrainingError
@@ -15,22 +17,54 @@ from retraining.errors import RetrainingError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, SparkSession
 
+    from retraining.description.columns import Column as ColumnRules
     from retraining.description.document import Description
-    from retraining.description.sections import Column as ColumnRules
 
 REASON = "_reason"  # the first rule that a row breaks; null if it is valid
 RAW = "_raw"  # a struct of the raw text of all columns; null for a valid row
 
-# A cast takes "12:30" for a time of today, "1d" for 1.0 and "NaN" for a number. Years before 1900
-# cannot be written by every version of Spark, and no event of interest is that old.
-_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
-_DATE = r"^\s*(19|[2-9]\d)\d\d-\d{1,2}-\d{1,2}"
+_TEXT = "_text"  # a struct of the clean text of all columns
+_EXAMPLE_CHARACTERS = 60
 
 _REASONS_SHOWN = 3
 
 _BROKEN = {"min": operator.lt, "max": operator.gt, "above": operator.le, "below": operator.ge}
+
+
+class Rejected(NamedTuple):
+    """Rejected rows.
+
+    Attributes:
+        by_reason: How many, the most frequent reason first.
+        examples: The smallest and the largest of the values that led to a reason.
+    """
+
+    by_reason: dict[str, int]
+    examples: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def sorted(cls, counts: Mapping[str, int], examples: Mapping[str, tuple[str, ...]]) -> Rejected:
+        """Put the most frequent reason first, and leave out reasons without an example."""
+        order = sorted(counts, key=lambda reason: (-counts[reason], reason))
+        return cls(
+            {reason: counts[reason] for reason in order},
+            {reason: examples[reason] for reason in order if examples.get(reason)},
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """How many there are."""
+        return sum(self.by_reason.values())
+
+    def __str__(self) -> str:
+        """The most frequent reasons: `unparseable age: 12, for example 'abc'`."""
+        told = []
+        for reason, n_rows in list(self.by_reason.items())[:_REASONS_SHOWN]:
+            shown = " or ".join(map(repr, self.examples.get(reason, ())))
+            told.append(f"{reason}: {n_rows:,}" + (f", for example {shown}" if shown else ""))
+        return "; ".join(told)
 
 
 def validate(raw: DataFrame, description: Description, *, labelled: bool = True) -> DataFrame:
@@ -50,23 +84,28 @@ def validate(raw: DataFrame, description: Description, *, labelled: bool = True)
 
 
 def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = True) -> DataFrame:
-    """Give a reason to each row that breaks a rule by itself; duplicates come later."""
+    """Give a reason to each row that breaks a rule by itself; duplicates come later.
+
+    Raises:
+        RetrainingError: If Java, which matches patterns in Spark, does not know one.
+    """
     rules = dict(description.columns)
-    texts = {name: F.when(F.trim(F.col(name)) != "", F.col(name)) for name in rules}
-    text = raw.select(
-        F.struct(*rules).alias(RAW), *(texts[name].alias(name) for name in rules), MALFORMED, FILE
-    )
+    _check_patterns(raw.sparkSession, rules)
+    texts = [values.clean(name, description).alias(name) for name in rules]
+    text = raw.select(F.struct(*rules).alias(RAW), F.struct(*texts).alias(_TEXT), MALFORMED, FILE)
     typed = text.select(
-        *(F.expr(_parse(name, rule.type)).alias(name) for name, rule in rules.items()),
-        RAW,
-        MALFORMED,
-        FILE,
+        *(
+            values.parse(f"{_TEXT}.{quote(name)}", rule, description.files).alias(name)
+            for name, rule in rules.items()
+        ),
+        *(RAW, _TEXT, MALFORMED, FILE),
     )
     if not labelled:
         del rules[description.label.column]
     reasons = [F.when(F.col(MALFORMED).isNotNull(), "malformed")]
     reasons += [
-        F.when(_is_given(name) & F.col(name).isNull(), f"unparseable {name}") for name in rules
+        F.when(_text(name).isNotNull() & F.col(name).isNull(), f"unparseable {name}")
+        for name in rules
     ]
     needed = [name for name in description.not_null_columns if name in rules]
     reasons += [F.when(F.col(name).isNull(), f"null {name}") for name in needed]
@@ -77,7 +116,7 @@ def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = T
         for broken in _broken_rules(name, rule, kind)
     ]
     # The text of a valid row repeats its values: kept, it would double what is cached.
-    judged = typed.withColumn(REASON, F.coalesce(*reasons))
+    judged = typed.withColumn(REASON, F.coalesce(*reasons)).drop(_TEXT)
     return judged.withColumn(RAW, F.when(F.col(REASON).isNotNull(), F.col(RAW)))
 
 
@@ -112,30 +151,41 @@ def flag_duplicates(
     return frame
 
 
-def check_share(
-    rejected: Mapping[str, int], n_rows: int, description: Description, remedy: str
-) -> None:
+def count_reasons(frame: DataFrame, description: Description) -> tuple[int, Rejected]:
+    """Count valid rows and rejected ones by reason, with two values that led to each reason.
+
+    Args:
+        frame: From `flag_duplicates`.
+        description: Of the data set.
+    """
+    example = F.when(F.col(REASON).isNotNull(), _example(description))
+    counted = frame.groupBy(REASON).agg(F.count(F.lit(1)), F.min(example), F.max(example))
+    counts, examples = {}, {}
+    for reason, n_rows, *shown in counted.collect():
+        counts[reason] = n_rows
+        examples[reason] = tuple(dict.fromkeys(text for text in shown if text is not None))
+    n_valid = counts.pop(None, 0)
+    return n_valid, Rejected.sorted(counts, examples)
+
+
+def check_share(rejected: Rejected, n_rows: int, description: Description, remedy: str) -> None:
     """Check that the share of rejected rows is at most `quarantine.max_share`.
 
     Args:
-        rejected: Number of rejected rows by reason, the most frequent first.
+        rejected: The rejected rows.
         n_rows: Number of all rows.
         description: States the largest share.
         remedy: What the user can do; ends with the key that could be raised.
 
     Raises:
-        RetrainingError: If it is larger.
+        RetrainingError: If it is larger, with the most frequent reasons.
     """
     largest = description.quarantine.max_share
-    n_rejected = sum(rejected.values())
-    if n_rejected <= largest * n_rows:
-        return
-    top = list(rejected.items())[:_REASONS_SHOWN]
-    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in top)
-    raise RetrainingError(
-        f"{n_rejected / n_rows:.2%} of {n_rows:,} rows were rejected ({reasons})",
-        f"{remedy} above {largest:.2%}",
-    )
+    if rejected.n_rows > largest * n_rows:
+        raise RetrainingError(
+            f"{rejected.n_rows / n_rows:.2%} of {n_rows:,} rows were rejected ({rejected})",
+            f"{remedy} above {largest:.2%}",
+        )
 
 
 def valid_rows(frame: DataFrame, description: Description) -> DataFrame:
@@ -157,22 +207,35 @@ def quarantined_rows(frame: DataFrame) -> DataFrame:
     return frame.where(F.col(REASON).isNotNull()).select(REASON, FILE, MALFORMED, *text)
 
 
-def _is_given(name: str) -> Column:
-    return F.trim(F.col(f"{RAW}.{name}")) != ""
+def _example(description: Description) -> Column:
+    """Return the text of the column that a reason ends with, or the line that is malformed."""
+    texts: list[Column] = []
+    for name in description.columns:
+        text = F.col(f"{RAW}.{name}")
+        if name in description.unique_columns:  # of a row that is a duplicate
+            text = F.coalesce(text, F.col(name).cast("string"))
+        texts += [F.lit(name), text]
+    column = F.element_at(F.split(REASON, " "), -1)
+    text = F.coalesce(F.try_element_at(F.create_map(*texts), column), F.col(MALFORMED))
+    return F.when(F.trim(text) != "", F.substring(text, 1, _EXAMPLE_CHARACTERS))
 
 
-def _parse(name: str, kind: str) -> str:
-    """Return the SQL expression for the value of a text; null if the text cannot be read."""
-    text = quote(name)
-    if kind == "string":
-        return text
-    if kind in ("date", "timestamp"):
-        moment = f"try_cast(CASE WHEN {text} RLIKE r'{_DATE}' THEN {text} END AS TIMESTAMP)"
-        return f"try_cast({moment} AS {kind})"
-    if kind == "double":
-        number = f"try_cast(CASE WHEN {text} RLIKE r'{_NUMBER}' THEN {text} END AS DOUBLE)"
-        return f"CASE WHEN abs({number}) < double('Infinity') THEN {number} END"
-    return f"try_cast({text} AS {kind})"
+def _check_patterns(spark: SparkSession, rules: dict[str, ColumnRules]) -> None:
+    for name, rule in rules.items():
+        if rule.pattern is None:
+            continue
+        try:
+            spark._jvm.java.util.regex.Pattern.compile(rule.pattern)  # type: ignore[union-attr]
+        except Py4JJavaError as error:
+            reason = error.java_exception.getDescription()
+            raise RetrainingError(
+                f"columns.{name}.pattern: {rule.pattern!r} is not a regular expression ({reason})",
+                "write one that Java knows",
+            ) from error
+
+
+def _text(name: str) -> Column:
+    return F.col(f"{_TEXT}.{quote(name)}")
 
 
 def _broken_rules(name: str, rules: ColumnRules, kind: str) -> Iterator[Column]:
@@ -183,5 +246,4 @@ def _broken_rules(name: str, rules: ColumnRules, kind: str) -> Iterator[Column]:
     elif kind == "not allowed" and rules.allowed is not None:
         yield ~value.isin(*rules.allowed)
     elif kind == "pattern" and rules.pattern is not None:
-        text = F.col(f"{RAW}.{name}")
-        yield value.isNotNull() & ~text.rlike(rf"\A(?:{rules.pattern})\z")
+        yield value.isNotNull() & ~_text(name).rlike(rf"\A(?:{rules.pattern})\z")

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from retraining.data import values
 from retraining.data.columns import quote
 from retraining.data.fields import group_parquet, group_text, late_columns, match
 from retraining.errors import RetrainingError, reason
@@ -191,7 +192,7 @@ def _read_parquet(
         frame = frame.withColumn(name, F.expr(f"timestamp_micros({quote(name)} div 1000)"))
     names = match(paths[0], frame.columns, description, optional)
     given = {
-        column: _as_text(frame, name, whole=description.columns[column].type in ("int", "bigint"))
+        column: values.as_text(F.col(quote(name)), frame.schema[name].dataType, column, description)
         for column, name in names.items()
     }
     return _select(frame, description, given, F.lit(None).cast("string"))
@@ -209,15 +210,6 @@ def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     except (Py4JJavaError, PySparkException) as error:
         what = f"{paths[0]} cannot be read ({reason(error)})"
         raise RetrainingError(what, "write it again") from error
-
-
-def _as_text(frame: DataFrame, name: str, *, whole: bool) -> Column:
-    """Return a typed column as text; whole numbers stored as fractions lose their ".0"."""
-    value = F.col(quote(name))
-    if whole and isinstance(frame.schema[name].dataType, T.FractionalType):
-        number = F.expr(f"try_cast({quote(name)} AS BIGINT)")
-        return F.when(number == value, number.cast("string")).otherwise(value.cast("string"))
-    return value.cast("string")
 
 
 def _escape_glob(path: str) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from retraining.description.columns import Column  # noqa: TC001 (pydantic needs it)
 from retraining.description.names import CLASS_WEIGHT
+from retraining.description.section import Section, refuse_unknown_keys
 from retraining.description.sections import (
     Capacity,
-    Column,
     Estimator,
     Features,
     Files,
@@ -19,18 +21,21 @@ from retraining.description.sections import (
     Label,
     Quarantine,
     Search,
-    Section,
     TimeSplit,
-    refuse_unknown_keys,
 )
+from retraining.description.times import check_zone
 from retraining.digests import digest
 from retraining.gate.policy import Policy
 
+if TYPE_CHECKING:
+    from retraining.description.section import Value
+
 # Part of preparation_digest. Increase it when the same description comes to mean other rows, so
 # that rows prepared before are not mixed with new ones.
-_PREPARATION_VERSION = 1
+_PREPARATION_VERSION = 2
 _PREPARATION_KEYS = (
     "files",
+    "timezone",
     "columns",
     "label",
     "row_key",
@@ -57,6 +62,7 @@ class Description(Section):
     label: Label
     row_key: str
     event_time: str | None = None
+    timezone: Annotated[str, AfterValidator(check_zone)] = "UTC"
     unit: str | Annotated[tuple[str, str], Field(min_length=2)] | None = None
     quarantine: Quarantine = Quarantine()
     features: Features
@@ -69,6 +75,16 @@ class Description(Section):
     gate: Annotated[Policy, BeforeValidator(_of_policy)] = Field(default_factory=Policy)
     capacity: Capacity | None = None
     slices: tuple[str, ...] = ()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of times without one, of days and of hours."""
+        return ZoneInfo(self.timezone)
+
+    def null_values_of(self, column: str) -> tuple[Value, ...]:
+        """The texts and numbers that mean that a column has no value."""
+        own = self.columns[column].null_values
+        return self.files.null_values if own is None else own and (*self.files.null_values, *own)
 
     @property
     def units(self) -> tuple[str, ...]:

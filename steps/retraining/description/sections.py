@@ -2,118 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from retraining.description.durations import Duration, format_duration
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
+from retraining.description.section import NullValues, Number, Section
 
 EstimatorName = Literal[
     "RandomForestClassifier", "GBTClassifier", "LogisticRegression", "DecisionTreeClassifier"
 ]
-Number = int | float
-NUMERIC_TYPES = ("int", "bigint", "double")
-
-
-def refuse_unknown_keys(value: object, allowed: Collection[str]) -> object:
-    """The value, unless it is a mapping with a key that is not allowed."""
-    unknown = [str(key) for key in value if key not in allowed] if isinstance(value, dict) else []
-    if unknown:
-        raise PydanticCustomError(
-            "unknown_keys",
-            "unknown key, allowed: {allowed}",
-            {"keys": unknown, "allowed": ", ".join(allowed)},
-        )
-    return value
-
-
-class Section(BaseModel):
-    """A mapping of known keys; an unknown key is an error that lists the known ones."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unknown_keys(cls, value: Any) -> Any:  # noqa: ANN401 (whatever YAML held)
-        return refuse_unknown_keys(value, cls.model_fields)
 
 
 class Files(Section):
-    """How text files are read; not used for parquet files."""
+    """How text files are read; of parquet files, only texts are trimmed and compared to nulls."""
 
     header: bool = False
     comment: str | None = Field(default=None, min_length=1, max_length=1)
     separator: str = Field(default=",", min_length=1, max_length=1)
-
-
-class Column(Section):
-    """A raw column: its type, other names for it in files, and rules for its values."""
-
-    type: Literal["string", "int", "bigint", "double", "boolean", "date", "timestamp"]
-    source: tuple[str, ...] = ()
-    not_null: bool = False
-    unique: bool = False
-    min: Number | date | None = None
-    max: Number | date | None = None
-    above: Number | date | None = None
-    below: Number | date | None = None
-    allowed: tuple[bool | int | float | str, ...] | None = Field(default=None, min_length=1)
-    pattern: str | None = None
-
-    @property
-    def bounds(self) -> dict[str, Number | date]:
-        """Return the bounds that are set, by rule name."""
-        bounds = {"min": self.min, "max": self.max, "above": self.above, "below": self.below}
-        return {rule: bound for rule, bound in bounds.items() if bound is not None}
-
-    @field_validator("pattern")
-    @classmethod
-    def _compiles(cls, pattern: str | None) -> str | None:
-        try:
-            re.compile(pattern or "")
-        except re.error as error:
-            raise ValueError(f"is not a regular expression ({error})") from error
-        return pattern
+    null_values: NullValues = ()
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    trim: bool = True
 
     @model_validator(mode="after")
-    def _rules_fit_type(self) -> Column:
-        for rule, bound in self.bounds.items():
-            fits = self.type in ("date", "timestamp") if isinstance(bound, date) else self.numeric
-            if not fits:
-                raise ValueError(f"{rule}: {bound} does not fit type {self.type}")
-        for value in self.allowed or ():
-            if not self.accepts(value):
-                hint = ", write it in quotes" if self.type == "string" else ""
-                raise ValueError(f"allowed: {value!r} does not fit type {self.type}{hint}")
+    def _marks_differ(self) -> Files:
+        if self.thousands == self.decimal:
+            other = "," if self.decimal == "." else "."
+            raise ValueError(
+                f"thousands: {self.thousands!r} is the decimal mark, too, "
+                f"allowed: with decimal: {other!r}"
+            )
         return self
-
-    @property
-    def numeric(self) -> bool:
-        """Whether values can be summed."""
-        return self.type in NUMERIC_TYPES
-
-    def accepts(self, value: bool | float | str) -> bool:  # noqa: FBT001 (a value, no switch)
-        """Whether this column can hold a value of the description."""
-        if isinstance(value, bool):
-            return self.type == "boolean"
-        if isinstance(value, str):
-            return self.type == "string"
-        return self.type == "double" or (self.type in NUMERIC_TYPES and isinstance(value, int))
 
 
 class Label(Section):

@@ -99,7 +99,7 @@ def predict(
         if content.n_rows != rows.n_valid:
             raise RuntimeError(f"{content.n_rows} rows were scored of {rows.n_valid} valid ones")
         n_positives = written.where(F.col(PREDICTION) == 1).count()
-    return Prediction(target, content.n_rows, n_positives, rows.counts, content.digest)
+    return Prediction(target, content.n_rows, n_positives, rows.counts.by_reason, content.digest)
 
 
 class _Incoming(NamedTuple):
@@ -108,12 +108,12 @@ class _Incoming(NamedTuple):
     valid: DataFrame
     n_valid: int
     rejected: DataFrame | None
-    counts: Mapping[str, int]
+    counts: quality.Rejected
 
 
 def _check(rows: _Incoming, description: Description) -> None:
     """Check that enough rows are left to score."""
-    n_rejected = sum(rows.counts.values())
+    n_rejected = rows.counts.n_rows
     if not n_rejected and not rows.n_valid:
         raise RetrainingError("the files hold no rows", "give files that hold rows")
     quality.check_share(
@@ -123,8 +123,7 @@ def _check(rows: _Incoming, description: Description) -> None:
         "correct or leave out these rows, or train with quarantine.max_share",
     )
     if not rows.n_valid:
-        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in rows.counts.items())
-        raise RetrainingError(f"no row can be scored ({reasons})", "correct the rows")
+        raise RetrainingError(f"no row can be scored ({rows.counts})", "correct the rows")
 
 
 def _rows_to_score(
@@ -139,8 +138,7 @@ def _rows_to_score(
         return _judge_ready(ready, description, cached)
     checked = _checked(spark, files, history, description).cache()
     cached.callback(checked.unpersist)
-    counts = _count(checked.where(_WANTED))
-    n_valid = counts.pop(None, 0)
+    n_valid, refused = quality.count_reasons(checked.where(_WANTED), description)
     own = (*description.columns, _WANTED, sources.FILE)
     built = features.add(checked.where(F.col(quality.REASON).isNull()).select(*own), description)
     built = built.where(_WANTED).withColumn(
@@ -149,11 +147,11 @@ def _rows_to_score(
     built = built.cache()
     cached.callback(built.unpersist)
     with expressions.holding_for_every_row("a feature"):
-        incomplete = _count(built)
+        n_complete, incomplete = _count(built)
     # Counted before features are built, so that a row that gets lost there is noticed.
-    if sum(incomplete.values()) != n_valid:
-        raise RuntimeError(f"{sum(incomplete.values())} of {n_valid} rows are left with features")
-    n_valid = incomplete.pop(None, 0)
+    n_built = n_complete + sum(incomplete.values())
+    if n_built != n_valid:
+        raise RuntimeError(f"{n_built} of {n_valid} rows are left with features")
     rejected = quality.quarantined_rows(checked.where(_WANTED))
     if incomplete:
         raw = F.lit(None).cast(checked.schema[quality.RAW].dataType).alias(quality.RAW)
@@ -161,17 +159,14 @@ def _rows_to_score(
         more = quality.quarantined_rows(built.select("*", raw, malformed))
         rejected = rejected.unionByName(more)
     valid = built.where(F.col(quality.REASON).isNull())
-    return _Incoming(valid, n_valid, rejected, _by_size({**counts, **incomplete}))
+    counts = {**refused.by_reason, **incomplete}
+    return _Incoming(valid, n_complete, rejected, quality.Rejected.sorted(counts, refused.examples))
 
 
-def _count(rows: DataFrame) -> dict[str | None, int]:
-    """Number of rows by reason, None for valid ones."""
-    return {row[0]: row[1] for row in rows.groupBy(quality.REASON).count().collect()}
-
-
-def _by_size(counts: Mapping[str | None, int]) -> dict[str, int]:
-    named = [(str(reason), count) for reason, count in counts.items()]
-    return dict(sorted(named, key=lambda item: (-item[1], item[0])))
+def _count(rows: DataFrame) -> tuple[int, dict[str, int]]:
+    """Number of valid rows, and of the others by reason."""
+    counts = {row[0]: row[1] for row in rows.groupBy(quality.REASON).count().collect()}
+    return counts.pop(None, 0), counts
 
 
 def _with_features(
@@ -205,12 +200,12 @@ def _judge_ready(ready: DataFrame, description: Description, cached: ExitStack) 
     reason = F.coalesce(keyless, features.without_value(rows, needed))
     rows = rows.withColumn(quality.REASON, reason).cache()
     cached.callback(rows.unpersist)
-    counts = _count(rows)
-    n_valid = counts.pop(None, 0)
+    n_valid, counts = _count(rows)
     texts = [F.col(quote(name)).cast("string").alias(name) for name in own]
     rejected = rows.where(F.col(quality.REASON).isNotNull()).select(quality.REASON, *texts)
     valid = rows.where(F.col(quality.REASON).isNull())
-    return _Incoming(valid, n_valid, rejected if counts else None, _by_size(counts))
+    refused = quality.Rejected.sorted(counts, {})
+    return _Incoming(valid, n_valid, rejected if counts else None, refused)
 
 
 def _checked(

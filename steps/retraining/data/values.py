@@ -1,0 +1,145 @@
+"""Values from the text of files: what is no value, and how numbers and times are written."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from retraining.data.columns import quote
+from retraining.description.columns import TIME_TYPES
+from retraining.description.times import EPOCHS
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+    from retraining.description.columns import Column as ColumnRules
+    from retraining.description.document import Description
+    from retraining.description.section import Value
+    from retraining.description.sections import Files
+
+# Blanks at the ends of a text: Spark's own trim knows only the first.
+_BLANKS = " \t\r\n\u00a0\u2007\u202f\u3000"
+
+# A cast takes "12:30" for a time of today, "1d" for 1.0 and "NaN" for a number. Years before 1900
+# cannot be written by every version of Spark, and no event of interest is that old.
+_DATE = r"^(19|[2-9]\d)\d\d-\d{1,2}-\d{1,2}"
+_YEARS = (1900, 9999)
+_SECONDS = (-2_208_988_800, 253_402_300_799)  # the same years, in seconds since 1970
+# A moment of a parquet file, which needs neither a format nor a zone to be read.
+_MOMENT = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSxxx"
+_IS_MOMENT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d$"
+
+# A mark between thousands, as a class of characters that look like it.
+_MARKS = {",": "[,]", ".": "[.]", " ": "[ \u00a0\u2007\u202f]", "'": "['\u2019]"}
+
+
+def as_text(value: Column, kind: T.DataType, name: str, description: Description) -> Column:
+    """Return a typed column as the text that `parse` reads the same value from.
+
+    Args:
+        value: The column of a file.
+        kind: Its type.
+        name: What the description calls it.
+        description: Of the data set.
+    """
+    rule, decimal = description.columns[name], description.files.decimal
+    is_ambiguous = isinstance(kind, T.TimestampType) and description.timezone != "UTC"
+    if rule.format is not None:
+        is_ambiguous = isinstance(kind, T.DateType | T.TimestampType | T.TimestampNTZType)
+    if is_ambiguous and rule.type in TIME_TYPES:
+        return F.date_format(value.cast("timestamp"), _MOMENT)
+    text = value.cast("string")
+    if decimal != "." and isinstance(kind, T.FractionalType):
+        return F.replace(text, F.lit("."), F.lit(decimal))
+    return text
+
+
+def clean(name: str, description: Description) -> Column:
+    """Return a column of text without blanks at its ends; null if the text means that it is null.
+
+    With `files.trim: false`, values of type string keep their blanks.
+    """
+    rule, files = description.columns[name], description.files
+    bare = F.btrim(F.col(name), F.lit(_BLANKS))
+    marks = description.null_values_of(name)
+    is_given = (bare != "") & ~bare.isin([_written(mark) for mark in marks])
+    numbers = [float(mark) for mark in marks if not isinstance(mark, bool | str)]
+    if numbers and rule.numeric:
+        trimmed = f"btrim({quote(name)}, {_literal(_BLANKS)})"
+        number = F.expr(f"try_cast({_number(trimmed, files)} AS DOUBLE)")
+        is_given &= ~F.coalesce(number.isin(numbers), F.lit(False))  # noqa: FBT003 (a literal)
+    return F.when(is_given, F.col(name) if rule.type == "string" and not files.trim else bare)
+
+
+def parse(text: str, rule: ColumnRules, files: Files) -> Column:
+    """Return the value of a clean text; null if the text cannot be read.
+
+    Args:
+        text: SQL of the text.
+        rule: The type, and the format of times.
+        files: How numbers are written.
+    """
+    if rule.type == "string":
+        return F.expr(text)
+    if rule.type == "boolean":
+        return F.expr(f"try_cast({text} AS BOOLEAN)")
+    if rule.type in TIME_TYPES:
+        return F.expr(f"try_cast({_moment(text, rule.format, files)} AS {rule.type})")
+    number = _number(text, files)
+    if rule.type == "double":
+        value = f"try_cast({number} AS DOUBLE)"
+        return F.expr(f"CASE WHEN abs({value}) < double('Infinity') THEN {value} END")
+    exact = f"try_cast({number} AS DECIMAL(38, 10))"  # 1.0 and 1e3 are whole numbers, 1.5 is not
+    whole = f"CASE WHEN {exact} % 1 = 0 THEN {exact} END"
+    quick = text if _is_plain(files) else number
+    return F.expr(f"coalesce(try_cast({quick} AS {rule.type}), try_cast({whole} AS {rule.type}))")
+
+
+def _written(mark: Value) -> str:
+    return str(mark).lower() if isinstance(mark, bool) else str(mark)
+
+
+def _is_plain(files: Files) -> bool:
+    return files.decimal == "." and files.thousands is None
+
+
+def _number(text: str, files: Files) -> str:
+    """Return SQL of the text of a number as Spark writes it; null for any other text."""
+    decimal, digits = re.escape(files.decimal), r"\d+"
+    if files.thousands is not None:
+        mark = _MARKS[files.thousands]
+        digits = rf"(\d+|\d{{1,3}}({mark}\d{{3}})+)"
+    pattern = rf"^[+-]?({digits}({decimal}\d*)?|{decimal}\d+)([eE][+-]?\d+)?$"
+    plain = text
+    if files.thousands is not None:
+        plain = f"regexp_replace({plain}, {_literal(_MARKS[files.thousands])}, '')"
+    if files.decimal != ".":
+        plain = f"replace({plain}, {_literal(files.decimal)}, '.')"
+    return f"CASE WHEN {text} RLIKE {_literal(pattern)} THEN {plain} END"
+
+
+def _moment(text: str, pattern: str | None, files: Files) -> str:
+    iso = f"try_cast({text} AS TIMESTAMP)"
+    if pattern is None:
+        return f"CASE WHEN {text} RLIKE {_literal(_DATE)} THEN {iso} END"
+    if pattern in EPOCHS:
+        low, high = (bound * EPOCHS[pattern] for bound in _SECONDS)
+        micros = 1_000_000 // EPOCHS[pattern]
+        count = f"try_cast({_number(text, files)} AS DECIMAL(24, 6))"
+        read = (
+            f"CASE WHEN {count} BETWEEN {low} AND {high} "
+            f"THEN timestamp_micros(CAST({count} * {micros} AS BIGINT)) END"
+        )
+    else:
+        by_pattern = f"try_to_timestamp({text}, {_literal(pattern)})"
+        first, last = _YEARS
+        read = f"CASE WHEN year({by_pattern}) BETWEEN {first} AND {last} THEN {by_pattern} END"
+    return f"CASE WHEN {text} RLIKE {_literal(_IS_MOMENT)} THEN {iso} ELSE {read} END"
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

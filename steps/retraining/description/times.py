@@ -1,0 +1,72 @@
+"""Time zones and patterns of times, checked without Spark."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Units of a time since 1970, and how many of them are a second.
+EPOCHS: Final[Mapping[str, int]] = {"seconds": 1, "milliseconds": 1_000}
+
+# How often Spark takes a letter in a row when it reads a text. It formats by some others, too.
+_LETTERS = {
+    **dict.fromkeys("y", range(1, 7)),
+    **dict.fromkeys("ML", range(1, 5)),
+    **dict.fromkeys("dHhKkms", range(1, 3)),
+    **dict.fromkeys("D", range(1, 4)),
+    **dict.fromkeys("S", range(1, 10)),
+    **dict.fromkeys("Gz", range(1, 5)),
+    **dict.fromkeys("Xx", range(1, 6)),
+    "a": (1,),
+    "V": (2,),
+    "O": (1, 4),
+}
+_QUOTED = re.compile(r"'[^']*'")
+_EXAMPLES = "allowed: seconds, milliseconds or a pattern of Spark such as dd.MM.yyyy HH:mm"
+_NOT_OF_JAVA = ("Factory", "localtime", "posixrules")
+
+
+def check_format(pattern: str) -> str:
+    """The pattern, if it is a unit since 1970 or one by which Spark reads a date.
+
+    Raises:
+        ValueError: With what is wrong.
+    """
+    if pattern in EPOCHS:
+        return pattern
+    text = _QUOTED.sub("", pattern)
+    if "'" in text or re.search("[{}#]", text) or text.count("[") != text.count("]"):
+        raise ValueError(f"has a quote, bracket, {{, }} or # too many, {_EXAMPLES}")
+    runs = [match[0] for match in re.finditer(r"([A-Za-z])\1*", text)]
+    for run in runs:
+        if len(run) not in _LETTERS.get(run[0], ()):
+            raise ValueError(f"has {run}, which Spark cannot read, {_EXAMPLES}")
+    letters = {run[0] for run in runs}
+    if "y" not in letters:
+        raise ValueError(f"has no year (yyyy), {_EXAMPLES}")
+    if letters & set("hK") and "a" not in letters:
+        raise ValueError(
+            f"has an hour of half a day without a, allowed: HH, or hh with a, {_EXAMPLES}"
+        )
+    return pattern
+
+
+def check_zone(name: str) -> str:
+    """The name, if it is one of a time zone that Python and Java know.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, LookupError):
+        known = False
+    else:
+        known = name not in _NOT_OF_JAVA
+    if not known:
+        raise ValueError("is not a time zone, allowed: UTC or a name such as Europe/Berlin")
+    return name
