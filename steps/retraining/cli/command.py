@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Event, Thread, Timer
@@ -121,9 +122,9 @@ def _expected(error: Exception) -> RetrainingError | None:
         return error
     if "mlflow" not in sys.modules:  # nothing has been asked of a server yet
         return None
-    from retraining.tracking import outage
+    from retraining.tracking import faults
 
-    return outage.fault(error)
+    return faults.fault(error)
 
 
 class _Console(logging.Handler):
@@ -147,6 +148,10 @@ def _log_lines(step: str) -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.WARNING)
     # It warns, with every model, where there is no pip to be found: uv makes such environments.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+    # It logs each refusal of the database with a traceback, and raises it too.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    # PySpark says what Spark fails of with all of Java's trace, and raises it too.
+    warnings.filterwarnings("ignore", "toPandas attempted Arrow optimization", UserWarning)
     # MLflow's bars, one a file of a model, and links would drown the lines that steps print.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

@@ -1,4 +1,4 @@
-"""Files that turn out to be damaged, gone or closed to Spark while it reads them, in one line each.
+"""Errors of Spark that files, folders, memory or the object store are to blame for, in one line.
 
 Spark opens files when it runs, long after they were listed. What it throws then names the file, and
 far below, among lines of Java, what is wrong with it.
@@ -10,13 +10,41 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
 from retraining.errors import RetrainingError
+from retraining.spark import s3a
 
 _FILE: Final = re.compile(r"while reading file (\S.*?)\.(?:\s|$)", re.MULTILINE)
 _GONE: Final = re.compile(r"FileNotFoundException|FILE_NOT_EXIST|NoSuchFileException")
 _CLOSED: Final = re.compile(r"AccessControlException|AccessDeniedException|Permission denied")
 _CAUSE: Final = re.compile(r"^Caused by: (?:[\w.$]+: )*(.+)$", re.MULTILINE)
+_WRITING: Final = re.compile(
+    r"(?:while writing rows to|Mkdirs failed to create|Parent path is not a directory:) "
+    r"(.+?)(?=/_temporary|\.? SQLSTATE|\. | \(|\n|$)"
+)
+_FULL: Final = re.compile(r"No space left on device|Disk quota exceeded")
+_DENIED: Final = re.compile(
+    r"Permission denied|Read-only file system|Mkdirs failed to create|AccessDeniedException"
+)
+_NO_FOLDER: Final = re.compile(r"Parent path is not a directory")
+_MEMORY: Final = re.compile(r"java\.lang\.OutOfMemoryError(?:: (.+))?|SparkOutOfMemoryError")
 _TYPES: Final = re.compile(r"COLUMN_DATA_TYPE_MISMATCH|SchemaColumnConvertNotSupportedException")
+
+
+def fault(error: BaseException) -> RetrainingError | None:
+    """The error to report to the user; None where Spark or the project may be at fault."""
+    if not isinstance(error, (Py4JJavaError, PySparkException)):
+        return None
+    said = _said(error)
+    return (
+        _of_memory(said)
+        or _of_full_disk(said)
+        or _of_object_store(error)
+        or unreadable_file(error)
+        or _of_folder(said)
+    )
 
 
 def unreadable_file(error: BaseException) -> RetrainingError | None:
@@ -25,7 +53,7 @@ def unreadable_file(error: BaseException) -> RetrainingError | None:
     Args:
         error: What an action of Spark raised, or the reading of a schema.
     """
-    said = f"{error}\n{getattr(error, '_stackTrace', '')}"
+    said = _said(error)
     found = _FILE.search(said)
     if found is None:
         return None
@@ -52,3 +80,56 @@ def unreadable_file(error: BaseException) -> RetrainingError | None:
 def readable(path: str) -> str:
     """A path as people write it: Spark encodes blanks and the like, where the scheme has `//`."""
     return unquote(path) if "://" in path else path
+
+
+def _of_memory(text: str) -> RetrainingError | None:
+    if found := _MEMORY.search(text):
+        return RetrainingError(
+            f"Spark has too little memory ({found[1] or 'for this task'})",
+            "raise spark.driver.memory, or spark.executor.memory on a cluster, in the file "
+            "spark-defaults.conf of SPARK_CONF_DIR, or by spark-submit",
+        )
+    return None
+
+
+def _of_full_disk(text: str) -> RetrainingError | None:
+    if _FULL.search(text):
+        where = _WRITING.search(text)
+        folder = where[1] if where else "the disk for temporary files (SPARK_LOCAL_DIRS, TMPDIR)"
+        return RetrainingError(
+            f"no space is left for {folder}", "make room there, or name another folder"
+        )
+    return None
+
+
+def _of_object_store(error: BaseException) -> RetrainingError | None:
+    if complaint := s3a.complaint(error):
+        return RetrainingError(
+            f"the object store fails Spark ({complaint})",
+            "see that it is up and that the credentials hold, then run the step again; what "
+            "was half-written does not count",
+        )
+    return None
+
+
+def _of_folder(text: str) -> RetrainingError | None:
+    where = _WRITING.search(text)
+    folder = where[1] if where else "a folder"
+    if _NO_FOLDER.search(text):
+        return RetrainingError(f"{folder} is a file", "name a folder that is not within a file")
+    if _DENIED.search(text):
+        return RetrainingError(
+            f"{folder} cannot be written ({_innermost(text)})",
+            "see that this user may write there, or name another folder",
+        )
+    return None
+
+
+def _innermost(text: str) -> str:
+    """What the first of all causes said, without our working directory."""
+    causes = _CAUSE.findall(text) or [text.strip().partition("\n")[0]]
+    return re.sub(r" \(exists=.*", "", causes[-1].strip())
+
+
+def _said(error: BaseException) -> str:
+    return f"{error}\n{getattr(error, '_stackTrace', '')}"

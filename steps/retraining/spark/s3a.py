@@ -99,7 +99,7 @@ _COMPLAINT: Final = re.compile(
 )
 
 
-def complaint(error: Exception) -> str | None:
+def complaint(error: BaseException) -> str | None:
     """What the object store, or the way to it, is blamed for in an error of Spark."""
     found = _COMPLAINT.search(f"{error}\n{getattr(error, '_stackTrace', '')}")
     return found[1] if found else None

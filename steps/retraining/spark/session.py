@@ -12,7 +12,7 @@ from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from retraining.errors import RetrainingError
-from retraining.spark import archive, cluster, gateway, s3a, settings
+from retraining.spark import archive, cluster, faults, gateway, settings
 from retraining.spark.stages import show_stages
 
 if TYPE_CHECKING:
@@ -32,6 +32,16 @@ _LOGGERS = {
     # MLflow tries to save a model where Spark cannot, before it does otherwise; what fails is
     # raised anyway.
     "ml.util.Instrumentation": "OFF",
+    # Why a task fails: the call that waits for it raises that too.
+    **dict.fromkeys(
+        (
+            "executor.Executor",
+            "scheduler.TaskSetManager",
+            "sql.execution.datasources.FileFormatWriter",
+            "util.Utils",
+        ),
+        "OFF",
+    ),
 }
 
 
@@ -86,12 +96,8 @@ def open_session(
         with cluster.watch(session.sparkContext), show_stages(session.sparkContext):
             yield session
     except (Py4JJavaError, PySparkException) as error:
-        if complaint := s3a.complaint(error):
-            raise RetrainingError(
-                f"the object store fails Spark ({complaint})",
-                "see that it is up and that the credentials hold, then run the step again; what "
-                "was half-written does not count",
-            ) from error
+        if expected := faults.fault(error):
+            raise expected from error
         raise
     finally:
         if borrowed is None:

@@ -33,7 +33,7 @@ from mlflow.utils.mlflow_tags import (
 
 from retraining.description import yaml12
 from retraining.digests import digest
-from retraining.tracking import checkout, outage, runs, tags
+from retraining.tracking import checkout, faults, outage, runs, tags
 from retraining.tracking.checkout import ROOT
 from retraining.tracking.result import Reused
 
@@ -223,7 +223,7 @@ def open_step(
                 raise stop from None
             if outage.is_lost(error):
                 _end(active, RunStatus.FAILED)
-            elif expected := outage.fault(error):
+            elif expected := faults.fault(error):
                 mlflow.set_tags(_failure(expected))
             raise
         mlflow.set_tags({MLFLOW_RUN_NOTE: run.note(), tags.SUMMARY: run.summary})

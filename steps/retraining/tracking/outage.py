@@ -42,7 +42,7 @@ def fault(error: BaseException) -> RetrainingError | None:
         )
     if not isinstance(error, (mlflow.MlflowException, requests.RequestException)):
         return None
-    for cause in _chain(error):
+    for cause in chain(error):
         if isinstance(cause, requests.HTTPError) and cause.response is not None:
             if cause.response.status_code in (401, 403):
                 return _refusal(cause, unknown=cause.response.status_code == 401)
@@ -71,15 +71,16 @@ def hurry(retries: int) -> None:
     os.environ[MLFLOW_HTTP_REQUEST_MAX_RETRIES.name] = str(fewer)
 
 
-def address() -> str:
-    """The tracking URI without credentials."""
-    return checkout.without_credentials(mlflow.get_tracking_uri())
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that led to it."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def address() -> str:
+    """The tracking URI without credentials."""
+    return checkout.without_credentials(mlflow.get_tracking_uri())
 
 
 def _refusal(error: BaseException, *, unknown: bool) -> RetrainingError:
