@@ -49,21 +49,25 @@ class Prepared(Result):
 
     @property
     def summary(self) -> str:
-        """Rows of the splits, rows rejected, and why all or only new files were read."""
+        """Rows of the splits, all other rows, and why all or only new files were read."""
         splits = ", ".join(
             f"{name} {split.n_rows:,} ({split.n_positives:,} positives)"
             for name, split in self.manifest.splits.items()
         )
-        rejected = self.manifest.quarantine.n_rows
-        return f"{splits}; {rejected:,} rows quarantined; {self.manifest.why}"
+        rejected = f"{self.manifest.quarantine.n_rows:,} rows quarantined"
+        account = self.manifest.account
+        rows = account.explain() if account else rejected
+        return "; ".join([splits, rows, *self.manifest.warnings, self.manifest.why])
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Numbers of rows: read, rejected by reason, in the splits."""
+        """Numbers of rows: read, rejected by reason, in the splits, in none of them by reason."""
         quarantine = self.manifest.quarantine
         counts = {"rows_read": self.manifest.n_rows_read, "quarantined": quarantine.n_rows}
         for reason, count in quarantine.by_reason.items():
             counts[f"quarantined.{reason.replace(' ', '.')}"] = count
+        if self.manifest.account:
+            counts |= self.manifest.account.counts
         for name, split in self.manifest.splits.items():
             counts |= {f"{name}_rows": split.n_rows, f"{name}_positives": split.n_positives}
         return counts

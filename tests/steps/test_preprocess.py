@@ -56,6 +56,18 @@ def test_counts_in_quarantine_are_exactly_the_planted_ones(cycle: Cycle) -> None
         assert prepared.metrics["rows_read"] == simulated.metrics["rows"]
 
 
+def test_metrics_account_for_every_row(cycle: Cycle) -> None:
+    for prepared, _ in prepared_and_simulated(cycle):
+        metrics = prepared.metrics
+        reasons = ("older", "gaps", "newer", "known_positives", "unlabelled")
+        unused = sum(metrics[f"rows_{reason}"] for reason in reasons)
+        used = sum(metrics[f"{name}_rows"] for name in ("train", "validation", "holdout"))
+        came = metrics["rows_read"] + metrics["rows_earlier"]
+        assert came == metrics["quarantined"] + unused + used
+        assert f"{unused:,.0f} in no split ({metrics['rows_older']:,.0f} older" in prepared.out
+    assert cycle.prepared.metrics["rows_earlier"] > 0
+
+
 def test_every_rejected_row_is_kept_with_its_reason(cycle: Cycle) -> None:
     for prepared, simulated in prepared_and_simulated(cycle):
         rows = pd.read_parquet(f"{prepared.tags['dataset_uri'].removeprefix('file:')}/quarantine")
@@ -166,7 +178,7 @@ def test_too_many_rejected_rows_fail_and_leave_nothing(
         ({"dataset": "{here}/leaking.yaml"}, "tx_fraud_scenario must not be a feature"),
         ({"previous": "0" * 32}, "previous='000"),
         ({"previous": "{train}"}, "did not write a data set"),
-        ({"as_of": "2019-08-24"}, "has no rows: give more files or another as_of"),
+        ({"as_of": "2019-08-24"}, "shorter windows"),
     ],
 )
 def test_what_cannot_be_prepared_is_refused_in_one_line(

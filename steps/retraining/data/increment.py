@@ -90,6 +90,8 @@ def _find_obstacle(
             return f"{file.path} of {previous.version} is missing"
         if file != now[file.path]:
             return f"{file.path} has changed since {previous.version}"
+    if previous.days.keys() != previous.day_rows.keys():
+        return f"{previous.version} does not say how many rows its days have"
     gone = _find_missing(spark, previous)
     if gone:
         return f"{gone} of {previous.version} is gone"

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
+from retraining.data.account import Account  # noqa: TC001 (pydantic needs it at run time)
 from retraining.data.columns import quote
 from retraining.data.sources import RawFile  # noqa: TC001 (pydantic needs it at run time)
 from retraining.description import reading
@@ -97,6 +98,9 @@ class Manifest(Record):
         new_days: The days that this version computed.
         reused_days: The days that it reuses from earlier versions.
         why: Why all files, or only new ones, were read.
+        day_rows: Rows by day.
+        account: What became of every row; None in manifests of earlier releases.
+        warnings: What a reader should know of the splits.
         parts: Bytes of the files of each split and day, by folder and file name; `publish` sets it.
         digest: Of all of the above; `publish` sets it.
     """
@@ -118,6 +122,9 @@ class Manifest(Record):
     new_days: tuple[date, ...]
     reused_days: tuple[date, ...]
     why: str
+    day_rows: dict[date, int] = {}
+    account: Account | None = None
+    warnings: tuple[str, ...] = ()
     parts: dict[str, dict[str, int]] = {}
     digest: str = ""
 

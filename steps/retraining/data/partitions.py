@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections import Counter
+from datetime import date, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,14 @@ from pyspark.sql import functions as F
 from retraining.data import splits
 from retraining.data.columns import is_positive
 from retraining.data.fingerprint import fingerprint
-from retraining.data.instants import day_of, from_micros, micros_of
+from retraining.data.instants import day_of
 from retraining.data.manifest import SPLITS, StoredSplit, read_folders
 from retraining.description.names import DAY, SPLIT
 from retraining.errors import RetrainingError
 from retraining.spark import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from pyspark.sql import SparkSession
 
@@ -29,12 +30,11 @@ if TYPE_CHECKING:
 _ROWS_PER_FILE = 1_000_000
 
 
-def write_days(spark: SparkSession, rows: DataFrame, event_time: str, folder: str) -> list[date]:
-    """Write rows into one folder a day (UTC) and return the days."""
-    by_day = rows.withColumn(DAY, day_of(event_time)).repartition(DAY)
-    by_day.write.partitionBy(DAY).parquet(folder)
-    entries = storage.list_folder(spark, folder)
-    return [date.fromisoformat(entry.name.removeprefix(f"{DAY}=")) for entry in entries]
+def write_days(rows: DataFrame, event_time: str, folder: str) -> dict[date, int]:
+    """Write rows, which are cached, into one folder a day (UTC), and count those of each day."""
+    by_day = rows.withColumn(DAY, day_of(event_time))
+    by_day.repartition(DAY).write.partitionBy(DAY).parquet(folder)
+    return {row[0]: row[1] for row in by_day.groupBy(DAY).count().orderBy(DAY).collect()}
 
 
 def split_folder(folder: str, name: str) -> str:
@@ -47,21 +47,6 @@ def day_folder(folder: str, day: date) -> str:
     return f"{folder}/{DAY}={day.isoformat()}"
 
 
-def place_windows(
-    spark: SparkSession,
-    description: Description,
-    days: Mapping[date, str],
-    columns: Mapping[str, str],
-    as_of: datetime | None,
-) -> Windows | None:
-    """Place the windows of the splits by the newest event; None without event times."""
-    if description.event_time is None:
-        return None
-    newest_day = read_folders(spark, [days[max(days)]], columns)
-    (newest,) = newest_day.agg(F.max(micros_of(description.event_time))).collect()[0]
-    return splits.windows(description, from_micros(newest), as_of)
-
-
 def read_windows(
     spark: SparkSession,
     days: Mapping[date, str],
@@ -71,9 +56,8 @@ def read_windows(
     """Read the days that the windows touch; without windows, all days."""
     folders = list(days.values())
     if windows is not None:
-        ranges = (windows.train, windows.validation, windows.holdout)
-        start, end = min(r.start for r in ranges).date(), max(r.end for r in ranges).date()
-        folders = [uri for day, uri in days.items() if start <= day <= end]
+        start, end = windows.span
+        folders = [uri for day, uri in days.items() if start.date() <= day <= end.date()]
     return read_folders(spark, folders, columns)
 
 
@@ -82,17 +66,23 @@ def write_splits(
     description: Description,
     windows: Windows | None,
     folder: str,
-) -> None:
+) -> Counter[str]:
     """Write the rows of each split into a folder with its name.
 
     Files and the order of rows in them do not depend on the session's number of partitions.
+
+    Returns:
+        Rows by where they are: `splits.place`.
     """
+    placed = splits.place(rows, description, windows).groupBy(SPLIT).count()
+    counts = Counter(dict(map(tuple, placed.collect())))
     assigned = splits.assign(rows, description, windows).where(F.col(SPLIT).isNotNull())
-    n_files = 1 + rows.count() // _ROWS_PER_FILE
+    n_files = 1 + counts.total() // _ROWS_PER_FILE
     in_order = assigned.repartition(n_files, description.row_key).sortWithinPartitions(
         SPLIT, description.row_key
     )
     in_order.write.partitionBy(SPLIT).parquet(f"{folder}/splits")
+    return counts
 
 
 def examine_splits(
@@ -101,14 +91,24 @@ def examine_splits(
     columns: Mapping[str, str],
     windows: Windows | None,
     folder: str,
+    days: Collection[date] = (),
 ) -> dict[str, StoredSplit]:
     """Count and fingerprint what was written, and check that no row key is in two splits.
+
+    Args:
+        spark: The session.
+        description: Names the row key and the label.
+        columns: Spark SQL types by column.
+        windows: Where rows were split by time.
+        folder: Of the data set.
+        days: Those that have rows.
 
     Raises:
         RetrainingError: If a split has no rows, or train has rows of one class only.
     """
     for name in SPLITS:
-        _check_written(spark, folder, name, windows)
+        if not storage.exists(spark, split_folder(folder, name)):
+            raise _empty(name, windows, days)
     uris = {name: split_folder(folder, name) for name in SPLITS}
     rows = {name: read_folders(spark, [uri], columns) for name, uri in uris.items()}
     n_positives = _count_positives(rows, description)
@@ -142,8 +142,17 @@ def _count_positives(rows: Mapping[str, DataFrame], description: Description) ->
     return {row[0]: row[1] for row in together.groupBy(SPLIT).agg(positives).collect()}
 
 
-def _check_written(spark: SparkSession, folder: str, name: str, windows: Windows | None) -> None:
-    if not storage.exists(spark, split_folder(folder, name)):
-        span = getattr(windows, name, None)
-        days = f" from {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}" if span else ""
-        raise RetrainingError(f"{name}{days} has no rows", "give more files or another as_of")
+def _empty(name: str, windows: Windows | None, days: Collection[date]) -> RetrainingError:
+    """The error of a split without rows: what there is, and what would help."""
+    if windows is None or not days:
+        return RetrainingError(f"{name} has no rows", "give more files")
+    span = getattr(windows, name)
+    end = max(days) + timedelta(days=1)
+    remedy = f"give more files or another as_of, for example as_of={end}"
+    if windows.as_of.date() == end:
+        remedy = "give more files, or shorter windows in the description's split"
+    return RetrainingError(
+        f"{name} from {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d} has no rows "
+        f"(the rows are of {min(days)} to {max(days)})",
+        remedy,
+    )

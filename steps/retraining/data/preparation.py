@@ -7,8 +7,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyspark import StorageLevel
+from pyspark.sql import functions as F
 
 from retraining.data import features, increment, partitions, quality, sources
+from retraining.data.account import Account
+from retraining.data.cutting import Prepared, cut
+from retraining.data.instants import day_of
 from retraining.data.manifest import Manifest, StoredQuarantine, no_rows, publish, stage
 from retraining.digests import digest
 from retraining.errors import RetrainingError
@@ -19,10 +23,10 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
+    from retraining.data.cutting import Cut
     from retraining.data.increment import Plan
     from retraining.data.manifest import StoredSplit
     from retraining.data.sources import RawFile
-    from retraining.data.splits import Windows
     from retraining.description.document import Description
 
 _LOG = logging.getLogger(__name__)
@@ -43,12 +47,11 @@ class _Judged(NamedTuple):
 
 
 class _Built(NamedTuple):
-    """Rows with features: in folders by day; without event times, in a cached frame."""
+    """Rows with features, how many of them each new day has, and the days that are reused."""
 
-    columns: dict[str, str]
+    prepared: Prepared
     new_days: tuple[date, ...]
-    reused_days: dict[date, str]
-    frame: DataFrame | None
+    reused_days: tuple[date, ...]
 
 
 def prepare(
@@ -90,8 +93,15 @@ def prepare(
         _quarantine(judged, f"{folder}/quarantine")
         built = _build(spark, description, plan, judged, folder, cached)
         _LOG.info(f"{len(built.new_days)} days computed, {len(built.reused_days)} reused")
-        windows, splits = _cut(spark, description, built, folder, as_of)
-        for name, split in splits.items():
+        found = cut(
+            spark,
+            description,
+            built.prepared,
+            folder,
+            as_of,
+            lambda day: _name_row(judged.frame, description, day),
+        )
+        for name, split in found.splits.items():
             _LOG.info(f"{name}: {split.n_rows:,} rows, {split.n_positives:,} positive")
         manifest = Manifest(
             name=description.name,
@@ -101,30 +111,38 @@ def prepare(
             description_digest=description.digest,
             preparation_digest=description.preparation_digest,
             files=tuple(sorted(files)),
-            splits=splits,
-            fingerprint=_combine(splits),
-            as_of=windows.as_of if windows else as_of,
+            splits=found.splits,
+            fingerprint=_combine(found.splits),
+            as_of=found.windows.as_of if found.windows else as_of,
             why=plan.why,
-            **_account(judged, built, folder),
+            warnings=found.warnings,
+            **_account(plan, judged, built, found, folder),
         )
         return publish(spark, manifest, plan.base)
 
 
-def _account(judged: _Judged, built: _Built, folder: str) -> dict[str, Any]:
+def _account(plan: Plan, judged: _Judged, built: _Built, found: Cut, folder: str) -> dict[str, Any]:
     """Return what the manifest says of the rows that were read, rejected, computed and reused."""
-    new = {day: partitions.day_folder(f"{folder}/rows", day) for day in built.new_days}
     rejected = judged.rejected
     return {
-        "columns": built.columns,
-        "days": dict(sorted((built.reused_days | new).items())),
+        "columns": built.prepared.columns,
+        "days": dict(built.prepared.days),
+        "day_rows": dict(built.prepared.rows),
         "new_days": built.new_days,
-        "reused_days": tuple(sorted(built.reused_days)),
+        "reused_days": built.reused_days,
         "n_rows_read": judged.n_rows_read,
         "quarantine": StoredQuarantine(
             uri=f"{folder}/quarantine",
             n_rows=rejected.n_rows,
             by_reason=rejected.by_reason,
             examples=rejected.examples,
+        ),
+        "account": Account(
+            read=judged.n_rows_read,
+            earlier=sum(plan.base.day_rows.values()) if plan.base else 0,
+            rejected=rejected.n_rows,
+            **found.unused,
+            **{name: split.n_rows for name, split in found.splits.items()},
         ),
     }
 
@@ -176,55 +194,32 @@ def _build(
     """Build the features of the rows from `start` on, and write them by day."""
     base, start = plan.base, judged.start
     if base is not None and start is None:
-        return _Built(base.columns, (), base.days, None)
+        kept = Prepared(base.columns, base.days, base.day_rows, None)
+        return _Built(kept, (), tuple(base.days))
     rows = quality.valid_rows(judged.frame, description)
-    reused = {}
+    days: dict[date, str] = {}
+    counts: dict[date, int] = {}
     if base is not None and start is not None:
         rows = rows.unionByName(increment.read_history(spark, description, base, start))
-        reused = {day: uri for day, uri in base.days.items() if day < start}
+        days = {day: uri for day, uri in sorted(base.days.items()) if day < start}
+        counts = {day: base.day_rows[day] for day in days}
     rows = features.build(rows, description, since=start)
     cached.callback(rows.unpersist)
     columns = {field.name: field.dataType.simpleString() for field in rows.schema}
     if description.event_time is None:
-        return _Built(columns, (), {}, rows)
-    new_days = partitions.write_days(spark, rows, description.event_time, f"{folder}/rows")
-    return _Built(columns, tuple(new_days), reused, None)
+        return _Built(Prepared(columns, {}, {}, rows), (), ())
+    new = partitions.write_days(rows, description.event_time, f"{folder}/rows")
+    written = {day: partitions.day_folder(f"{folder}/rows", day) for day in new}
+    prepared = Prepared(columns, days | written, counts | new, None)
+    return _Built(prepared, tuple(new), tuple(days))
 
 
-def _cut(
-    spark: SparkSession,
-    description: Description,
-    built: _Built,
-    folder: str,
-    as_of: datetime | None,
-) -> tuple[Windows | None, dict[str, StoredSplit]]:
-    """Write the splits, and examine what was written."""
-    windows, rows = None, built.frame
-    if rows is None:
-        new = {day: partitions.day_folder(f"{folder}/rows", day) for day in built.new_days}
-        days = built.reused_days | new
-        windows = partitions.place_windows(spark, description, days, built.columns, as_of)
-        rows = partitions.read_windows(spark, days, built.columns, windows)
-        _warn_of_short_history(description, min(days), windows)
-    partitions.write_splits(rows, description, windows, folder)
-    return windows, partitions.examine_splits(spark, description, built.columns, windows, folder)
-
-
-def _warn_of_short_history(
-    description: Description,
-    oldest: date,
-    windows: Windows | None,
-) -> None:
-    if windows is None:
-        return
-    start = min(windows.train.start, windows.validation.start)
-    history = features.history(description)
-    needed = (start - history).date()
-    if oldest > needed:
-        begin = f"features of rows from {start:%Y-%m-%d} on look back to {needed}"
-        if not history:
-            begin = f"the training rows begin on {needed}"
-        _LOG.info(f"{begin}, but the oldest rows are of {oldest}")
+def _name_row(judged: DataFrame, description: Description, day: date) -> str:
+    """Name a valid row of a day, and its file."""
+    key, time = description.row_key, description.event_time
+    is_of_day = F.col(quality.REASON).isNull() & (day_of(F.col(str(time))) == F.lit(day))
+    rows = judged.where(is_of_day).select(key, sources.FILE).orderBy(key).limit(1).collect()
+    return f"{key} {rows[0][0]} of {rows[0][1]}" if rows else "read by an earlier run"
 
 
 def _cache(frame: DataFrame, cached: ExitStack) -> DataFrame:

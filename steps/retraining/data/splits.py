@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from retraining.description.sections import KnownPositives
 
 TRAIN, VALIDATION, HOLDOUT = "train", "validation", "holdout"
+# Where else a row can be.
+OLDER, GAP, NEWER = "older", "gap", "newer"
 
 _BUCKETS = 1_000_000
 
@@ -45,6 +47,12 @@ class Windows(NamedTuple):
     validation: Range
     holdout: Range
     as_of: datetime
+
+    @property
+    def span(self) -> Range:
+        """From the start of the earliest to the end of the latest."""
+        ranges = (self.train, self.validation, self.holdout)
+        return Range(min(r.start for r in ranges), max(r.end for r in ranges))
 
 
 def windows(
@@ -82,18 +90,10 @@ def windows(
     return placed
 
 
-def assign(frame: DataFrame, description: Description, windows: Windows | None) -> DataFrame:
-    """Add the column `split` (string): train, validation, holdout, or null for none of them.
+def place(frame: DataFrame, description: Description, windows: Windows | None) -> DataFrame:
+    """Add the column `split` (string): train, validation, holdout, or older, gap, newer.
 
-    A split by hash puts all rows of a unit (without a unit, of a row key) into one split. In a
-    split by time, `known_positives` removes the holdout rows whose key had a positive between the
-    first day of train and `delay` before the row's day: such a key would be known by then.
-
-    Args:
-        frame: Rows with label, event time, row key, unit. With `known_positives` the frame is read
-            twice and must hold every row from the start of train on.
-        description: Has the split.
-        windows: From the function `windows`.
+    A split by hash puts all rows of a unit (without a unit, of a row key) into one split.
 
     Raises:
         RetrainingError: If a split by time has no windows.
@@ -107,16 +107,38 @@ def assign(frame: DataFrame, description: Description, windows: Windows | None) 
         raise RetrainingError(f"{description.name} is split by time", "give the windows as well")
     instant = micros_of(description.event_time)
     parts = {TRAIN: windows.train, VALIDATION: windows.validation, HOLDOUT: windows.holdout}
-    name = F.lit(None).cast("string")
+    start, end = windows.span
+    name = F.when(instant < to_micros(start), OLDER).when(instant >= to_micros(end), NEWER)
     for part, (start, end) in parts.items():
-        inside = (instant >= to_micros(start)) & (instant < to_micros(end))
-        name = F.when(inside, part).otherwise(name)
-    rows = frame.withColumn(SPLIT, name)
-    if split.known_positives is None:
+        name = name.when((instant >= to_micros(start)) & (instant < to_micros(end)), part)
+    return frame.withColumn(SPLIT, name.otherwise(GAP))
+
+
+def assign(frame: DataFrame, description: Description, windows: Windows | None) -> DataFrame:
+    """Add the column `split` (string): train, validation, holdout, or null for none of them.
+
+    In a split by time, `known_positives` removes the holdout rows whose key had a positive between
+    the first day of train and `delay` before the row's day: such a key would be known by then.
+
+    Args:
+        frame: Rows with label, event time, row key, unit. With `known_positives` the frame is read
+            twice and must hold every row from the start of train on.
+        description: Has the split.
+        windows: From the function `windows`.
+
+    Raises:
+        RetrainingError: If a split by time has no windows.
+    """
+    split = description.split
+    is_used = F.col(SPLIT).isin(TRAIN, VALIDATION, HOLDOUT)
+    rows = place(frame, description, windows)
+    rows = rows.withColumn(SPLIT, F.when(is_used, F.col(SPLIT)))
+    known = split.known_positives if isinstance(split, TimeSplit) else None
+    if known is None or windows is None or description.event_time is None:
         return rows
     day = day_of(description.event_time)
     counted = is_positive(description.label) & (day >= F.lit(windows.train.start.date()))
-    return _without_known(rows, split.known_positives, day, counted)
+    return _without_known(rows, known, day, counted)
 
 
 def check_disjoint(frame: DataFrame, description: Description) -> None:

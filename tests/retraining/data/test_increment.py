@@ -49,6 +49,7 @@ def make_previous(folder: Path, description: Description) -> Manifest:
         new_days=tuple(days),
         reused_days=(),
         why="",
+        day_rows=dict.fromkeys(days, 1),
     )
 
 
@@ -124,6 +125,16 @@ def test_all_files_are_read_when_earlier_rows_are_gone(spark: SparkSession, tmp_
     (tmp_path / "rows" / "day=2018-04-01").rmdir()
     (tmp_path / "rows").rmdir()
     assert plan(spark, description, [OLD], previous).base is None
+
+
+def test_all_files_are_read_when_earlier_rows_were_not_counted(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    description = load(DATASETS / "fraud.yaml")
+    previous = make_previous(tmp_path, description).model_copy(update={"day_rows": {}})
+    found = plan(spark, description, [OLD, NEW], previous)
+    assert found.files == (OLD, NEW)
+    assert "v1 does not say how many rows" in found.why
 
 
 def test_all_files_are_read_without_event_times(spark: SparkSession, tmp_path: Path) -> None:

@@ -135,6 +135,19 @@ def test_windows_rows_and_columns_of_the_splits(spark: SparkSession, full: Manif
     kept = [row for row in make_day(8) if int(row.split(",")[2]) not in customers]
     assert 0 < len(kept) < ROWS_A_DAY
     assert full.splits["holdout"].n_rows == len(kept)
+    assert full.account is not None
+    counts = full.account.model_dump()
+    assert [counts[name] for name in ("read", "earlier", "rejected")] == [120, 0, 0]
+    assert [counts[name] for name in ("older", "gaps", "newer", "unlabelled")] == [24, 24, 12, 0]
+    assert counts["known_positives"] == ROWS_A_DAY - len(kept)
+    assert [counts[name] for name in full.splits] == [36, 12, len(kept)]
+
+
+def adds_up(manifest: Manifest) -> bool:
+    """Whether every row that was read, now or before, is somewhere."""
+    assert manifest.account is not None
+    counts: dict[str, int] = manifest.account.model_dump()
+    return counts.pop("read") + counts.pop("earlier") == sum(counts.values())
 
 
 def known_positives() -> list[str]:
@@ -175,6 +188,7 @@ def test_planted_defects_are_counted_and_change_nothing(
     assert sorted(row["_malformed"] for row in rows if row["_malformed"]) == sorted(bad[7:10])
     assert all(row["_file"].endswith(".txt") for row in rows)
     assert fingerprints(found) == fingerprints(full)
+    assert adds_up(found)
 
 
 def fingerprints(manifest: Manifest) -> list[str]:
@@ -193,6 +207,10 @@ def test_day_by_day_is_the_same_as_all_at_once(
     last = versions[-1]
     assert fingerprints(last) == fingerprints(full)
     assert last.n_rows_read == ROWS_A_DAY
+    assert last.account is not None
+    assert last.account.earlier == 9 * ROWS_A_DAY
+    assert last.day_rows == full.day_rows
+    assert all(map(adds_up, versions))
     assert last.new_days == (date(2018, 4, 10),)
     assert len(last.reused_days) == 9
     assert last.why == "1 of 10 files are read: v8 holds the others"
@@ -222,6 +240,9 @@ def test_late_and_displacing_rows_are_as_if_read_at_once(
     assert fingerprints(found) == fingerprints(again)
     assert fingerprints(found) != fingerprints(full)
     assert found.n_rows_read == 4
+    assert adds_up(found)
+    assert adds_up(again)
+    assert found.day_rows == again.day_rows
     assert found.new_days == tuple(date(2018, 4, day) for day in range(5, 11))
     assert found.quarantine.by_reason == {"duplicate transaction_id": 2, "range tx_amount": 1}
     displaced = spark.read.parquet(found.quarantine.uri).where(f"transaction_id = '{stored[0]}'")
@@ -252,6 +273,7 @@ def test_nothing_new_is_only_cut_again(
     again = run(spark, tmp_path, "v2", source=source, as_of=as_of)
     assert found.n_rows_read == 0
     assert found.new_days == ()
+    assert adds_up(found)
     assert found.days == full.days
     assert found.quarantine.n_rows == spark.read.parquet(found.quarantine.uri).count() == 0
     assert fingerprints(found) == fingerprints(again)
@@ -282,6 +304,7 @@ def test_rows_without_event_times_are_split_by_hash(spark: SparkSession, tmp_pat
     description = from_mapping({**mapping, "files": {"comment": "#"}})
     found = run(spark, tmp_path, "v1", description=description)
     assert sum(split.n_rows for split in found.splits.values()) == 200
+    assert adds_up(found)
     assert sum(split.n_positives for split in found.splits.values()) == 67
     assert found.quarantine.by_reason == {"duplicate driver_id": 1}
     assert found.days == {}
