@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class RetrainingError(Exception):
     """An expected failure, shown to the user in one line and with exit code 1.
@@ -19,5 +21,6 @@ class RetrainingError(Exception):
 
 def reason(error: object) -> str:
     """Return the first line of what an exception of Python or Java says; its type if nothing."""
-    lines = str(error).strip().splitlines()
+    said = re.sub(r"^An error occurred while calling \S+\s+:( [\w.$]+:)*", "", str(error).strip())
+    lines = said.strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -15,15 +15,20 @@ import mlflow.spark
 from mlflow.artifacts import download_artifacts
 from mlflow.models import Model, infer_signature
 from mlflow.spark import _HadoopFileSystem
+from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_MODELS
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.ml import PipelineModel
 from pyspark.ml.util import JavaMLReader
 from pyspark.sql import functions as F
+from yaml import YAMLError
 
 from retraining.description import reading
-from retraining.errors import RetrainingError
+from retraining.digests import digest_of_files
+from retraining.errors import RetrainingError, reason
 from retraining.spark import storage
-from retraining.tracking import registry
+from retraining.tracking import faults, registry, tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from retraining.description.document import Description
 
 ARTIFACT = "model"
+FILES = f"{tags.FILES}model"
 _REQUIREMENTS = ("mlflow", "pyspark", "numpy", "pandas", "pyarrow")
 
 
@@ -102,6 +108,7 @@ def log_model(
                 pip_requirements=[f"{name}=={metadata.version(name)}" for name in _REQUIREMENTS],
             )
         mlflow.log_artifacts(f"{folder}/{ARTIFACT}", ARTIFACT)
+        mlflow.set_tag(FILES, digest_of_files(Path(folder, ARTIFACT)))
     # Like mlflow.spark.log_model, which however loads the model again to test the example.
     mlflow.set_tag(MLFLOW_LOGGED_MODELS, json.dumps([about.get_tags_dict()]))
     return f"runs:/{run.info.run_id}/{ARTIFACT}"
@@ -116,24 +123,64 @@ def load(version: ModelVersion, spark: SparkSession, root: str) -> LoadedModel:
         root: A folder that workers can access; on a cluster the model passes through it.
 
     Raises:
-        RetrainingError: If the version has no description.
+        RetrainingError: If the version has no description, or its files are not those that were
+            logged.
     """
     uri = registry.uri_of(version)
     with TemporaryDirectory() as folder:
-        downloaded = download_artifacts(artifact_uri=uri, dst_path=folder)
-        about = Model.load(downloaded)
-        carried = about.metadata or {}
-        if "description" not in carried:
-            raise RetrainingError(
-                f"{uri} has no data set description", "register it with train or tune"
-            )
-        stages = Path(downloaded, about.flavors[mlflow.spark.FLAVOR_NAME]["model_data"])
+        downloaded = _download(version, folder)
+        carried = _read_about(version, downloaded)
+        stages = downloaded / carried["stages"]
         with _readable_by_workers(spark, root, stages) as path:
-            # PipelineModel.load would also read every stage in Python, with one job more per stage,
-            # and in Spark 3.5 with a Python process on the workers.
-            model = JavaMLReader(cast("Any", PipelineModel)).session(spark).load(path)
+            model = _load_stages(spark, version, path)
     description = reading.from_mapping(json.loads(carried["description"]), where=uri)
     return LoadedModel(version, model, description, json.loads(carried["training"]))
+
+
+def _download(version: ModelVersion, folder: str) -> Path:
+    """The files of a version on the driver's disk, as they were logged."""
+    try:
+        downloaded = Path(download_artifacts(registry.uri_of(version), dst_path=folder))
+    except (mlflow.MlflowException, OSError) as error:
+        raise faults.fault(error) or _damage(version, reason(error)) from error
+    logged = version.tags.get(FILES)
+    # MLflow adds a file to each download of a version.
+    if logged and logged != digest_of_files(downloaded, but=REGISTERED_MODEL_META_FILE_NAME):
+        raise _damage(version, "they have changed since they were logged")
+    return downloaded
+
+
+def _read_about(version: ModelVersion, downloaded: Path) -> dict[str, str]:
+    """What the file MLmodel says: description and training as JSON, and the folder of stages."""
+    try:
+        about = Model.load(str(downloaded))
+        carried = dict(about.metadata or {})
+        carried["stages"] = about.flavors.get(mlflow.spark.FLAVOR_NAME, {}).get("model_data", "")
+    except (mlflow.MlflowException, YAMLError, TypeError, ValueError, AttributeError) as error:
+        raise _damage(version, f"MLmodel: {reason(error)}") from error
+    if "description" not in carried:
+        raise RetrainingError(
+            f"{registry.uri_of(version)} has no data set description",
+            "register it with train or tune",
+        )
+    return carried
+
+
+def _load_stages(spark: SparkSession, version: ModelVersion, path: str) -> PipelineModel:
+    # PipelineModel.load would also read every stage in Python, with one job more per stage, and in
+    # Spark 3.5 with a Python process on the workers.
+    reader = JavaMLReader(cast("Any", PipelineModel)).session(spark)
+    try:
+        return cast("PipelineModel", reader.load(path))
+    except (Py4JJavaError, PySparkException) as error:
+        raise _damage(version, reason(error)) from error
+
+
+def _damage(version: ModelVersion, why: str) -> RetrainingError:
+    return RetrainingError(
+        f"the files of {registry.uri_of(version)} ({version.source}) cannot be used: {why}",
+        "restore them from a copy, or name another version",
+    )
 
 
 def _is_local(spark: SparkSession) -> bool:

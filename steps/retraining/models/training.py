@@ -209,6 +209,7 @@ def register(
         tags.STEP: run.step,
         tags.DESCRIPTION_DIGEST: description.digest,
         tags.TRAINED_UNTIL: manifest.trained_until or "",
+        store.FILES: mlflow.get_run(run.run_id).data.tags[store.FILES],
         **{tags.FINGERPRINT + k: manifest.splits[k].fingerprint for k in ("train", "validation")},
     }
     version = registry.register(name, model_uri, run.run_id, once=once, more=more)

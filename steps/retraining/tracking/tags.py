@@ -36,6 +36,10 @@ INPUT: Final = "input."
 FINGERPRINT: Final = "fingerprint."
 """Run, version: digest of the rows of a split, of raw files or of scores, by their name."""
 
+FILES: Final = "files."
+"""Run, version: digest of stored files (`files.model`, `files.scores`), compared when they are
+read."""
+
 HOLDOUT: Final = "holdout."
 """Run: `holdout.start` and `holdout.end`, the time of the rows that `ab_test` compared by."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -151,3 +152,54 @@ def test_version_without_a_description_is_refused(spark: SparkSession, tmp_path:
 
     with pytest.raises(RetrainingError, match="models:/foreign/1"):
         store.load(version, spark, "data")
+
+
+def change(path: Path) -> None:
+    """Let the file say something else, of the same form."""
+    path.write_bytes(path.read_bytes().replace(b"height", b"weight"))
+
+
+def tear(path: Path) -> None:
+    """Put what is not text in place of the first half."""
+    content = path.read_bytes()
+    path.write_bytes(b"\0{" * (len(content) // 4) + content[len(content) // 2 :])
+
+
+@pytest.mark.parametrize("digest", [True, False], ids=["digest", "earlier release"])
+def test_files_of_a_model_that_were_damaged_are_refused(
+    spark: SparkSession,
+    fitted: tuple[Description, DataFrame, PipelineModel, DataFrame],
+    tmp_path: Path,
+    digest: bool,  # noqa: FBT001
+) -> None:
+    description, _, model, scored = fitted
+    with mlflow.start_run() as run:
+        uri = store.log_model(model, description, scored, {}, "data")
+    more = {store.FILES: mlflow.get_run(run.info.run_id).data.tags[store.FILES]} if digest else {}
+    version = registry.register("people", uri, run.info.run_id, once={"identity": "a"}, more=more)
+    version = registry.version_of("people", version.version)
+    folder = tmp_path / "artifacts" / run.info.run_id / "artifacts" / "model"
+    about = folder / "MLmodel"
+    (*_, part) = sorted(folder.rglob("*.parquet"))
+    damages: dict[str, Callable[[], object]] = {
+        "MLmodel torn": lambda: tear(about),
+        "part torn": lambda: tear(part),
+        "part gone": part.unlink,
+        "MLmodel gone": about.unlink,
+        "all gone": lambda: shutil.rmtree(folder),
+    }
+    if digest:
+        damages |= {"MLmodel changed": lambda: change(about)}
+    assert store.load(version, spark, "data").training == {}
+    kept = shutil.copytree(folder, tmp_path / "kept")
+    for name, damage in damages.items():
+        damage()
+        for checksum in folder.rglob(".*.crc"):
+            if not digest:
+                checksum.unlink()
+        with pytest.raises(RetrainingError, match=r"files of models:/people/1 .* restore") as error:
+            store.load(version, spark, "data")
+        assert "\n" not in str(error.value), name
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(kept, folder)
+    assert store.load(version, spark, "data").training == {}
