@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def is_positive(label: Label) -> Column:
     """Whether a row has the positive label; null where it has none."""
-    return F.col(label.column) == F.lit(label.positive)
+    return F.col(label.column).isin(*label.positives)
 
 
 def quote(name: str) -> str:

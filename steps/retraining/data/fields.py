@@ -28,19 +28,12 @@ _THREADS = 32
 _NANOSECONDS = re.compile(r"int64 (\S+) \(TIMESTAMP\(NANOS")
 
 
-def late_columns(description: Description) -> frozenset[str]:
-    """Return the columns that may be unknown when a row is scored."""
-    late = set(description.never_features) - set(description.not_null_columns)
-    used = {name for entry in description.features.rolling for name in (entry.key, entry.value)}
-    return frozenset(late - used) | {description.label.column}
-
-
 def match(
     path: str, names: Sequence[str], description: Description, optional: frozenset[str]
 ) -> dict[str, str]:
     """Return what a file calls each column; the column's own name goes before its other ones."""
     matched = {}
-    for column, rule in description.columns.items():
+    for column, rule in description.file_columns.items():
         candidates = [name for name in (column, *rule.source) if name in names]
         if candidates:
             matched[column] = candidates[0]
@@ -56,7 +49,7 @@ def group_text(
     spark: SparkSession, paths: Sequence[str], description: Description, optional: frozenset[str]
 ) -> Iterable[tuple[tuple[str | None, ...], list[str]]]:
     """Group text files by the columns in their fields; None stands for a field to leave out."""
-    columns = tuple(description.columns)
+    columns = tuple(description.file_columns)
     if not description.files.header and not optional:
         return [(columns, list(paths))] if paths else []
     groups: dict[tuple[str | None, ...], list[str]] = defaultdict(list)
@@ -114,4 +107,4 @@ def _first_fields(spark: SparkSession, path: str, description: Description) -> l
     for line in storage.read_lines(spark, path):
         if line.strip() and not (comment and line.startswith(comment)):
             return next(csv.reader([line.lstrip("\ufeff")], delimiter=description.files.separator))
-    return [] if description.files.header else list(description.columns)
+    return [] if description.files.header else list(description.file_columns)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from retraining.data import splits
+from retraining.data import labels, splits
 from retraining.data.columns import is_positive
 from retraining.data.fingerprint import fingerprint
 from retraining.data.instants import day_of
@@ -138,8 +138,16 @@ def _count_positives(rows: Mapping[str, DataFrame], description: Description) ->
     ]
     together = reduce(DataFrame.unionByName, marked)
     splits.check_disjoint(together, description)
-    positives = F.count_if(is_positive(label))
-    return {row[0]: row[1] for row in together.groupBy(SPLIT).agg(positives).collect()}
+    counts = together.groupBy(SPLIT).agg(
+        F.count_if(is_positive(label)), *labels.outermost_negatives(description)
+    )
+    found = counts.collect()
+    # Days that were prepared before and those that are new may have two values each.
+    outermost = [value for row in found for value in row[2:] if value is not None]
+    labels.check_values(
+        together, description, min(outermost, default=None), max(outermost, default=None)
+    )
+    return {row[0]: row[1] for row in found}
 
 
 def _empty(name: str, windows: Windows | None, days: Collection[date]) -> RetrainingError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
-from retraining.data import features, increment, partitions, quality, sources
+from retraining.data import expressions, features, increment, partitions, quality, sources
 from retraining.data.account import Account
 from retraining.data.cutting import Prepared, cut
 from retraining.data.instants import day_of
@@ -83,10 +83,12 @@ def prepare(
         RetrainingError: If files cannot be read, too many rows are rejected, a feature is null,
             or a split has no rows. No data set is left behind.
     """
+    _check_expressions(spark, description)
     plan = increment.plan(spark, description, files, previous)
     _LOG.info(plan.why)
     with stage(spark, root, description.name, version) as folder, ExitStack() as cached:
-        judged = _judge(spark, description, plan, cached)
+        with expressions.holding_for_every_row("an expression of columns"):
+            judged = _judge(spark, description, plan, cached)
         rejected = judged.rejected
         why = f" ({rejected})" if rejected.n_rows else ""
         _LOG.info(f"{judged.n_rows_read:,} rows read, {rejected.n_rows:,} rejected{why}")
@@ -119,6 +121,13 @@ def prepare(
             **_account(plan, judged, built, found, folder),
         )
         return publish(spark, manifest, plan.base)
+
+
+def _check_expressions(spark: SparkSession, description: Description) -> None:
+    """Let Spark analyse all expressions before any row is read."""
+    names = (*description.file_columns, sources.MALFORMED, sources.FILE)
+    rows = quality.flag_invalid(no_rows(spark, dict.fromkeys(names, "string")), description)
+    features.add(quality.valid_rows(rows, description), description)
 
 
 def _account(plan: Plan, judged: _Judged, built: _Built, found: Cut, folder: str) -> dict[str, Any]:
@@ -174,7 +183,7 @@ def _judge(spark: SparkSession, description: Description, plan: Plan, cached: Ex
 def _read(spark: SparkSession, files: Sequence[RawFile], description: Description) -> DataFrame:
     if files:
         return sources.read_raw(spark, files, description)
-    names = (*description.columns, sources.MALFORMED, sources.FILE)
+    names = (*description.file_columns, sources.MALFORMED, sources.FILE)
     return no_rows(spark, dict.fromkeys(names, "string"))
 
 

@@ -9,9 +9,10 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import functions as F
 from pyspark.sql import window as W
 
-from retraining.data import values
+from retraining.data import computed, labels, values
 from retraining.data.columns import quote
 from retraining.data.sources import FILE, MALFORMED
+from retraining.description.origins import unjudged_columns
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -87,26 +88,30 @@ def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = T
     """Give a reason to each row that breaks a rule by itself; duplicates come later.
 
     Raises:
-        RetrainingError: If Java, which matches patterns in Spark, does not know one.
+        RetrainingError: If Java, which matches patterns in Spark, does not know one, or an
+            expression is not valid.
     """
-    rules = dict(description.columns)
-    _check_patterns(raw.sparkSession, rules)
-    texts = [values.clean(name, description).alias(name) for name in rules]
-    text = raw.select(F.struct(*rules).alias(RAW), F.struct(*texts).alias(_TEXT), MALFORMED, FILE)
+    held = description.file_columns
+    _check_patterns(raw.sparkSession, description.columns)
+    texts = [values.clean(name, description).alias(name) for name in held]
+    text = raw.select(F.struct(*held).alias(RAW), F.struct(*texts).alias(_TEXT), MALFORMED, FILE)
     typed = text.select(
         *(
             values.parse(f"{_TEXT}.{quote(name)}", rule, description.files).alias(name)
-            for name, rule in rules.items()
+            for name, rule in held.items()
         ),
         *(RAW, _TEXT, MALFORMED, FILE),
     )
-    if not labelled:
-        del rules[description.label.column]
+    unjudged = frozenset() if labelled else unjudged_columns(description)
+    rules = {name: rule for name, rule in description.columns.items() if name not in unjudged}
+    typed = computed.add(typed, description, rules)
     reasons = [F.when(F.col(MALFORMED).isNotNull(), "malformed")]
     reasons += [
         F.when(_text(name).isNotNull() & F.col(name).isNull(), f"unparseable {name}")
         for name in rules
+        if name in held
     ]
+    reasons.append(F.col(computed.UNCAST))
     needed = [name for name in description.not_null_columns if name in rules]
     reasons += [F.when(F.col(name).isNull(), f"null {name}") for name in needed]
     reasons += [
@@ -116,7 +121,7 @@ def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = T
         for broken in _broken_rules(name, rule, kind)
     ]
     # The text of a valid row repeats its values: kept, it would double what is cached.
-    judged = typed.withColumn(REASON, F.coalesce(*reasons)).drop(_TEXT)
+    judged = typed.withColumn(REASON, F.coalesce(*reasons)).drop(_TEXT, computed.UNCAST)
     return judged.withColumn(RAW, F.when(F.col(REASON).isNotNull(), F.col(RAW)))
 
 
@@ -151,17 +156,31 @@ def flag_duplicates(
     return frame
 
 
-def count_reasons(frame: DataFrame, description: Description) -> tuple[int, Rejected]:
+def count_reasons(
+    frame: DataFrame, description: Description, *, labelled: bool = True
+) -> tuple[int, Rejected]:
     """Count valid rows and rejected ones by reason, with two values that led to each reason.
 
     Args:
         frame: From `flag_duplicates`.
         description: Of the data set.
+        labelled: Whether the labels of the valid rows have to be of two values.
+
+    Raises:
+        RetrainingError: If they have more.
     """
     example = F.when(F.col(REASON).isNotNull(), _example(description))
-    counted = frame.groupBy(REASON).agg(F.count(F.lit(1)), F.min(example), F.max(example))
+    counted = frame.groupBy(REASON).agg(
+        F.count(F.lit(1)),
+        F.min(example),
+        F.max(example),
+        *labels.outermost_negatives(description),
+    )
     counts, examples = {}, {}
-    for reason, n_rows, *shown in counted.collect():
+    for reason, n_rows, *shown, smallest, largest in counted.collect():
+        if labelled and reason is None:
+            valid = frame.where(F.col(REASON).isNull())
+            labels.check_values(valid, description, smallest, largest)
         counts[reason] = n_rows
         examples[reason] = tuple(dict.fromkeys(text for text in shown if text is not None))
     n_valid = counts.pop(None, 0)
@@ -211,7 +230,8 @@ def _example(description: Description) -> Column:
     """Return the text of the column that a reason ends with, or the line that is malformed."""
     texts: list[Column] = []
     for name in description.columns:
-        text = F.col(f"{RAW}.{name}")
+        text = F.col(f"{RAW}.{name}" if name in description.file_columns else name)
+        text = text.cast("string")
         if name in description.unique_columns:  # of a row that is a duplicate
             text = F.coalesce(text, F.col(name).cast("string"))
         texts += [F.lit(name), text]
@@ -220,7 +240,7 @@ def _example(description: Description) -> Column:
     return F.when(F.trim(text) != "", F.substring(text, 1, _EXAMPLE_CHARACTERS))
 
 
-def _check_patterns(spark: SparkSession, rules: dict[str, ColumnRules]) -> None:
+def _check_patterns(spark: SparkSession, rules: Mapping[str, ColumnRules]) -> None:
     for name, rule in rules.items():
         if rule.pattern is None:
             continue
@@ -246,4 +266,5 @@ def _broken_rules(name: str, rules: ColumnRules, kind: str) -> Iterator[Column]:
     elif kind == "not allowed" and rules.allowed is not None:
         yield ~value.isin(*rules.allowed)
     elif kind == "pattern" and rules.pattern is not None:
-        yield value.isNotNull() & ~_text(name).rlike(rf"\A(?:{rules.pattern})\z")
+        text = _text(name) if rules.expression is None else value.cast("string")
+        yield value.isNotNull() & ~text.rlike(rf"\A(?:{rules.pattern})\z")

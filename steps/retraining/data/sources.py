@@ -16,7 +16,8 @@ from pyspark.sql import types as T
 
 from retraining.data import values
 from retraining.data.columns import quote
-from retraining.data.fields import group_parquet, group_text, late_columns, match
+from retraining.data.fields import group_parquet, group_text, match
+from retraining.description.origins import late_columns
 from retraining.errors import RetrainingError, reason
 from retraining.spark import storage
 
@@ -90,7 +91,7 @@ def read_raw(
             they are null then.
 
     Returns:
-        The columns of the description, each a string, `_malformed` and `_file`.
+        The columns that files hold, each a string, `_malformed` and `_file`.
 
     Raises:
         RetrainingError: If a column is missing, or all files are empty.
@@ -221,7 +222,7 @@ def _select(
 ) -> DataFrame:
     absent = F.lit(None).cast("string")
     return frame.select(
-        *(given.get(column, absent).alias(column) for column in description.columns),
+        *(given.get(column, absent).alias(column) for column in description.file_columns),
         malformed.alias(MALFORMED),
         F.col("_metadata.file_path").alias(FILE),
     )

@@ -1,4 +1,4 @@
-"""A column of raw files: its type, how its text is read, and rules for its values."""
+"""A column of a description: its type, how its text is read, and rules for its values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ TIME_TYPES = ("date", "timestamp")
 
 
 class Column(Section):
-    """A raw column: its type, other names for it in files, and rules for its values.
+    """A column: its type, other names for it in files, and rules for its values.
+
+    One with an `expression` is in no file: it is Spark SQL over columns of files and those with an
+    expression before it.
 
     `null_values` are texts and numbers that mean that there is no value, beside those of `files`;
     an empty list means that no text of this column does. `format` says how times are written.
@@ -27,6 +30,7 @@ class Column(Section):
 
     type: Literal["string", "int", "bigint", "double", "boolean", "date", "timestamp"]
     source: Names = ()
+    expression: str | None = Field(default=None, min_length=1)
     null_values: NullValues | None = None
     format: str | None = None
     not_null: bool = False

@@ -10,6 +10,7 @@ from retraining.description import estimators
 from retraining.description.durations import format_duration
 from retraining.description.expressions import find_foreign, names_in
 from retraining.description.names import RESERVED
+from retraining.description.origins import label_columns, never_columns, telling_columns
 from retraining.description.sections import Period, TimeSplit
 from retraining.gate.policy import PERIODS
 
@@ -41,6 +42,7 @@ def find_problems(description: Description) -> list[Problem]:
     rules = (
         _names,
         _types,
+        _computed,
         _forbidden,
         _derived,
         _label,
@@ -56,7 +58,7 @@ def _unknown_columns(description: Description) -> Iterator[tuple[str, str]]:
     features = description.features
     mentions: list[tuple[str, Iterable[str | None]]] = [
         ("label.column", [description.label.column]),
-        ("row_key", [description.row_key]),
+        ("row_key", description.key_columns),
         ("event_time", [description.event_time]),
         ("unit", description.units),
         ("features.plain", features.plain),
@@ -145,6 +147,24 @@ def _types(description: Description) -> Iterator[tuple[str, str]]:
         yield "event_time", f"{time} has type {kind}, allowed: timestamp"
 
 
+def _computed(description: Description) -> Iterator[tuple[str, str]]:
+    if not description.file_columns:
+        yield "columns", "all have an expression, allowed: at least one that files hold"
+    known = {name.lower() for name in description.file_columns}
+    for name, column in description.columns.items():
+        if column.expression is None:
+            continue
+        key = f"columns.{name}"
+        yield from _foreign(f"{key}.expression", column.expression, known)
+        known.add(name.lower())
+        of_files = ("source", "null_values", "format")
+        for other in (other for other in of_files if getattr(column, other, None)):
+            yield (
+                f"{key}.{other}",
+                f"{name} is in no file, allowed: {other} or expression, not both",
+            )
+
+
 def _forbidden(description: Description) -> Iterator[tuple[str, str]]:
     forbidden = description.forbidden_features
     for kind in ("plain", "categorical"):
@@ -182,24 +202,34 @@ def _foreign(key: str, expression: str, known: set[str]) -> Iterator[tuple[str, 
 def _label(description: Description) -> Iterator[tuple[str, str]]:
     label = description.label
     column = description.columns[label.column]
-    if not column.accepts(label.positive):
+    allowed = column.allowed
+    values = ", ".join(repr(value) for value in allowed or ())
+    for value in label.positives:
+        if not column.accepts(value):
+            fitting = f"a value of type {column.type}{', in quotes' * (column.type == 'string')}"
+            text = f"{value!r} does not fit column {label.column}, allowed: {fitting}"
+            yield "label.positive", text
+        elif allowed is not None and value not in allowed:
+            yield "label.positive", f"{value!r} is never in {label.column}, allowed: {values}"
+    if allowed is not None and len(allowed) > 2 and not isinstance(label.positive, tuple):
+        text = f"{label.positive!r} is one of {len(allowed)} values of {label.column} ({values})"
+        yield "label.positive", f"{text}, allowed: a list of the positive ones"
+    if allowed is not None and set(allowed) <= set(label.positives):
         yield (
             "label.positive",
-            f"{label.positive!r} does not fit column {label.column}, "
-            f"allowed: a value of type {column.type}{', in quotes' * (column.type == 'string')}",
+            f"leaves no negative value of {label.column}, allowed: some of {values}",
         )
-    elif column.allowed is not None and label.positive not in column.allowed:
-        allowed = ", ".join(repr(value) for value in column.allowed)
-        text = f"{label.positive!r} is never in {label.column}, allowed: {allowed}"
-        yield "label.positive", text
-    if label.column in (description.row_key, *description.units, description.event_time):
-        text = f"{label.column} is also row_key, unit or event_time, allowed: none of them"
+    roles = (*description.key_columns, *description.units, description.event_time)
+    for name in sorted(telling_columns(description).intersection(filter(None, roles))):
+        made = "" if name == label.column else f", which is made from {label.column},"
+        text = f"{name}{made} is also row_key, unit or event_time, allowed: none of them"
         yield "label.column", text
 
 
 def _rolling(description: Description) -> Iterator[tuple[str, str]]:
     label = description.label
-    late = {label.column, *description.never_features}
+    telling = label_columns(description)
+    late = {*telling, *never_columns(description)}
     for index, rolling in enumerate(description.features.rolling):
         key = f"features.rolling.{index}"
         what = f"{format_duration(rolling.delay)} on {rolling.value} would use"
@@ -211,8 +241,8 @@ def _rolling(description: Description) -> Iterator[tuple[str, str]]:
             )
         elif rolling.value in late and rolling.delay <= timedelta(0):
             yield f"{key}.delay", f"{what} the row's own label, allowed: above 0 seconds"
-        if rolling.key == label.column:
-            yield f"{key}.key", f"{rolling.key} is the label, allowed: any other column"
+        if rolling.key in telling:
+            yield f"{key}.key", f"{rolling.key} is {telling[rolling.key]}, allowed: another column"
 
 
 def _time(description: Description) -> Iterator[tuple[str, str]]:

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from retraining.description import origins
 from retraining.description.columns import Column  # noqa: TC001 (pydantic needs it)
-from retraining.description.names import CLASS_WEIGHT
 from retraining.description.section import Section, refuse_unknown_keys
 from retraining.description.sections import (
     Capacity,
@@ -52,7 +52,8 @@ def _of_policy(value: object) -> object:
 class Description(Section):
     """Everything that the steps know about a data set.
 
-    The order of `columns` is the order of the fields in header-less text files.
+    The order of `columns`, without those made by an expression, is the order of the fields in
+    header-less text files.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -125,11 +126,19 @@ class Description(Section):
         return tuple(name for name in self.feature_columns if name not in self.features.fill)
 
     @property
+    def file_columns(self) -> dict[str, Column]:
+        """The columns that files hold: those without an expression."""
+        return {n: column for n, column in self.columns.items() if column.expression is None}
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns that make a row unique."""
+        return (self.row_key,)
+
+    @property
     def forbidden_features(self) -> dict[str, str]:
         """The names that must not be features, and what they are instead."""
-        never = dict.fromkeys(self.never_features, "in never_features")
-        roles = {self.row_key: "the row key", self.label.column: "the label"}
-        return {**never, **roles, CLASS_WEIGHT: "the class weight"}
+        return origins.forbidden_columns(self)
 
     @property
     def not_null_columns(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from retraining.description.durations import Duration, format_duration
-from retraining.description.section import NullValues, Number, Section
+from retraining.description.section import NullValues, Number, Section, Value
 
 EstimatorName = Literal[
     "RandomForestClassifier", "GBTClassifier", "LogisticRegression", "DecisionTreeClassifier"
@@ -39,11 +39,16 @@ class Files(Section):
 
 
 class Label(Section):
-    """The label, its positive value, and how long after the event it is known."""
+    """The label, its positive value or values, and how long after the event it is known."""
 
     column: str
-    positive: bool | int | float | str = 1
+    positive: Value | Annotated[tuple[Value, ...], Field(min_length=1)] = 1
     delay: Duration = timedelta(0)
+
+    @property
+    def positives(self) -> tuple[Value, ...]:
+        """The values of a positive row."""
+        return self.positive if isinstance(self.positive, tuple) else (self.positive,)
 
 
 class Quarantine(Section):

@@ -224,7 +224,7 @@ def importances(model: PipelineModel) -> dict[str, float]:
 def fitted_parameters(model: PipelineModel, description: Description) -> dict[str, str]:
     """Parameters to log."""
     return {
-        "input_columns": str(list(description.columns)),
+        "input_columns": str(list(description.file_columns)),
         "target": description.label.column,
         "features": str(list(description.feature_columns)),
         **shown_parameters(model),

@@ -138,7 +138,10 @@ def _rows_to_score(
         return _judge_ready(ready, description, cached)
     checked = _checked(spark, files, history, description).cache()
     cached.callback(checked.unpersist)
-    n_valid, refused = quality.count_reasons(checked.where(_WANTED), description)
+    with expressions.holding_for_every_row("an expression of columns"):
+        n_valid, refused = quality.count_reasons(
+            checked.where(_WANTED), description, labelled=False
+        )
     own = (*description.columns, _WANTED, sources.FILE)
     built = features.add(checked.where(F.col(quality.REASON).isNull()).select(*own), description)
     built = built.where(_WANTED).withColumn(
