@@ -71,6 +71,7 @@ class ScoreColumns(NamedTuple):
             second=_NAMES["second"] if len(description.units) > 1 else None,
             day=_NAMES["day"] if description.event_time else None,
             period=_NAMES["period"] if description.gate.period not in PERIODS else None,
+            weight=_NAMES["weight"] if description.weight else None,
             capacity_unit=_NAMES["capacity_unit"] if apart else None,
             slices={
                 name: f"{_SLICE}{name}" if name.lower() in taken else name

@@ -212,14 +212,20 @@ def _describe_time(split: StoredSplit) -> str:
 
 
 def _describe(manifest: Manifest) -> str:
-    """How many rows the splits have, and how many were rejected."""
+    """How many rows the splits have, how many were rejected or not used, and what is odd."""
     splits = ", ".join(
-        f"{name} {split.n_rows:,} rows ({split.n_positives:,} positives)"
+        f"{name} {split.n_rows:,} rows ({split.n_positives:,} positives"
+        + (")" if split.weight is None else f", weight {split.weight:,.6g})")
         for name, split in manifest.splits.items()
     )
     quarantine = manifest.quarantine
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in quarantine.by_reason.items())
-    return f"{splits}; {quarantine.n_rows:,} rows in quarantine{f': {reasons}' * bool(reasons)}"
+    told = [splits, f"{quarantine.n_rows:,} rows in quarantine{f': {reasons}' * bool(reasons)}"]
+    unused = manifest.account.unused if manifest.account else {}
+    if unused:
+        counts = ", ".join(f"{count:,} {text}" for text, count in unused.items())
+        told.append(f"{sum(unused.values()):,} rows in no split: {counts}")
+    return "; ".join([*told, *manifest.warnings])
 
 
 def of_scores(run: StepRun, spark: OpenSpark, scores: str, overrides: Mapping[str, Any]) -> Contest:

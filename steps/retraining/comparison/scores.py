@@ -192,6 +192,7 @@ def _keep(both: DataFrame, description: Description, columns: ScoreColumns) -> D
         **dict(zip((columns.unit, columns.second), description.units, strict=False)),
         columns.day: event_time,
         columns.period: description.gate.period,
+        columns.weight: description.weight,
         columns.capacity_unit: capacity.unit if capacity else None,
         **{column: name for name, column in columns.slices.items()},
     }

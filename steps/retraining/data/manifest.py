@@ -55,6 +55,8 @@ class StoredSplit(Record):
         uri: Their folder.
         n_rows: Number of rows.
         n_positives: Number of positives.
+        weight: Of all rows; None if rows have no weight.
+        positive_weight: Of the positives.
         fingerprint: Of their content.
         start: First moment of the window in UTC; None if rows were not split by time.
         end: First moment after the window.
@@ -63,9 +65,18 @@ class StoredSplit(Record):
     uri: str
     n_rows: int
     n_positives: int
+    weight: float | None = None
+    positive_weight: float | None = None
     fingerprint: str
     start: datetime | None = None
     end: datetime | None = None
+
+    @property
+    def masses(self) -> tuple[float, float]:
+        """What all rows and the positives count for: their weights, or their numbers."""
+        if self.weight is None or self.positive_weight is None:
+            return self.n_rows, self.n_positives
+        return self.weight, self.positive_weight
 
 
 class StoredQuarantine(Record):

@@ -111,16 +111,19 @@ def examine_splits(
             raise _empty(name, windows, days)
     uris = {name: split_folder(folder, name) for name in SPLITS}
     rows = {name: read_folders(spark, [uri], columns) for name, uri in uris.items()}
-    n_positives = _count_positives(rows, description)
+    counts = _count_classes(rows, description)
     stored = {}
     for name, frame in rows.items():
         span = getattr(windows, name, None)
         start, end = span or (None, None)
         digest, n_rows = fingerprint(frame)
+        n_positives, weight, positive_weight = counts[name]
         stored[name] = StoredSplit(
             uri=uris[name],
             n_rows=n_rows,
-            n_positives=n_positives[name],
+            n_positives=n_positives,
+            weight=weight,
+            positive_weight=positive_weight,
             fingerprint=digest,
             start=start,
             end=end,
@@ -129,25 +132,39 @@ def examine_splits(
     return stored
 
 
-def _count_positives(rows: Mapping[str, DataFrame], description: Description) -> dict[str, int]:
-    """Count positives by split, after a check that no row key is in two of them."""
-    label = description.label
-    marked = [
-        frame.select(description.row_key, label.column, F.lit(name).alias(SPLIT))
-        for name, frame in rows.items()
-    ]
+def _count_classes(
+    rows: Mapping[str, DataFrame], description: Description
+) -> dict[str, tuple[int, float | None, float | None]]:
+    """Count positives and weigh rows by split, after a check that no row key is in two of them.
+
+    Returns:
+        Number of positives, weight of all rows, and of the positives: None if rows have no weight.
+    """
+    label, weight = description.label, description.weight
+    needed = dict.fromkeys((description.row_key, label.column, *([weight] if weight else [])))
+    marked = [frame.select(*needed, F.lit(name).alias(SPLIT)) for name, frame in rows.items()]
     together = reduce(DataFrame.unionByName, marked)
     splits.check_disjoint(together, description)
+    positive = is_positive(label)
+    mass = F.col(weight) if weight else F.lit(None).cast("double")
     counts = together.groupBy(SPLIT).agg(
-        F.count_if(is_positive(label)), *labels.outermost_negatives(description)
+        F.count_if(positive),
+        F.sum(mass),
+        F.sum(F.when(positive, mass).otherwise(mass * 0)),
+        *labels.outermost_negatives(description),
     )
     found = counts.collect()
     # Days that were prepared before and those that are new may have two values each.
-    outermost = [value for row in found for value in row[2:] if value is not None]
+    outermost = [value for row in found for value in row[4:] if value is not None]
     labels.check_values(
         together, description, min(outermost, default=None), max(outermost, default=None)
     )
-    return {row[0]: row[1] for row in found}
+    return {row[0]: (row[1], _rounded(row[2]), _rounded(row[3])) for row in found}
+
+
+def _rounded(total: float | None) -> float | None:
+    """Twelve digits, which do not depend on the order in which weights were summed."""
+    return None if total is None else float(f"{total:.12g}")
 
 
 def _empty(name: str, windows: Windows | None, days: Collection[date]) -> RetrainingError:

@@ -120,6 +120,9 @@ def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = T
         for name, rule in rules.items()
         for broken in _broken_rules(name, rule, kind)
     ]
+    if description.weight in rules:
+        no_weight = F.col(description.weight) <= 0
+        reasons.append(F.when(no_weight, f"range {description.weight}"))
     # The text of a valid row repeats its values: kept, it would double what is cached.
     judged = typed.withColumn(REASON, F.coalesce(*reasons)).drop(_TEXT, computed.UNCAST)
     return judged.withColumn(RAW, F.when(F.col(REASON).isNotNull(), F.col(RAW)))

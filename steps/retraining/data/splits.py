@@ -167,7 +167,7 @@ def check_disjoint(frame: DataFrame, description: Description) -> None:
         )
 
 
-def check_classes(n_rows: int, n_positives: int) -> None:
+def check_classes(n_rows: float, n_positives: float) -> None:
     """Check that the rows of train are of both classes.
 
     Raises:
@@ -175,7 +175,7 @@ def check_classes(n_rows: int, n_positives: int) -> None:
     """
     if not 0 < n_positives < n_rows:
         raise RetrainingError(
-            f"train has {n_positives} positives in {n_rows} rows",
+            f"train has {n_positives:g} positives in {n_rows:g} rows",
             "a model needs both classes; give more files or a longer window",
         )
 

@@ -61,6 +61,7 @@ def _unknown_columns(description: Description) -> Iterator[tuple[str, str]]:
         ("row_key", description.key_columns),
         ("event_time", [description.event_time]),
         ("unit", description.units),
+        ("weight", [description.weight]),
         ("features.plain", features.plain),
         ("features.categorical", features.categorical),
         ("never_features", description.never_features),
@@ -134,6 +135,9 @@ def _types(description: Description) -> Iterator[tuple[str, str]]:
         if kind in ("date", "timestamp", "double"):
             allowed = "string, int, bigint, boolean"
             yield "features.categorical", f"{name} has type {kind}, allowed: {allowed}"
+    weight = description.weight
+    if weight is not None and not description.columns[weight].numeric:
+        yield "weight", f"{weight} has type {description.columns[weight].type}, allowed: a number"
     for index, rolling in enumerate(features.rolling):
         column = description.columns[rolling.value]
         if not column.numeric and set(rolling.aggregates) != {"count"}:
@@ -220,9 +224,10 @@ def _label(description: Description) -> Iterator[tuple[str, str]]:
             f"leaves no negative value of {label.column}, allowed: some of {values}",
         )
     roles = (*description.key_columns, *description.units, description.event_time)
+    roles = (*roles, description.weight)
     for name in sorted(telling_columns(description).intersection(filter(None, roles))):
         made = "" if name == label.column else f", which is made from {label.column},"
-        text = f"{name}{made} is also row_key, unit or event_time, allowed: none of them"
+        text = f"{name}{made} is also row_key, unit, event_time or weight, allowed: none of them"
         yield "label.column", text
 
 

@@ -40,6 +40,7 @@ _PREPARATION_KEYS = (
     "label",
     "row_key",
     "event_time",
+    "weight",
     "features",
     "never_features",
 )
@@ -65,6 +66,7 @@ class Description(Section):
     event_time: str | None = None
     timezone: Annotated[str, AfterValidator(check_zone)] = "UTC"
     unit: str | Annotated[tuple[str, str], Field(min_length=2)] | None = None
+    weight: str | None = None
     quarantine: Quarantine = Quarantine()
     features: Features
     never_features: tuple[str, ...] = ()
@@ -146,7 +148,8 @@ class Description(Section):
 
         A row of no unit, or of no period, would stop the comparison, long after it was prepared.
         """
-        needed = (self.label.column, self.row_key, self.event_time, *self.units, self.gate.period)
+        roles = (self.label.column, self.row_key, self.event_time, *self.units, self.weight)
+        needed = (*roles, self.gate.period)
         return tuple(n for n, column in self.columns.items() if column.not_null or n in needed)
 
     @property

@@ -77,11 +77,13 @@ def late_columns(description: Description) -> frozenset[str]:
 def unjudged_columns(description: Description) -> frozenset[str]:
     """Return the columns that no rule applies to when a row is scored.
 
-    They are those that tell the label, and those that are made from what may be unknown.
+    They are those that tell the label, a weight that is no feature, and those that are made from
+    what may be unknown.
     """
     origins, label = find_origins(description), description.label.column
     used = _used_columns(description)
-    sources = {label, *(origins.get(label, frozenset()) - used)}
+    weight = {description.weight} if description.weight else set[str]()
+    sources = {label, *(origins.get(label, frozenset()) - used), *(weight - used)}
     made = _made_from(sources | _late_features(description), origins, "")
     return frozenset(sources.union(made.keys() - used))
 

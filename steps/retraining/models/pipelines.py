@@ -73,8 +73,13 @@ class ClassWeights(NamedTuple):
     positive: float
 
 
-def class_weights(description: Description, n_rows: int, n_positives: int) -> ClassWeights:
+def class_weights(description: Description, n_rows: float, n_positives: float) -> ClassWeights:
     """Weights of the classes: 1, or such that both classes have the same total weight.
+
+    Args:
+        description: Says which.
+        n_rows: What the training rows count for: their number, or the sum of their weights.
+        n_positives: The same of the positives.
 
     Raises:
         RetrainingError: If the training rows hold only one class.
@@ -90,14 +95,19 @@ def prepare(
 ) -> DataFrame:
     """Add label and weight, and order the rows so that a fit on them is repeatable.
 
+    The weight is that of the row's class, times its own if the description names a column for it.
+
     Bagging and the sums of a fit depend on the partition and the order of the rows. Here both are
     determined by the row keys and the number of rows, not by files, cores or the cluster.
     """
     partitions = max(2, math.ceil(n_rows / ROWS_PER_PARTITION))
     label = is_positive(description.label)
+    weight = F.when(label, weights.positive).otherwise(weights.negative)
+    if description.weight is not None:
+        weight = weight * F.col(description.weight)
     return (
         frame.withColumn(LABEL, label.cast("double"))
-        .withColumn(WEIGHT, F.when(label, weights.positive).otherwise(weights.negative))
+        .withColumn(WEIGHT, weight)
         .repartition(partitions, description.row_key)
         .sortWithinPartitions(description.row_key)
     )

@@ -139,7 +139,7 @@ def open_rows(
 ) -> Iterator[TrainingRows]:
     """Yield the rows of a data set, ready to be fitted on; they are released at the end."""
     train, validation = manifest.splits["train"], manifest.splits["validation"]
-    weights = pipelines.class_weights(description, train.n_rows, train.n_positives)
+    weights = pipelines.class_weights(description, *train.masses)
     rows = TrainingRows(
         *(
             pipelines.prepare(

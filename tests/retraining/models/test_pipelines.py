@@ -90,6 +90,31 @@ def test_prepare_adds_label_and_weight(describe: Describe, people: People, posit
     assert {row[LABEL] for row in rows} == {0.0, 1.0}
 
 
+def test_prepare_multiplies_the_weights_of_class_and_row(
+    describe: Describe, people: People
+) -> None:
+    description = describe(weight="age")
+    rows = pipelines.prepare(people(20), description, ClassWeights(0.5, 4.0), 20).collect()
+
+    for row in rows:
+        assert row[WEIGHT] == row["age"] * (4.0 if row[LABEL] else 0.5)
+    assert len({row[WEIGHT] for row in rows}) > 2
+
+
+def test_a_row_of_weight_two_is_fitted_as_two_rows(describe: Describe, people: People) -> None:
+    rows = people(100).withColumn("key", F.col("key") * 2)
+    doubled = rows.withColumn("more", F.explode(F.expr("sequence(1, IF(key % 3 = 0, 2, 1))")))
+    doubled = doubled.withColumn("key", F.col("key") + F.col("more") - 1)
+    weighted = rows.withColumn("mass", F.expr("IF(key % 3 = 0, 2, 1)"))
+    columns = describe().to_mapping()["columns"] | {"mass": {"type": "double"}}
+    by_weight = describe(weight="mass", columns=columns)
+    one, two = (
+        fit(frame, description, "LogisticRegression", maxIter=50).stages[-1]
+        for frame, description in ((weighted, by_weight), (doubled.drop("more"), describe()))
+    )
+    assert one.coefficients.toArray() == pytest.approx(two.coefficients.toArray(), abs=1e-6)  # type: ignore[attr-defined]
+
+
 def test_prepare_lays_rows_out_by_their_key_alone(
     describe: Describe, people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
