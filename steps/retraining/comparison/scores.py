@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from retraining.comparison.columns import ROLES, ScoreColumns
 from retraining.data import sources
 from retraining.data.columns import is_positive, quote
-from retraining.data.instants import day_of
+from retraining.data.instants import clock_of, day_of
 from retraining.data.manifest import read_manifest, read_split
 from retraining.description.names import PREDICTION
 from retraining.errors import RetrainingError
@@ -197,7 +197,10 @@ def _keep(both: DataFrame, description: Description, columns: ScoreColumns) -> D
         **{column: name for name, column in columns.slices.items()},
     }
     chosen = both.select(*(F.col(origin[name]).alias(name) for name in columns.names))
-    return chosen.withColumn(columns.day, day_of(columns.day)) if columns.day else chosen
+    if columns.day is None:
+        return chosen
+    with clock_of(chosen.sparkSession, description.zone):
+        return chosen.withColumn(columns.day, day_of(columns.day))
 
 
 def _labelled(

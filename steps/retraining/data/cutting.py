@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from retraining.data import density, features, partitions, splits
-from retraining.data.instants import midnight
+from retraining.data.instants import day_before, midnight
 from retraining.description.sections import Period, TimeSplit
 from retraining.errors import RetrainingError
 
@@ -81,7 +81,7 @@ def cut(
     windows, rows = None, prepared.frame
     if rows is None:
         warnings += _check_newest(description, prepared.rows, as_of, example)
-        windows = splits.windows(description, midnight(max(prepared.days)), as_of)
+        windows = splits.windows(description, midnight(max(prepared.days), description.zone), as_of)
         rows = partitions.read_windows(spark, prepared.days, prepared.columns, windows)
         _warn_of_short_history(description, min(prepared.days), windows)
     places = partitions.write_splits(rows, description, windows, folder)
@@ -117,7 +117,7 @@ def _check_newest(
     if not _is_placed(description, as_of):
         return []
     newest = max(rows)
-    placed = splits.windows(description, midnight(newest))
+    placed = splits.windows(description, midnight(newest, description.zone))
     span = placed.as_of - placed.span.start if placed else timedelta(0)
     strays = density.newest_strays(rows, span)
     if strays is None:
@@ -201,7 +201,7 @@ def _warn_of_short_history(description: Description, oldest: date, windows: Wind
         return
     start = min(windows.train.start, windows.validation.start)
     history = features.history(description)
-    needed = (start - history).date()
+    needed = day_before(start, history)
     if oldest > needed:
         begin = f"features of rows from {start:%Y-%m-%d} on look back to {needed}"
         if not history:

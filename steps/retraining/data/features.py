@@ -33,9 +33,9 @@ def build(frame: DataFrame, description: Description, *, since: date | None = No
     """Add every feature of the description to the rows of a frame.
 
     Args:
-        frame: Rows with the raw columns of the description; event times in UTC.
+        frame: Rows with the raw columns of the description; the session has the clock of its zone.
         description: Describes the features.
-        since: First day to return (UTC). Earlier rows serve as history; those more than
+        since: First day to return. Earlier rows serve as history; those more than
             `history(description)` before it change nothing. None returns all rows.
 
     Returns:
@@ -68,7 +68,7 @@ def add(frame: DataFrame, description: Description, *, since: date | None = None
     Categorical features are not changed.
 
     Args:
-        frame: Rows with the raw columns of the description; event times in UTC.
+        frame: Rows with the raw columns of the description; the session has the clock of its zone.
         description: Describes the features.
         since: As in `build`.
 

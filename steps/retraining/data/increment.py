@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 
 from retraining.data.features import history
-from retraining.data.instants import day_of
+from retraining.data.instants import day_before, day_of, midnight
 from retraining.data.manifest import find_change, read_folders
 from retraining.data.quality import RAW, REASON
 from retraining.data.sources import FILE, MALFORMED
@@ -156,6 +154,6 @@ def read_history(
     spark: SparkSession, description: Description, base: Manifest, start: date
 ) -> DataFrame:
     """Read the stored rows before a day, as far back as features look."""
-    oldest = start - timedelta(days=math.ceil(history(description) / timedelta(days=1)))
+    oldest = day_before(midnight(start, description.zone), history(description))
     folders = [uri for day, uri in base.days.items() if oldest <= day < start]
     return read_folders(spark, folders, base.columns).select(*description.columns)

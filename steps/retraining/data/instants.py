@@ -1,26 +1,46 @@
-"""Event times as days and as microseconds since 1970, in UTC."""
+"""Event times as days of a time zone, and as microseconds since 1970."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column
+    from collections.abc import Iterator
+    from zoneinfo import ZoneInfo
+
+    from pyspark.sql import Column, SparkSession
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
+_SETTING = "spark.sql.session.timeZone"
+
+
+@contextmanager
+def clock_of(spark: SparkSession, zone: ZoneInfo) -> Iterator[None]:
+    """Let Spark read times without a zone, and take days and hours, by the clock of a zone.
+
+    This holds for the frames that are made within: Spark settles the zone when it analyses them.
+    """
+    before = str(spark.conf.get(_SETTING))
+    spark.conf.set(_SETTING, zone.key)
+    try:
+        yield
+    finally:
+        spark.conf.set(_SETTING, before)
 
 
 def day_of(event_time: str | Column) -> Column:
-    """Return the day of an event. Sessions are in UTC."""
+    """Return the day of an event, by the clock of the session."""
     return F.to_date(event_time)
 
 
 def micros_of(event_time: str) -> Column:
-    """Return the microseconds from 1970 to an event."""
+    """Return the microseconds from 1970 to an event; a plain date is the midnight it begins at."""
     return F.unix_micros(F.col(event_time).cast("timestamp"))
 
 
@@ -39,11 +59,26 @@ def length_in_micros(length: timedelta) -> int:
     return length // _MICROSECOND
 
 
-def midnight(day: date) -> datetime:
-    """Return the first moment of a day."""
-    return datetime.combine(day, time(), UTC)
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """Return the first moment of a day in a zone."""
+    return datetime.combine(day, time(), zone)
 
 
-def as_utc(moment: datetime) -> datetime:
-    """Return the same moment in UTC; one without a time zone is taken as UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def on_clock(moment: datetime, zone: ZoneInfo) -> datetime:
+    """Return the same moment on the clock of a zone; one without a zone is taken as of this one."""
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
+
+
+def later(moment: datetime, length: timedelta) -> datetime:
+    """Return the moment after a length of time, which may be negative.
+
+    Whole days go by the clock of the moment's zone, whatever their hours; shorter lengths do not.
+    """
+    if length % _DAY:
+        return (moment.astimezone(UTC) + length).astimezone(moment.tzinfo)
+    return moment + length
+
+
+def day_before(moment: datetime, length: timedelta) -> date:
+    """Return the day, on the moment's clock, that a length of time before it lies in."""
+    return (moment.astimezone(UTC) - length).astimezone(moment.tzinfo).date()

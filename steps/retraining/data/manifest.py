@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
-from datetime import date, datetime  # noqa: TC003 (pydantic needs them at run time)
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JJavaError
@@ -58,7 +58,7 @@ class StoredSplit(Record):
         weight: Of all rows; None if rows have no weight.
         positive_weight: Of the positives.
         fingerprint: Of their content.
-        start: First moment of the window in UTC; None if rows were not split by time.
+        start: First moment of the window, by the clock of its zone; None without event times.
         end: First moment after the window.
     """
 
@@ -100,7 +100,7 @@ class Manifest(Record):
         preparation_digest: Digest of the sections that decide the content of rows.
         files: The raw files behind it, including those that earlier versions read.
         columns: Spark SQL types of the rows by column.
-        days: Folders of prepared rows by day (UTC); those of reused days are in earlier versions.
+        days: Folders of prepared rows by local day; those of reused days are in earlier versions.
         splits: Train, validation and holdout.
         quarantine: The rejected rows.
         n_rows_read: Raw rows that were read for this version.
@@ -148,7 +148,7 @@ class Manifest(Record):
         """The moment (ISO 8601, UTC) before which all rows of train and validation lie."""
         ends = [self.splits[name].end for name in ("train", "validation")]
         known = [end for end in ends if end is not None]
-        return max(known).isoformat() if known else None
+        return max(known).astimezone(UTC).isoformat() if known else None
 
 
 @contextmanager

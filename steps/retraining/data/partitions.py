@@ -31,7 +31,7 @@ _ROWS_PER_FILE = 1_000_000
 
 
 def write_days(rows: DataFrame, event_time: str, folder: str) -> dict[date, int]:
-    """Write rows, which are cached, into one folder a day (UTC), and count those of each day."""
+    """Write rows, which are cached, into one folder a day, and count those of each day."""
     by_day = rows.withColumn(DAY, day_of(event_time))
     by_day.repartition(DAY).write.partitionBy(DAY).parquet(folder)
     return {row[0]: row[1] for row in by_day.groupBy(DAY).count().orderBy(DAY).collect()}

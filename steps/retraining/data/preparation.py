@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from retraining.data import expressions, features, increment, partitions, quality, sources
 from retraining.data.account import Account
 from retraining.data.cutting import Prepared, cut
-from retraining.data.instants import day_of
+from retraining.data.instants import clock_of, day_of
 from retraining.data.manifest import Manifest, StoredQuarantine, no_rows, publish, stage
 from retraining.digests import digest
 from retraining.errors import RetrainingError
@@ -71,7 +71,7 @@ def prepare(
     ones. Every split is the same as if all files had been read.
 
     Args:
-        spark: The session, in UTC.
+        spark: The session.
         description: Of the data set.
         files: All raw files, from `sources.list_files`.
         root: Folder of all data sets; relative to the working directory if it has no scheme.
@@ -86,7 +86,11 @@ def prepare(
     _check_expressions(spark, description)
     plan = increment.plan(spark, description, files, previous)
     _LOG.info(plan.why)
-    with stage(spark, root, description.name, version) as folder, ExitStack() as cached:
+    with (
+        clock_of(spark, description.zone),
+        stage(spark, root, description.name, version) as folder,
+        ExitStack() as cached,
+    ):
         with expressions.holding_for_every_row("an expression of columns"):
             judged = _judge(spark, description, plan, cached)
         rejected = judged.rejected

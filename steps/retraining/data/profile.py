@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from retraining.data.columns import is_positive, quote
-from retraining.data.instants import day_of
+from retraining.data.instants import clock_of, day_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,8 @@ def profile(frame: DataFrame, description: Description) -> dict[str, Any]:
         for index, name in enumerate(names)
         for statistic, value in zip(_STATISTICS, _summarise(name, types[name]), strict=True)
     ]
-    (row,) = frame.agg(F.count(F.lit(1)).alias("rows"), *wanted).collect()
+    with clock_of(frame.sparkSession, description.zone):
+        (row,) = frame.agg(F.count(F.lit(1)).alias("rows"), *wanted).collect()
     columns: dict[str, dict[str, Any]] = {}
     for index, name in enumerate(names):
         statistics = {key: row[f"{index} {key}"] for key in _STATISTICS}
@@ -56,12 +57,13 @@ def profile(frame: DataFrame, description: Description) -> dict[str, Any]:
 
 
 def count_classes(frame: DataFrame, description: Description) -> dict[str, tuple[int, int]]:
-    """Count rows and positives by day (UTC); the result is empty without event times."""
+    """Count rows and positives by day of the zone; the result is empty without event times."""
     if description.event_time is None:
         return {}
     day = day_of(description.event_time).cast("string").alias("day")
     positives = F.count_if(is_positive(description.label))
-    counts = frame.groupBy(day).agg(F.count(F.lit(1)), positives).orderBy("day").collect()
+    with clock_of(frame.sparkSession, description.zone):
+        counts = frame.groupBy(day).agg(F.count(F.lit(1)), positives).orderBy("day").collect()
     return {day: (n_rows, n_positives) for day, n_rows, n_positives in counts}
 
 

@@ -16,7 +16,7 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from retraining.data.instants import length_in_micros, micros_of, midnight, to_micros
+from retraining.data.instants import length_in_micros, micros_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,8 +54,9 @@ def add_rolling(
     Args:
         frame: Rows in any order, with the keys and values of the entries.
         entries: What to aggregate.
-        event_time: A timestamp column, in UTC.
-        since: First day to return (UTC); earlier rows serve as history. None returns all rows.
+        event_time: A timestamp or date column.
+        since: First day to return, by the clock of the session; earlier rows serve as history.
+            None returns all rows.
 
     Returns:
         The columns of the frame and `entry.names` of each entry.
@@ -63,7 +64,7 @@ def add_rolling(
     instant = micros_of(event_time)
     start = None
     if since is not None:
-        start = to_micros(midnight(since))
+        start = F.unix_micros(F.lit(since).cast("timestamp"))
         frame = frame.where(instant >= start - length_in_micros(reach(entries)))
     keys = list(dict.fromkeys(entry.key for entry in entries))
     for key in keys:
@@ -103,15 +104,15 @@ def _events(frame: DataFrame, key: str, instant: Column, entries: Sequence[Rolli
     )
 
 
-def _matters(entries: Sequence[Rolling], start: int, *, last: bool) -> Column:
+def _matters(entries: Sequence[Rolling], start: Column, *, last: bool) -> Column:
     """Whether an event can change a row that is returned: one at or after `start`.
 
     Rows before `start` are queries too, unless it is the last key: as such they are kept, and serve
     as history for the next key.
     """
     leaves = F.col(_TIME) - F.col(_OFFSET) + F.lit(_offsets(entries)[-1])
-    asks = F.col(_TIME) >= F.lit(start) if last else F.lit(1) == F.lit(1)
-    return F.when(_is_query(), asks).otherwise(leaves > F.lit(start))
+    asks = F.col(_TIME) >= start if last else F.lit(1) == F.lit(1)
+    return F.when(_is_query(), asks).otherwise(leaves > start)
 
 
 def _answers(events: DataFrame, entries: Sequence[Rolling]) -> DataFrame:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyspark.sql import functions as F
 
 from retraining.data.columns import is_positive
-from retraining.data.instants import as_utc, day_of, micros_of, midnight, to_micros
+from retraining.data.instants import day_of, later, micros_of, midnight, on_clock, to_micros
 from retraining.description.names import SPLIT
 from retraining.description.sections import HashSplit, Period, TimeSplit
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from pyspark.sql import Column, DataFrame
 
     from retraining.description.document import Description
@@ -27,7 +29,7 @@ _BUCKETS = 1_000_000
 
 
 class Range(NamedTuple):
-    """A stretch of time in UTC that excludes `end`."""
+    """A stretch of time on the clock of a description's zone; it excludes `end`."""
 
     start: datetime
     end: datetime
@@ -58,10 +60,11 @@ class Windows(NamedTuple):
 def windows(
     description: Description, newest: datetime, as_of: datetime | None = None
 ) -> Windows | None:
-    """Place the windows of a time split; naive times are taken as UTC.
+    """Place the windows of a time split; naive times are taken as of the description's zone.
 
     Lengths are counted backwards: the holdout ends at `as_of - label.delay`, since later labels are
     not known yet; before it come gap, validation, gap and train. Periods are taken as they are.
+    Whole days go by the clock of the zone, so windows of days begin and end at midnight.
 
     Args:
         description: Has the split and the label's delay.
@@ -78,13 +81,13 @@ def windows(
     split = description.split
     if not isinstance(split, TimeSplit):
         return None
+    zone = description.zone
     if as_of is None:
-        as_of = midnight(as_utc(newest).date() + timedelta(days=1))
-    as_of = as_utc(as_of)
-    end = as_of - description.label.delay
-    holdout = _place(split.holdout, end)
-    validation = _place(split.validation, holdout.start - split.gap)
-    train = _place(split.train, validation.start - split.gap)
+        as_of = midnight(on_clock(newest, zone).date() + timedelta(days=1), zone)
+    as_of = on_clock(as_of, zone)
+    holdout = _place(split.holdout, later(as_of, -description.label.delay), zone)
+    validation = _place(split.validation, later(holdout.start, -split.gap), zone)
+    train = _place(split.train, later(validation.start, -split.gap), zone)
     placed = Windows(train, validation, holdout, as_of)
     _check_order(placed, description.label.delay)
     return placed
@@ -180,11 +183,11 @@ def check_classes(n_rows: float, n_positives: float) -> None:
         )
 
 
-def _place(length: timedelta | Period, end: datetime) -> Range:
+def _place(length: timedelta | Period, end: datetime, zone: ZoneInfo) -> Range:
     """Return a window that ends at `end`, or the days that a description names."""
     if isinstance(length, Period):
-        return Range(midnight(length.start), midnight(length.end))
-    return Range(end - length, end)
+        return Range(midnight(length.start, zone), midnight(length.end, zone))
+    return Range(later(end, -length), end)
 
 
 def _check_order(placed: Windows, delay: timedelta) -> None:
@@ -194,7 +197,7 @@ def _check_order(placed: Windows, delay: timedelta) -> None:
             f"validation {_text(validation)} overlaps train {_text(train)}",
             "move one of them in the description's split",
         )
-    earliest = max(train.end, validation.end) + delay
+    earliest = later(max(train.end, validation.end), delay)
     if holdout.start < earliest:
         raise RetrainingError(
             f"holdout {_text(holdout)} starts before the labels of train and validation are known",

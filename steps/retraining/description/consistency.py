@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from retraining.description import estimators
+from retraining.description.columns import TIME_TYPES
 from retraining.description.durations import format_duration
 from retraining.description.expressions import find_foreign, names_in
 from retraining.description.names import RESERVED
@@ -146,9 +147,9 @@ def _types(description: Description) -> Iterator[tuple[str, str]]:
                 f"{rolling.value} has type {column.type}, allowed: a number, or count alone",
             )
     time = description.event_time
-    if time is not None and description.columns[time].type != "timestamp":
+    if time is not None and description.columns[time].type not in TIME_TYPES:
         kind = description.columns[time].type
-        yield "event_time", f"{time} has type {kind}, allowed: timestamp"
+        yield "event_time", f"{time} has type {kind}, allowed: {', '.join(TIME_TYPES)}"
 
 
 def _computed(description: Description) -> Iterator[tuple[str, str]]:
@@ -260,7 +261,10 @@ def _time(description: Description) -> Iterator[tuple[str, str]]:
         "capacity.per_day": description.capacity is not None,
     }
     for key in (key for key, needed in needs.items() if needed):
-        yield "event_time", f"is missing but {key} needs it, allowed: a column of type timestamp"
+        yield (
+            "event_time",
+            f"is missing but {key} needs it, allowed: a column of type timestamp or date",
+        )
 
 
 def _split(description: Description) -> Iterator[tuple[str, str]]:

@@ -100,7 +100,7 @@ class Features(Section):
 
 
 class Period(Section):
-    """Whole days in UTC from `start` up to but not including `end`."""
+    """Whole days from `start` up to but not including `end`."""
 
     start: date
     end: date

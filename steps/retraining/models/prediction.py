@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from retraining.data import expressions, features, quality, sources
 from retraining.data.columns import quote
 from retraining.data.fingerprint import fingerprint
+from retraining.data.instants import clock_of
 from retraining.description.names import PREDICTION, SCORE
 from retraining.errors import RetrainingError
 from retraining.models import scoring
@@ -81,7 +82,11 @@ def predict(
     """
     target = storage.make_absolute(spark, folder)
     description, version = registered.description, registered.version
-    with claimed(spark, target, run_id), ExitStack() as stack:
+    with (
+        clock_of(spark, description.zone),
+        claimed(spark, target, run_id),
+        ExitStack() as stack,
+    ):
         rows = _rows_to_score(spark, files, history, description, stack)
         _check(rows, description)
         if rows.rejected is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import mlflow
 
+from retraining.data.instants import clock_of
 from retraining.data.manifest import read_split
 from retraining.models import evaluation, pipelines, scoring, store
 from retraining.tracking import lineage, registry, tags
@@ -184,9 +185,10 @@ def finish(
         metrics = evaluation.evaluate(scored)
         capacity = description.capacity
         if capacity and description.event_time:
-            metrics[f"precision_at_{capacity.per_day}"] = evaluation.unit_precision(
-                scored, capacity.per_day, day=description.event_time, unit=capacity.unit
-            )
+            with clock_of(scored.sparkSession, description.zone):
+                metrics[f"precision_at_{capacity.per_day}"] = evaluation.unit_precision(
+                    scored, capacity.per_day, day=description.event_time, unit=capacity.unit
+                )
         mlflow.log_params(pipelines.fitted_parameters(model, description))
         training = {"data": data.uri, "trained_until": manifest.trained_until or ""}
         root = manifest.uri.rpartition("/")[0]

@@ -322,7 +322,8 @@ def test_too_many_rejected_rows_fail_and_publish_nothing(
     write(tmp_path / "raw", "bad.txt", [make_row(900 + n, FIRST, amount="0") for n in range(7)])
     with pytest.raises(
         RetrainingError,
-        match=r"5.51% of 127 rows .*\(range tx_amount: 7\).*quarantine.max_share above 5.00%",
+        match=r"5.51% of 127 rows .*\(range tx_amount: 7, for example '0'\): .*"
+        r"quarantine.max_share above 5.00%",
     ):
         run(spark, tmp_path, "v1")
     assert not list((tmp_path / "data").rglob("*.parquet"))
