@@ -33,7 +33,7 @@ promote afterwards: `mlflow run . --env-manager uv -e promote -P verdict_run=RUN
 | any: timeout, killed | its run is KILLED and no partial data set is left: clear the task |
 | `preprocess`: no files, no rows | correct `input` or `as_of`: there are no data for them |
 | `preprocess`: too many bad rows | its run's quarantine has the reasons; fix the files, clear |
-| `ab_test`: the registry has no ... | somebody removed an alias: set it again, clear the task |
+| any: ... but no champion | somebody removed it: run the command that the line shows, clear it |
 | `promote`: champion is version ..., not ... | it was moved meanwhile: clear `ab_test` and later |
 | `ab_test`: ... has looked at ... meanwhile | another run tested the same models: clear it |
 

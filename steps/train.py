@@ -2,7 +2,7 @@
 
 Reads the splits `train` and `validation` of a prepared data set. Logs the metrics on validation,
 the parameters of the fitted stages and the model. Registers a version; the very first version of a
-model becomes its champion.
+model becomes its champion. A model that has lost its champion gets none by this.
 
     mlflow run . -e train
     python steps/train.py --data RUN_ID --model-name fraud
@@ -75,7 +75,7 @@ def fit_baseline(
     """Fit the baseline on a prepared data set, evaluate it, log it and register it."""
     from retraining.models import pipelines, training
     from retraining.spark.session import open_session
-    from retraining.tracking import inputs
+    from retraining.tracking import champions, inputs
 
     prepared = inputs.find_data(run, data)
     run.pin(register="false")
@@ -85,6 +85,9 @@ def fit_baseline(
     with open_session("train", spark_master, [prepared.uri]) as spark:
         manifest = prepared.read(spark)
         description = inputs.describe(description, manifest)
+        registered = model_name or description.name
+        if register:
+            champions.refuse_vacancy(registered, run.attempt)
         run.keep_description(description)
         training.use_data(run, manifest, description, "train", "validation")
         name, parameters = description.estimator.name, description.estimator.parameters
@@ -95,7 +98,8 @@ def fit_baseline(
             uri, metrics = training.finish(model, rows, description, manifest, prepared)
     version = None
     if register:
-        version = training.register(model_name or description.name, uri, run, manifest, description)
+        version = training.register(registered, uri, run, manifest, description)
+        champions.begin(version, run.attempt)
     return training.Fitted(name, uri, metrics, version, run.run_id)
 
 

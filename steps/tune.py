@@ -123,7 +123,7 @@ def find_challenger(
     from retraining.models.encoding import EncodedRows
     from retraining.models.trials import Trials
     from retraining.spark.session import open_session
-    from retraining.tracking import inputs
+    from retraining.tracking import inputs, registry
 
     prepared = inputs.find_data(run, data)
     run.pin(register="false")
@@ -133,6 +133,9 @@ def find_challenger(
     with open_session("tune", spark_master, [prepared.uri]) as spark:
         manifest = prepared.read(spark)
         description = _limited(inputs.describe(description, manifest), limits)
+        registered = model_name or description.name
+        if register:  # a challenger needs a champion
+            registry.version_with(registered, registry.CHAMPION)
         run.keep_description(description)
         training.use_data(run, manifest, description, "train", "validation")
         with training.open_rows(spark, manifest, description) as rows:
@@ -146,8 +149,7 @@ def find_challenger(
             uri, metrics = training.finish(model, rows, description, manifest, prepared)
             version = challenger = None
             if register:
-                name = model_name or description.name
-                version = training.register(name, uri, run, manifest, description)
+                version = training.register(registered, uri, run, manifest, description)
                 challenger = lineup.challenge(
                     version, metrics, rows.validation, manifest, description
                 )

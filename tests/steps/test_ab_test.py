@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from retraining.description import reading as descriptions
 from retraining.gate.decision import decide
-from retraining.tracking import registry
+from retraining.tracking import champions, registry
 from retraining.tracking.cycle import Cycle as Chained
 from tests.steps.calling import scores_of, small_description, verdict_of
 
@@ -273,8 +273,8 @@ def test_named_cycle_tests_its_own_challenger(call: Call, cycle: Cycle) -> None:
 
 
 def test_after_its_promotion_a_cycle_finds_the_test_that_was_made(call: Call, cycle: Cycle) -> None:
-    record = {"why": f"verdict of run {cycle.tested.run_id}"}
-    registry.promote("fraud", "2", seen="1", record=record)
+    how = champions.record(cycle.tested.run_id, f"verdict of run {cycle.tested.run_id}")
+    champions.move("fraud", "2", seen="1", how=how)
 
     again = call("ab_test", pipeline_id=cycle.cycle_id)
 

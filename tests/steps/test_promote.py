@@ -167,7 +167,7 @@ def test_each_version_is_asked_of_the_registry_once_before_the_champion_is_compa
     call("promote", verdict_run=make_verdict(), dry_run="true")
 
     assert asked[:2] == ["fraud 1", "fraud 2"]
-    assert set(asked[2:]) == {"fraud champion", "fraud previous_champion"}
+    assert set(asked[2:]) == {"fraud champion"}
 
 
 def test_model_that_gives_no_probability_is_refused(
@@ -227,56 +227,55 @@ def test_stale_verdict_is_refused(
 
 
 @pytest.mark.usefixtures("untried")
-@pytest.mark.parametrize("broken", ["previous_champion", "champion"])
-def test_interrupted_promotion_leaves_a_champion_and_can_be_repeated(
+@pytest.mark.parametrize(
+    ("broken", "champion"),
+    [("set_model_version_tag", "1"), ("champion", "1"), ("previous_champion", "2")],
+)
+def test_interrupted_promotion_leaves_a_champion_and_is_completed_when_repeated(
     call: Call,
     make_verdict: MakeVerdict,
     aliases: Aliases,
     monkeypatch: pytest.MonkeyPatch,
     broken: str,
+    champion: str,
 ) -> None:
     verdict_run = make_verdict()
-    set_alias, seen = MlflowClient.set_registered_model_alias, []
+    set_alias = MlflowClient.set_registered_model_alias
 
     def fail(self: MlflowClient, name: str, alias: str, version: str) -> None:
-        seen.append(aliases()["champion"])
-        if alias == broken:
+        if broken in (alias, "set_model_version_tag"):
             raise MlflowException("the connection is gone")
         set_alias(self, name, alias, version)
-        seen.append(aliases()["champion"])
 
     with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, "set_registered_model_alias", fail)
+        method = broken if broken == "set_model_version_tag" else "set_registered_model_alias"
+        patch.setattr(MlflowClient, method, fail)
         with pytest.raises(MlflowException, match="connection is gone"):
             call("promote", verdict_run=verdict_run)
-    assert set(seen) == {"1"}
-    assert aliases()["champion"] == "1"
-
-    assert call("promote", verdict_run=verdict_run).tags["result.outcome"] == "promoted"
-    assert aliases() == AFTER
-
-
-@pytest.mark.usefixtures("untried")
-def test_promotion_interrupted_before_its_record_is_completed_when_repeated(
-    call: Call, make_verdict: MakeVerdict, aliases: Aliases, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    verdict_run = make_verdict()
-
-    def fail(*_: object) -> None:
-        raise MlflowException("the connection is gone")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, "set_model_version_tag", fail)
-        with pytest.raises(MlflowException, match="connection is gone"):
-            call("promote", verdict_run=verdict_run)
-    assert aliases()["champion"] == "2"
+    assert aliases()["champion"] == champion
 
     again = call("promote", verdict_run=verdict_run)
 
     assert again.tags["result.outcome"] == "promoted"
     assert aliases() == AFTER
     tags = MlflowClient().get_model_version("fraud", "2").tags
-    assert (tags["champion.run_id"], tags["champion.moved_from"]) == (again.run_id, "1")
+    assert tags["champion.why"] == f"verdict of run {verdict_run}"
+    assert (tags["champion.moved_from"], tags["champion.moved_to"]) == ("1", "2")
+
+
+@pytest.mark.parametrize("verdict", ["keep_champion", "promote"])
+def test_no_version_is_said_to_stay_champion_that_is_not(
+    call: Call, cycle: Cycle, make_verdict: MakeVerdict, verdict: str
+) -> None:
+    kept = make_verdict("keep_champion")
+    verdict_run = make_verdict(verdict)
+    MlflowClient().delete_registered_model_alias("fraud", "champion")
+    assert (
+        "fraud has 2 versions, but no champion" in call("promote", verdict_run=verdict_run).refusal
+    )
+
+    MlflowClient().set_registered_model_alias("fraud", "champion", register_third(cycle))
+    assert "fraud version 3 stays champion" in call("promote", verdict_run=kept).out
 
 
 @pytest.mark.usefixtures("untried")
@@ -311,7 +310,7 @@ def test_rollback_gives_the_champion_back_once(
     ("told", "phrase"),
     [
         ({}, "fraud has no previous_champion"),
-        ({"model_name": "other"}, "other has no champion: check model_name"),
+        ({"model_name": "other"}, "the registry has no models:/other@champion: run train first"),
     ],
 )
 def test_rollback_of_nothing_is_refused(

@@ -72,7 +72,7 @@ def challenge(
     found = {version.version: (validation[metric], version)}
     root, start = manifest.uri.rpartition("/")[0], manifest.splits["validation"].start
     champion = registry.holder(version.name, registry.CHAMPION)
-    for waiting in registry.versions_with(version.name, {tags.WAITS: tags.TRUE}):
+    for waiting in registry.versions_of(version.name, {tags.WAITS: tags.TRUE}):
         if champion and waiting.version == champion.version:
             registry.untag(waiting, tags.WAITS)
             continue

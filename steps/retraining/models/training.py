@@ -206,7 +206,6 @@ def register(
     A search with a time limit may find another model when it is repeated. If an earlier attempt has
     registered its model already, that version is returned, and the run shows which run it is from.
     """
-    once = {tags.CYCLE_ID: run.cycle_id, tags.IDENTITY: run.identity}
     more = {
         tags.STEP: run.step,
         tags.DESCRIPTION_DIGEST: description.digest,
@@ -214,7 +213,7 @@ def register(
         store.FILES: mlflow.get_run(run.run_id).data.tags[store.FILES],
         **{tags.FINGERPRINT + k: manifest.splits[k].fingerprint for k in ("train", "validation")},
     }
-    version = registry.register(name, model_uri, run.run_id, once=once, more=more)
+    version = registry.register(name, model_uri, run.run_id, once=run.attempt, more=more)
     if version.run_id != run.run_id:
         run.use("version", f"{name} version {version.version}", version.run_id)
     return version

@@ -88,6 +88,11 @@ class StepRun:
         self._used: list[tuple[str, str]] = []
         self._pinned: dict[str, str] = {}
 
+    @property
+    def attempt(self) -> dict[str, str]:
+        """Tags that only another attempt at the same work has, too."""
+        return {tags.CYCLE_ID: self.cycle_id, tags.IDENTITY: self.identity}
+
     def use(self, name: str, value: str, run_id: str | None = None) -> None:
         """Record an input as tag `input.<name>` and in the note, with a link to its run."""
         mlflow.set_tag(tags.INPUT + name, value)

@@ -6,8 +6,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import mlflow
-
 from retraining.errors import RetrainingError
 from retraining.tracking import runs, tags
 from retraining.tracking.result import Result
@@ -29,10 +27,10 @@ class Move(Result):
         outcome: What was done, or would be done in a dry run.
         model_name: Registered model.
         sentence: The same for people.
-        verdict: The verdict that was followed; "" for a rollback.
+        verdict: The verdict that was followed; "" where a person decided.
     """
 
-    outcome: Literal["promoted", "kept", "rolled_back"]
+    outcome: Literal["promoted", "kept", "rolled_back", "appointed"]
     model_name: str
     sentence: str
     verdict: str = ""
@@ -110,9 +108,3 @@ def refuse_stale(tested: Run, max_age_days: float) -> None:
             f"more than max_age_days={max_age_days:g}",
             "run ab_test again",
         )
-
-
-def record(run: StepRun, why: str) -> dict[str, str]:
-    """Tags of the version that say which run moves it, for whom, and why."""
-    user = mlflow.get_run(run.run_id).info.user_id
-    return {tags.MOVED_RUN: run.run_id, tags.MOVED_BY: user or "", tags.MOVED_WHY: why}

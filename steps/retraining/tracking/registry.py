@@ -1,4 +1,4 @@
-"""The model registry: versions, the three aliases, and moves that check before they change them.
+"""The model registry: versions, their tags, and the three aliases.
 
 `champion` is the version in use, `challenger` the one to be tested, `previous_champion` the one
 that a rollback returns to. Aliases are read one by one, since search results do not include them.
@@ -8,7 +8,7 @@ Version numbers are compared as text: an SQL store returns integers, a tracking 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient, MlflowException
@@ -21,7 +21,8 @@ from mlflow.protos.databricks_pb2 import (
 
 from retraining.errors import RetrainingError
 from retraining.gate.ledger import Entry
-from retraining.tracking import tags
+from retraining.tracking import commands, runs, tags
+from retraining.tracking.pages import every
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PREVIOUS = "previous_champion"
+NEXT = "next"  # in place of a number: the version that is registered next
 
 _ABSENT = {ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), ErrorCode.Name(INVALID_PARAMETER_VALUE)}
 
@@ -58,7 +60,7 @@ def version_with(name: str, alias: str) -> ModelVersion:
     """
     version = holder(name, alias)
     if version is None:
-        raise _absence(f"models:/{name}@{alias}")
+        raise _absence(name, alias)
     return version
 
 
@@ -72,7 +74,10 @@ def version_of(name: str, number: str | int) -> ModelVersion:
         return MlflowClient().get_model_version(name, str(number))
     except MlflowException as error:
         if error.error_code in _ABSENT:
-            raise _absence(_numbered(name, number)) from error
+            raise RetrainingError(
+                f"the registry has no {_numbered(name, number)}",
+                "it was deleted, or its model was renamed: name one that MLflow shows",
+            ) from error
         raise
 
 
@@ -109,20 +114,21 @@ def describe(version: ModelVersion, text: str) -> None:
     MlflowClient().update_model_version(version.name, str(version.version), text)
 
 
-def versions_with(name: str, values: Mapping[str, str]) -> list[ModelVersion]:
+def versions_of(name: str, having: Mapping[str, str] = MappingProxyType({})) -> list[ModelVersion]:
     """The versions of a model that have all of these tags, oldest first."""
-    same = " and ".join(f"tags.`{key}` = '{value}'" for key, value in values.items())
-    return list(
-        MlflowClient().search_model_versions(
-            f"name = '{name}' and {same}", order_by=["version_number ASC"]
-        )
+    conditions = [f"tags.`{key}` = '{value}'" for key, value in having.items()]
+    found = every(
+        MlflowClient().search_model_versions,
+        " and ".join([f"name = '{name}'", *conditions]),
+        order_by=["version_number ASC"],
     )
+    return list(found)
 
 
 def register(
     name: str, model_uri: str, run_id: str, *, once: Mapping[str, str], more: Mapping[str, str]
 ) -> ModelVersion:
-    """Register a logged model once; the first version of a model also becomes its champion.
+    """Register a logged model once.
 
     A step may be repeated while an attempt that was given up is still running, or after an attempt
     was killed when it had registered its model: then the version of that attempt is returned.
@@ -134,25 +140,34 @@ def register(
         once: Tags of the version that no other version may have.
         more: Further tags of the version.
     """
-    client = MlflowClient()
-    if existing := versions_with(name, once):
-        version = existing[0]
-    else:
-        try:
-            client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
-                raise
-        version = client.create_model_version(name, model_uri, run_id, tags={**once, **more})
-    if holder(name, CHAMPION) is None:
-        _set(name, CHAMPION, version.version)
-    return version
+    if existing := versions_of(name, once):
+        return existing[0]
+    create_model(name)
+    return MlflowClient().create_model_version(name, model_uri, run_id, tags={**once, **more})
+
+
+def create_model(name: str) -> None:
+    """Create a registered model without versions, unless there is one of that name."""
+    try:
+        MlflowClient().create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+
+
+def tags_of(name: str) -> dict[str, str]:
+    """The tags of a registered model; none if there is no such model."""
+    try:
+        return dict(MlflowClient().get_registered_model(name).tags)
+    except MlflowException as error:
+        if error.error_code in _ABSENT:
+            return {}
+        raise
 
 
 def tests_of(name: str) -> list[Entry]:
     """The tests of a model in its ledger, oldest first."""
-    model = MlflowClient().get_registered_model(name)
-    entries = [Entry.read(v) for key, v in model.tags.items() if key.startswith(tags.LEDGER)]
+    entries = [Entry.read(v) for k, v in tags_of(name).items() if k.startswith(tags.LEDGER)]
     return sorted(entries, key=lambda entry: entry.time)
 
 
@@ -166,85 +181,15 @@ def record_test(name: str, entry: Entry) -> None:
 
 def challenge(version: ModelVersion) -> None:
     """Give a version the alias `challenger`."""
-    _set(version.name, CHALLENGER, version.version)
+    set_alias(version.name, CHALLENGER, version.version)
 
 
-def promote(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> None:
-    """Move `champion` to another version, and `previous_champion` to the one that had it.
-
-    `previous_champion` is set first, so there is always a champion and a version to return to.
-
-    Args:
-        name: Registered model.
-        to: Version that becomes champion.
-        seen: Version that was champion when the decision was made, and must still be.
-        record: Tags of the version that say who moves the alias, and why.
+def set_alias(name: str, alias: str, version: str) -> None:
+    """Give an alias to a version, and look whether it is there.
 
     Raises:
-        RetrainingError: If another version is champion by now.
+        RetrainingError: If it is not, since another process moves it too.
     """
-    check_champion(name, seen, to)
-    check_permission(name)
-    _set(name, PREVIOUS, seen)
-    _move(name, to, seen, record)
-    waiting = holder(name, CHALLENGER)
-    if waiting is not None and str(waiting.version) == str(to):
-        MlflowClient().delete_registered_model_alias(name, CHALLENGER)
-
-
-def roll_back(name: str, to: str, *, seen: str, record: Mapping[str, str]) -> None:
-    """Move `champion` back to the previous version, and remove `previous_champion`.
-
-    Raises:
-        RetrainingError: If another version is champion by now.
-    """
-    check_champion(name, seen)
-    check_permission(name)
-    _move(name, to, seen, record)
-    MlflowClient().delete_registered_model_alias(name, PREVIOUS)
-
-
-def check_champion(name: str, seen: str, to: str | None = None) -> None:
-    """Check that a version is still champion.
-
-    With `to`, a move from `seen` to `to` that was interrupted before it was recorded passes too.
-
-    Raises:
-        RetrainingError: If another version is champion by now.
-    """
-    now = holder(name, CHAMPION)
-    if to is not None and _moved(name, to, seen):
-        return
-    if now is None or str(now.version) != str(seen):
-        current = f"version {now.version}" if now else "no version"
-        raise RetrainingError(
-            f"the champion of {name} is {current}, no longer version {seen}",
-            "run ab_test again against the current champion",
-        )
-
-
-def check_permission(name: str) -> None:
-    """Fail before anything is changed if this user may set aliases but not delete them."""
-    MlflowClient().delete_registered_model_alias(name, "nobody")
-
-
-def _moved(name: str, to: str, seen: str) -> bool:
-    holders = [holder(name, alias) for alias in (CHAMPION, PREVIOUS)]
-    return [str(v.version) if v else "" for v in holders] == [str(to), str(seen)]
-
-
-def _move(name: str, to: str, seen: str, record: Mapping[str, str]) -> None:
-    _set(name, CHAMPION, to)
-    moved = {
-        **record,
-        tags.MOVED_AT: datetime.now(UTC).isoformat(timespec="seconds"),
-        tags.MOVED_FROM: seen,
-        tags.MOVED_TO: to,
-    }
-    tag(MlflowClient().get_model_version(name, to), moved)
-
-
-def _set(name: str, alias: str, version: str) -> None:
     MlflowClient().set_registered_model_alias(name, alias, version)
     read_back = holder(name, alias)
     if read_back is None or str(read_back.version) != str(version):
@@ -255,11 +200,48 @@ def _set(name: str, alias: str, version: str) -> None:
         )
 
 
+def remove_alias(name: str, alias: str) -> None:
+    """Take an alias away from whichever version has it; nothing happens if none has it."""
+    MlflowClient().delete_registered_model_alias(name, alias)
+
+
 def _numbered(name: str, number: str | int) -> str:
     return f"models:/{name}/{number}"
 
 
-def _absence(uri: str) -> RetrainingError:
+def _absence(name: str, alias: str) -> RetrainingError:
+    if alias == CHAMPION:
+        return vacancy(name)
+    remedy = "run tune first" if alias == CHALLENGER else "name an alias that MLflow shows"
+    return RetrainingError(f"the registry has no models:/{name}@{alias}", remedy)
+
+
+def vacancy(name: str) -> RetrainingError:
+    """Why a model has no champion, and the command that gives it one."""
+    versions = versions_of(name)
+    if not versions and not had_versions(name):
+        return RetrainingError(f"the registry has no models:/{name}@{CHAMPION}", "run train first")
+    appoint = {"action": "appoint", "model_name": name}
+    begin = commands.show("promote", {**appoint, "version": NEXT, "reason": "WHY"})
+    if not versions:
+        return RetrainingError(
+            f"{name} had versions, but the registry has none of them: they were deleted, or the "
+            "model was renamed",
+            f"name it with model_name=, or let the next version that train registers become "
+            f"champion, by `{begin}`",
+        )
+    last = max(versions, key=lambda version: version.tags.get(tags.MOVED_AT, ""))
+    again = commands.show("promote", {**appoint, "version": str(last.version), "reason": "WHY"})
+    shown = f"version {last.version}" if len(versions) == 1 else f"{len(versions)} versions"
     return RetrainingError(
-        f"the registry has no {uri}", "run train (champion) and tune (challenger) first"
+        f"{name} has {shown}, but no champion: its alias or its version was deleted",
+        f"appoint one by `{again}`; version={NEXT} is the one that train registers next",
     )
+
+
+def had_versions(name: str) -> bool:
+    """Whether a model was tested or registered before, though it may have no versions now."""
+    if any(key.startswith(tags.LEDGER) for key in tags_of(name)):
+        return True
+    registered = {tags.REGISTERED: tags.TRUE, tags.MODEL_NAME: name}
+    return any(runs.find(step, having=registered) for step in ("train", "tune"))

@@ -50,7 +50,7 @@ SUMMARY: Final = "result.summary"
 """Run: the result of the step in one line."""
 
 OUTCOME: Final = "result.outcome"
-"""Run: what `promote` did: `promoted`, `kept` or `rolled_back`."""
+"""Run: what `promote` did: `promoted`, `kept`, `rolled_back` or `appointed`."""
 
 COMPARISON: Final = "result.comparison"
 """Run: `identical`, or how many differences `reproduce` found."""
@@ -154,16 +154,22 @@ MOVED_BY: Final = "champion.moved_by"
 """Version: the user who made it champion last."""
 
 MOVED_FROM: Final = "champion.moved_from"
-"""Version: the version that was champion before it."""
+"""Version: the version that was champion before it; empty if there was none."""
 
 MOVED_TO: Final = "champion.moved_to"
 """Version: its own number, as the move named it."""
 
 MOVED_RUN: Final = "champion.run_id"
-"""Version: id of the `promote` run that made it champion last."""
+"""Version: id of the run that made it champion last: of `promote`, or of `train` for the first."""
 
 MOVED_WHY: Final = "champion.why"
-"""Version: `verdict of run ID`, or `rollback`."""
+"""Version: `verdict of run ID`, `rollback`, `first version`, or `appointed: REASON`."""
+
+MOVING: Final = "champion.moving"
+"""Version: why it is about to become champion; absent once it is, and `champion.why` says so."""
+
+NEXT: Final = "champion.next"
+"""Model: a person's decision (JSON) that the version that is registered next becomes champion."""
 
 LEDGER: Final = "ab_test.test."
 """Model: one entry of the ledger (JSON) for each test that was charged to the model."""

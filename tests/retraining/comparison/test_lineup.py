@@ -47,7 +47,7 @@ def chosen() -> str:
 
 
 def waiting() -> list[str]:
-    found = registry.versions_with("fraud", {tags.WAITS: tags.TRUE})
+    found = registry.versions_of("fraud", {tags.WAITS: tags.TRUE})
     return [str(version.version) for version in found]
 
 

@@ -1,0 +1,374 @@
+"""First champions, moves that are complete whatever kills them, and two moves at once."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from retraining.errors import RetrainingError
+from retraining.tracking import champions, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mlflow.entities.model_registry import ModelVersion
+
+    Register = Callable[[], ModelVersion]
+    Aliases = Callable[[], dict[str, str]]
+
+WRITES = (
+    "set_registered_model_alias",
+    "delete_registered_model_alias",
+    "set_model_version_tag",
+    "delete_model_version_tag",
+)
+VERDICT = "verdict of run 1"
+PROMOTED = {"champion": "2", "previous_champion": "1"}
+
+
+class KilledError(BaseException):
+    """What a kill looks like from inside: nothing catches it."""
+
+
+def how(why: str = VERDICT, run_id: str = "r1") -> dict[str, str]:
+    """The record of a move."""
+    return {"champion.run_id": run_id, "champion.moved_by": "somebody", "champion.moving": why}
+
+
+def tags_of(version: int | str) -> dict[str, str]:
+    return dict(registry.version_of("people", version).tags)
+
+
+def interfere(patch: pytest.MonkeyPatch, at: int, act: Callable[[], None]) -> Iterator[int]:
+    """Do something before the nth write to the registry; an iterator of the writes so far."""
+    seen = count(1)
+
+    def wrap(name: str) -> None:
+        write = getattr(MlflowClient, name)
+
+        def counted(*told: Any) -> object:  # noqa: ANN401
+            if next(seen) == at:
+                act()
+            return write(*told)
+
+        patch.setattr(MlflowClient, name, counted)
+
+    for name in WRITES:
+        wrap(name)
+    return seen
+
+
+def kill() -> None:
+    raise KilledError
+
+
+def promote(to: str = "2", run_id: str = "r1") -> None:
+    """What the step does: complete what was killed, and move unless this was done."""
+    now = champions.settle(registry.version_with("people", "champion"))
+    if tags_of(to).get("champion.why") != VERDICT:
+        champions.move("people", to, seen=str(now.version), how=how(run_id=run_id))
+
+
+def roll_back() -> str | None:
+    """What the step does, and the version that it returns to."""
+    now = champions.settle(registry.version_with("people", "champion"))
+    before = champions.way_back(now)
+    if before is None:
+        return None
+    seen, to = str(now.version), str(before.version)
+    champions.move("people", to, seen=seen, how=how(champions.ROLLBACK, "r2"))
+    return to
+
+
+@pytest.fixture
+def again(tracking: str, tmp_path: Path) -> Callable[[], None]:
+    """Set the store back to what it was when this was first called."""
+    path = tracking.removeprefix("sqlite:///")
+    kept = tmp_path / "kept.db"
+
+    def restore() -> None:
+        shutil.copy(*((kept, path) if kept.exists() else (path, kept)))
+
+    return restore
+
+
+def test_first_version_ever_becomes_champion_and_no_other_does(
+    register: Register, aliases: Aliases
+) -> None:
+    first, second = register(), register()
+
+    assert (str(first.version), str(second.version)) == ("1", "2")
+    assert aliases() == {"champion": "1"}
+    told = tags_of("1")
+    assert told["champion.why"] == "first version"
+    assert told["champion.run_id"] == first.run_id
+    assert (told["champion.moved_from"], told["champion.moved_to"]) == ("", "1")
+    assert "champion.moving" not in told
+    assert "champion.why" not in tags_of("2")
+
+
+def test_a_model_that_lost_its_champion_gets_none_by_training(
+    register: Register, aliases: Aliases, caplog: pytest.LogCaptureFixture
+) -> None:
+    register()
+    register()
+    MlflowClient().delete_registered_model_alias("people", "champion")
+
+    with pytest.raises(RetrainingError, match="2 versions, but no champion") as refused:
+        champions.refuse_vacancy("people", {"identity": "other"})
+    assert (
+        "`mlflow run . --env-manager uv -e promote -P action=appoint -P model_name=people "
+        "-P version=1 -P reason=WHY`"
+    ) in refused.value.remedy
+    register()
+    assert aliases() == {}
+    assert "people has 3 versions, but no champion" in caplog.text
+    MlflowClient().delete_model_version("people", "1")
+    MlflowClient().delete_model_version("people", "3")
+    with pytest.raises(RetrainingError, match="people has version 2, but no champion"):
+        registry.version_at("models:/people@champion")
+
+
+@pytest.mark.parametrize("lose", ["renamed", "deleted", "recreated", "emptied"])
+def test_a_model_that_lost_all_versions_begins_again_only_when_a_person_says_so(
+    register: Register, aliases: Aliases, lose: str
+) -> None:
+    client, version = MlflowClient(), register()
+    assert version.run_id
+    told = {"step": "train", "registered": "true", "model_name": "people"}
+    for name, value in told.items():
+        client.set_tag(version.run_id, name, value)
+    if lose == "renamed":
+        client.rename_registered_model("people", "persons")
+    elif lose == "emptied":
+        client.set_registered_model_tag("people", "ab_test.test.1", "{}")
+        client.delete_model_version("people", "1")
+        client.delete_tag(version.run_id, "registered")
+    else:
+        client.delete_registered_model("people")
+    if lose == "recreated":
+        client.create_registered_model("people")
+
+    with pytest.raises(RetrainingError, match="had versions, but the registry has none"):
+        champions.refuse_vacancy("people", {"identity": "other"})
+    register()
+    assert "champion" not in aliases()
+    client.delete_model_version("people", registry.versions_of("people")[0].version)
+
+    champions.appoint("people", "next", how("appointed: begin again"))
+    champions.refuse_vacancy("people", {"identity": "other"})
+    begun = str(register().version)
+    assert aliases() == {"champion": begun}
+    assert tags_of(begun)["champion.why"] == "appointed: begin again"
+    register()
+    assert aliases() == {"champion": begun}
+    assert "champion.next" not in registry.tags_of("people")
+
+
+def test_a_person_appoints_a_version(register: Register, aliases: Aliases) -> None:
+    for _ in range(2):
+        register()
+    promote()
+    MlflowClient().delete_registered_model_alias("people", "champion")
+
+    champions.appoint("people", "1", how("appointed: it served well"))
+
+    assert aliases() == {"champion": "1"}
+    assert tags_of("1")["champion.why"] == "appointed: it served well"
+    assert tags_of("1")["champion.moved_by"] == "somebody"
+    assert roll_back() is None
+
+
+def test_the_first_champion_is_complete_whatever_killed_its_step(
+    register: Register,
+    aliases: Aliases,
+    again: Callable[[], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    again()
+    for at in count(1):
+        again()
+        with mlflow.start_run() as run:
+            pass
+        once = {"identity": "same"}
+        told = ("people", tmp_path.as_uri(), run.info.run_id)
+        with monkeypatch.context() as patch:
+            interfere(patch, at, kill)
+            try:
+                champions.begin(registry.register(*told, once=once, more={}), once)
+                break
+            except KilledError:
+                pass
+        champions.refuse_vacancy("people", once)
+        champions.begin(registry.register(*told, once=once, more={}), once)
+        assert aliases() == {"champion": "1"}
+        assert tags_of("1")["champion.why"] == "first version"
+    assert at > 6
+
+
+def test_move_records_who_when_and_why_and_leaves_another_challenger(
+    register: Register, aliases: Aliases
+) -> None:
+    """An SQL store gives numbers, a server text."""
+    first, second, third = register(), register(), register()
+    registry.challenge(third)
+
+    champions.move("people", second.version, seen=first.version, how=how())
+
+    assert aliases() == {**PROMOTED, "challenger": "3"}
+    told = tags_of("2")
+    assert (told["champion.why"], told["champion.moved_by"]) == (VERDICT, "somebody")
+    assert (told["champion.moved_from"], told["champion.moved_to"]) == ("1", "2")
+    assert told["champion.moved_at"].endswith("+00:00")
+    assert "champion.moving" not in told
+
+
+@pytest.mark.parametrize("seen", ["1", "3"])
+def test_move_from_a_champion_that_is_not_is_refused(
+    register: Register, aliases: Aliases, seen: str
+) -> None:
+    for _ in range(3):
+        register()
+    promote()
+    before = aliases()
+
+    expected = rf"champion of people is version 2, .* version {seen}: "
+    with pytest.raises(RetrainingError, match=expected):
+        champions.move("people", "3", seen=seen, how=how())
+
+    assert aliases() == before == PROMOTED
+    assert "champion.moving" not in tags_of("3")
+
+
+def test_move_without_a_champion_is_refused(register: Register, aliases: Aliases) -> None:
+    register()
+    MlflowClient().delete_registered_model_alias("people", "champion")
+
+    with pytest.raises(RetrainingError, match="people has version 1, but no champion"):
+        champions.move("people", "1", seen="1", how=how())
+    assert aliases() == {}
+
+
+@pytest.mark.parametrize("then", ["promote", "roll back"])
+@pytest.mark.parametrize("previous", ["", "3", "2"])
+def test_a_promotion_is_complete_or_undone_whatever_killed_it(
+    register: Register,
+    aliases: Aliases,
+    again: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    then: str,
+    previous: str,
+) -> None:
+    for _ in range(3):
+        register()
+    registry.challenge(registry.version_of("people", "2"))
+    if previous:
+        registry.set_alias("people", registry.PREVIOUS, previous)
+    again()
+    for at in count(1):
+        again()
+        with monkeypatch.context() as patch:
+            interfere(patch, at, kill)
+            try:
+                promote()
+                break
+            except KilledError:
+                pass
+        held = aliases()
+        assert held["champion"] in ("1", "2")
+        if then == "promote":
+            promote(run_id="r2")
+            assert aliases() == PROMOTED
+            told = tags_of("2")
+            assert (told["champion.why"], told["champion.moved_from"]) == (VERDICT, "1")
+            assert "champion.moving" not in told
+        elif held["champion"] == "2":
+            assert roll_back() == "1"
+            assert aliases() == {"champion": "1"}
+            assert (tags_of("2")["champion.why"], roll_back()) == (VERDICT, None)
+        elif previous == "3":
+            assert held["previous_champion"] == "3"
+            assert roll_back() == "3"
+    assert at > 9
+
+
+def test_a_rollback_is_complete_whatever_killed_it(
+    register: Register,
+    aliases: Aliases,
+    again: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for _ in range(2):
+        register()
+    promote()
+    again()
+    for at in count(1):
+        again()
+        with monkeypatch.context() as patch:
+            interfere(patch, at, kill)
+            try:
+                assert roll_back() == "1"
+                break
+            except KilledError:
+                pass
+        assert aliases().get("previous_champion") != aliases()["champion"]
+        roll_back()
+        assert aliases() == {"champion": "1"}
+        assert (tags_of("1")["champion.why"], roll_back()) == ("rollback", None)
+    assert at > 9
+
+
+def test_a_lost_way_back_is_found_in_the_tags(register: Register) -> None:
+    for _ in range(2):
+        register()
+    promote()
+    for lost in (None, "2"):
+        if lost:  # as a killed promotion of before could leave it
+            registry.set_alias("people", registry.PREVIOUS, lost)
+        else:
+            registry.remove_alias("people", registry.PREVIOUS)
+        back = champions.way_back(registry.version_with("people", "champion"))
+        assert back is not None
+        assert str(back.version) == "1"
+
+
+def test_of_two_promotions_at_once_at_most_one_claims_success(
+    register: Register,
+    aliases: Aliases,
+    again: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other is made as a whole before each write of the first."""
+    for _ in range(3):
+        register()
+    again()
+    outcomes: set[str] = set()
+    for at in count(1):
+        again()
+        claimed: list[str] = []
+
+        def attempt(to: str, claimed: list[str] = claimed) -> None:
+            try:
+                champions.move("people", to, seen="1", how=how(f"verdict on {to}", f"r{to}"))
+            except RetrainingError:
+                return
+            claimed.append(to)
+
+        with monkeypatch.context() as patch:
+            seen = interfere(patch, at, partial(attempt, "3"))
+            attempt("2")
+        if next(seen) <= at:
+            break
+        assert len(claimed) == 1
+        outcomes |= set(claimed)
+        assert aliases()["champion"] in ("2", "3")
+    assert outcomes == {"2", "3"}
+    assert at > 8
