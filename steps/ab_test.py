@@ -7,11 +7,11 @@ both versions; the test is charged to the ledger of the model. Aliases are moved
 Where the description asks for a campaign, a challenger that could not be decided on meets the
 champion again, with the rows of all looks together.
 
-    mlflow run . -e ab_test
+    mlflow run . --env-manager uv -e ab_test
     python steps/ab_test.py --champion models:/fraud/3 --challenger models:/fraud/5
     spark-submit steps/ab_test.py --scores scores.parquet --metric log_loss
-    mlflow run . -e ab_test -P replay=RUN_ID -P alpha=0.01
-    mlflow run . -e ab_test -P plan=true
+    mlflow run . --env-manager uv -e ab_test -P replay=RUN_ID -P alpha=0.01
+    mlflow run . --env-manager uv -e ab_test -P plan=true
 """
 
 from __future__ import annotations

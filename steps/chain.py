@@ -2,12 +2,12 @@
 
 Each step is a child run, started through `mlflow.projects`. Without an input, transactions are
 simulated first; every further run adds some days and starts a new cycle against the champion that
-the last one left. To continue an interrupted chain, give its `pipeline_id`: steps that have
-finished are not repeated.
+the last one left. To continue an interrupted chain, its `pipeline_id` is enough: the cycle
+remembers what it was begun with, and steps that have finished are not repeated.
 
-    mlflow run .
-    mlflow run . -P dataset=drivers -P input=drivers.parquet
-    mlflow run . -P pipeline_id=20260131-235959-1a2b3c
+    mlflow run . --env-manager uv
+    mlflow run . --env-manager uv -P dataset=drivers -P input=drivers.parquet
+    mlflow run . --env-manager uv -P pipeline_id=20260131-235959-1a2b3c
 """
 
 from __future__ import annotations
@@ -33,11 +33,16 @@ if TYPE_CHECKING:
     from retraining.tracking.lineage import StepRun
 
 _LOG = logging.getLogger("retraining.chain")
+_DEFAULTS = {"dataset": "fraud", "seed": "7"}
 
 
 @click.command(cls=StepCommand, epilog=examples(__doc__))
 @options.option("--input", "Raw files, as for preprocess. Default: simulate them first.")
-@options.dataset
+@options.option(
+    "--dataset",
+    "Data set description: a name in steps/datasets, or the path of a YAML file. "
+    "Default: that of the cycle, else fraud.",
+)
 @options.data_root
 @options.option(
     "--as-of",
@@ -51,29 +56,27 @@ _LOG = logging.getLogger("retraining.chain")
     type=click.IntRange(min=1),
 )
 @options.alpha
-@options.seed
+@options.option(
+    "--seed",
+    "Seed of every random choice. Default: that of the cycle, else 7.",
+    type=click.IntRange(0, 2**31 - 1),
+)
 @options.pipeline_id_of_first_step
 @options.spark_master
 def main(
     *,
     input: str | None,  # noqa: A002 (the parameter's name)
-    dataset: str,
+    dataset: str | None,
     data_root: str | None,
     as_of: datetime | None,
     model_name: str | None,
     trials: int | None,
     alpha: float | None,
-    seed: int,
+    seed: int | None,
     pipeline_id: str | None,
     spark_master: str | None,
 ) -> None:
     """Run the whole chain: (simulate,) preprocess, train, tune, ab_test, promote."""
-    name = read_description(dataset).name
-    if input is None and name != "fraud":
-        raise RetrainingError(
-            f"input is empty, but only the data set fraud can be simulated, not {name}",
-            "say where the raw files are with input=",
-        )
     given: dict[str, object] = {
         "input": input,
         "dataset": dataset,
@@ -85,10 +88,21 @@ def main(
         "seed": seed,
         "spark_master": spark_master,
     }
+    if dataset:
+        read_description(dataset)
     with open_run(pipeline_id, begins_cycle=True) as run:
         cycle = run_steps(run, parameters=given)
         run.write(cycle)
         click.echo(f"\n{cycle.table}")
+
+
+def _check_input(given: Mapping[str, str]) -> None:
+    name = read_description(given["dataset"]).name
+    if "input" not in given and name != "fraud":
+        raise RetrainingError(
+            f"input is empty, but only the data set fraud can be simulated, not {name}",
+            "say where the raw files are with input=",
+        )
 
 
 def run_steps(run: StepRun, *, parameters: Mapping[str, object]) -> Cycle:
@@ -97,15 +111,18 @@ def run_steps(run: StepRun, *, parameters: Mapping[str, object]) -> Cycle:
     Args:
         run: The run of the chain.
         parameters: What the steps take over, by the names of their parameters; None: not given.
+            What is not given is what the cycle was begun with.
     """
     import mlflow
 
     from retraining.spark.gateway import shared_jvm
-    from retraining.tracking import inputs
-    from retraining.tracking.cycle import Cycle
+    from retraining.tracking import cycle, inputs
     from retraining.tracking.lineage import as_text
 
-    given = {name: as_text(value) for name, value in parameters.items() if value is not None}
+    stated = {name: as_text(value) for name, value in parameters.items() if value is not None}
+    given = cycle.remembered(run.cycle_id, stated, _DEFAULTS)
+    _check_input(given)
+    cycle.remember(run, given)
     given["pipeline_id"] = run.cycle_id
     runs = {}
     paths = [*inputs.paths_in(given.get("input")), inputs.data_root(given.get("data_root"))]
@@ -113,9 +130,9 @@ def run_steps(run: StepRun, *, parameters: Mapping[str, object]) -> Cycle:
         for step, taken in _steps(simulates="input" not in given).items():
             _LOG.info(f"== {step}")
             runs[step] = _run_step(step, {key: given[key] for key in taken if key in given})
-    cycle = Cycle(run.cycle_id, runs)
-    mlflow.log_text(cycle.table, "chain.txt")
-    return cycle
+    done = cycle.Cycle(run.cycle_id, runs)
+    mlflow.log_text(done.table, "chain.txt")
+    return done
 
 
 def _steps(*, simulates: bool) -> dict[str, list[str]]:
@@ -133,12 +150,12 @@ def _steps(*, simulates: bool) -> dict[str, list[str]]:
 
 
 def _run_step(step: str, parameters: dict[str, str]) -> Run:
-    from retraining.tracking import children
+    from retraining.tracking import children, commands
 
     try:
         return children.run(str(ROOT), step, parameters)
     except RetrainingError as error:
-        again = f"mlflow run . --env-manager uv -P pipeline_id={parameters['pipeline_id']}"
+        again = commands.show("main", {"pipeline_id": parameters["pipeline_id"]})
         raise RetrainingError(
             error.what, f"{error.remedy}. Fix it, then continue with `{again}`"
         ) from error

@@ -5,7 +5,7 @@ key, score, prediction, model name, version and run id. Rows that are invalid, o
 feature, go to quarantine, each with its reason: rows in = rows out + rows quarantined. If more are
 rejected than `quarantine.max_share` of the model's description, nothing is written.
 
-    mlflow run . -e predict -P input=/data/new
+    mlflow run . --env-manager uv -e predict -P input=/data/new
     python steps/predict.py --input new.parquet --model models:/fraud/3 --output /data/scored
     spark-submit steps/predict.py --input today.txt --history '/data/raw/*.txt'
 """

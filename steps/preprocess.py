@@ -4,7 +4,7 @@ Reads csv, txt or parquet files as the data set description says. Rejected rows 
 each with its reason. If an earlier run prepared the older days, only new days are processed. The
 data set is logged with the fingerprint of its content, a profile and pictures.
 
-    mlflow run . -e preprocess -P input=/data/raw -P dataset=fraud
+    mlflow run . --env-manager uv -e preprocess -P input=/data/raw -P dataset=fraud
     python steps/preprocess.py --input 's3a://bucket/raw/2026-*.txt' --as-of 2026-03-01
     spark-submit steps/preprocess.py --input drivers.parquet --dataset drivers
 """

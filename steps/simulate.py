@@ -4,9 +4,9 @@ The transactions follow the simulator of the fraud-detection handbook, with drif
 month and with the kinds of defects that real files have. The same seed gives the same bytes,
 whether the days are written in one run or in several.
 
-    mlflow run . -e simulate
+    mlflow run . --env-manager uv -e simulate
     python steps/simulate.py --output /tmp/raw --days 30 --customers 5000 --defects 0
-    mlflow run . -e simulate -P more=14
+    mlflow run . --env-manager uv -e simulate -P more=14
 """
 
 from __future__ import annotations
@@ -179,12 +179,12 @@ def _path_of(folder: str) -> Path:
 
 def _refuse_mixing(run: StepRun, folder: str) -> None:
     """Days of one folder come from one process: same seed, same sizes, same drift."""
-    from retraining.tracking import runs
+    from retraining.tracking import runs, values
 
     earlier = runs.find("simulate", having={tags.OUTPUT: folder})
     if earlier is None:
         return
-    for name, before in runs.logged_parameters(earlier, _PROCESS).items():
+    for name, before in values.read_parameters(earlier, _PROCESS).items():
         # As numbers: `mlflow run` logs them as they were typed, 1.0 or 1.
         if float(run.parameters[name]) != float(before):
             raise RetrainingError(

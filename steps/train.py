@@ -4,7 +4,7 @@ Reads the splits `train` and `validation` of a prepared data set. Logs the metri
 the parameters of the fitted stages and the model. Registers a version; the very first version of a
 model becomes its champion. A model that has lost its champion gets none by this.
 
-    mlflow run . -e train
+    mlflow run . --env-manager uv -e train
     python steps/train.py --data RUN_ID --model-name fraud
     spark-submit steps/train.py --register false
 """

@@ -5,7 +5,7 @@ validation only. Every trial is a child run. The best candidate is fitted again,
 and gets the alias `challenger`, unless the campaign of another version goes on: then it waits. An
 interrupted search continues where it stopped if it is started again in its cycle.
 
-    mlflow run . -e tune
+    mlflow run . --env-manager uv -e tune
     python steps/tune.py --trials 20 --parallelism 4 --trials-experiment fraud-trials
     spark-submit steps/tune.py --time-limit 1800
 """

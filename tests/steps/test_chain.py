@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import re
+import shlex
 from typing import TYPE_CHECKING
 
 import mlflow
 import pytest
+from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 
@@ -46,6 +51,12 @@ TESTED = {
 def ran(monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Let every step finish at once, and note what it was told."""
     return fake_steps(monkeypatch, COMPARED)
+
+
+def command_in(line: str) -> dict[str, str]:
+    """The parameters of the command that a line shows, as a shell takes them apart."""
+    words = shlex.split(line.rpartition("`mlflow run ")[2].rstrip("`"))
+    return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def fake_steps(
@@ -159,17 +170,69 @@ def test_table_is_complete_where_a_number_cannot_be_estimated(
     assert "[+0.0020, +nan]" in call("main", input="/data").out
 
 
-def test_failed_step_says_how_to_continue(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran = fake_steps(monkeypatch, COMPARED, failing="train")
-    called = call("main", input="/data", pipeline_id="p7")
+def test_failed_step_says_how_to_continue_and_that_works_as_it_is_typed(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after another failure, and with a parameter that was added meanwhile."""
+    begun = {"input": "/data/raw", "dataset": "drivers", "trials": 4, "spark_master": "local[1]"}
+    broken = fake_steps(monkeypatch, COMPARED, failing="train")
+    called = call("main", **begun, seed=3)
 
-    assert called.refusal == (
-        "step train failed: the files are gone: give others. "
-        "Fix it, then continue with `mlflow run . --env-manager uv -P pipeline_id=p7`"
-    )
-    assert [step for step, _ in ran] == ["preprocess", "train"]
+    head, _, command = called.refusal.partition(". Fix it, then continue with ")
+    assert head == "step train failed: the files are gone: give others"
+    assert [step for step, _ in broken] == ["preprocess", "train"]
     assert called.run is not None
     assert called.run.data.tags["failure"] == called.refusal
+    told = command_in(command)
+    assert set(told) == {"pipeline_id"}
+    assert command == f"`mlflow run . --env-manager uv -P pipeline_id={told['pipeline_id']}`"
+
+    assert command_in(call("main", **told, model_name="cards").refusal) == told
+    ran = fake_steps(monkeypatch, COMPARED)
+    made = call("main", **told, spark_master="local[2]")
+    assert made.tags["cycle_id"] == told["pipeline_id"]
+    assert ran[0] == ("preprocess", {**broken[0][1], "spark_master": "local[2]"})
+    assert dict(ran)["tune"] == {
+        "trials": "4",
+        "seed": "3",
+        "model_name": "cards",
+        "spark_master": "local[2]",
+        **told,
+    }
+
+
+def test_what_a_cycle_was_begun_with_is_not_contradicted(call: Call, ran: Runs) -> None:
+    call("main", pipeline_id="p7", alpha="0.02")
+    del ran[:]
+
+    for name, value in {"input": "/x", "dataset": "drivers", "seed": 8, "alpha": 0.03}.items():
+        refused = call("main", pipeline_id="p7", **{name: value}).refusal
+        assert f"p7 was begun with {name}=" in refused
+        assert f"not {value}: leave {name} out" in refused
+    assert ran == []
+    assert call("main", pipeline_id="p7", dataset="fraud", seed=7, alpha=0.02, trials=3).tags
+    assert [step for step, _ in ran][:2] == ["simulate", "preprocess"]
+
+
+def test_a_command_names_the_environment_that_the_chain_was_run_in(
+    call: Call, ran: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step of a chain is run as `local`, which is the environment of the chain."""
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name("tests")
+    assert experiment is not None
+    shown = []
+    for manager in ("uv", "conda", None):
+        run = client.create_run(experiment.experiment_id)
+        if manager:
+            client.set_tag(run.info.run_id, "mlflow.project.env", manager)
+        monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+        CliRunner().invoke(importlib.import_module("chain").main, [])
+        note = client.get_run(run.info.run_id).data.tags["mlflow.note.content"]
+        shown.append(re.findall(r"--env-manager (\w+)", note))
+    assert ran
+    assert shown == [["uv", "uv"], ["conda", "conda"], ["local", "local"]]
+    assert "RETRAINING_ENV_MANAGER" not in os.environ
 
 
 @pytest.mark.parametrize(
@@ -177,7 +240,6 @@ def test_failed_step_says_how_to_continue(call: Call, monkeypatch: pytest.Monkey
     [
         ({"dataset": "drivers"}, "only the data set fraud can be simulated, not drivers: say wh"),
         ({"dataset": "frauds"}, "there is no data set description 'frauds'"),
-        ({"dataset": ""}, "there is no data set description ''"),
         ({"dataset": "/nowhere.yaml"}, "/nowhere.yaml: No such file"),
     ],
 )

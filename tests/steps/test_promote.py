@@ -242,10 +242,10 @@ def test_interrupted_promotion_leaves_a_champion_and_is_completed_when_repeated(
     verdict_run = make_verdict()
     set_alias = MlflowClient.set_registered_model_alias
 
-    def fail(self: MlflowClient, name: str, alias: str, version: str) -> None:
-        if broken in (alias, "set_model_version_tag"):
+    def fail(self: MlflowClient, *told: str) -> None:
+        if broken in (told[1], "set_model_version_tag"):
             raise MlflowException("the connection is gone")
-        set_alias(self, name, alias, version)
+        set_alias(self, *told)
 
     with monkeypatch.context() as patch:
         method = broken if broken == "set_model_version_tag" else "set_registered_model_alias"

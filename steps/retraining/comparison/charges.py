@@ -25,7 +25,7 @@ from retraining.gate.ledger import (
     HoldoutTest,
 )
 from retraining.gate.spending import YEAR, spend
-from retraining.tracking import outage, registry, runs, tags
+from retraining.tracking import outage, registry, runs, tags, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -235,7 +235,7 @@ def _restore(name: str, found: Iterable[Run], test: HoldoutTest) -> None:
     """
     known = {entry.test for entry in registry.tests_of(name)} | {test.test}
     for run in found:
-        charged = run.data.tags.get(tags.CHARGE)
+        charged = values.read_tag(run, tags.CHARGE)
         if charged and (entry := Entry.read(charged)).test not in known:
             _LOG.warning(
                 f"the ledger of {name} has lost the test of run {run.info.run_id}: "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from retraining.errors import RetrainingError
 from retraining.gate.campaign import LEAST
 from retraining.gate.ledger import MOVED, REPLACED, STOPPED, Entry, charged
-from retraining.tracking import registry, tags
+from retraining.tracking import registry, tags, values
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -60,7 +60,7 @@ def refuse_ended(name: str, test: Run) -> None:
     Raises:
         RetrainingError: The ledger has another state of it.
     """
-    written = test.data.tags.get(tags.CHARGE)
+    written = values.read_tag(test, tags.CHARGE)
     mine = Entry.read(written) if written else None
     for entry in registry.tests_of(name):
         stopped = entry.look is not None and entry.look.state in STOPPED

@@ -14,7 +14,7 @@ import pandas as pd
 from retraining.comparison import endings, evidence
 from retraining.comparison.columns import ROLES
 from retraining.report import page, summary
-from retraining.tracking import registry, tags
+from retraining.tracking import commands, registry, tags
 from retraining.tracking.result import Result
 
 if TYPE_CHECKING:
@@ -128,10 +128,10 @@ def log(run_id: str, contest: Contest, judged: Evidence, decision: Decision) -> 
         facts=contest.facts,
         commands={
             "Make the same comparison again, from the same code, data and models": (
-                f"mlflow run . --env-manager uv -e reproduce -P run_id={run_id}"
+                commands.show("reproduce", {"run_id": run_id})
             ),
             "Judge the same scores by another policy": (
-                f"mlflow run . --env-manager uv -e ab_test -P replay={run_id} -P alpha=0.01"
+                commands.show("ab_test", {"replay": run_id, "alpha": "0.01"})
             ),
         },
         names=contest.names,

@@ -16,7 +16,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from retraining.errors import RetrainingError
-from retraining.tracking import outage, tags
+from retraining.tracking import commands, outage, tags
+from retraining.tracking.pages import every
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,16 +132,16 @@ class Trials:
         run_id = self._run.run_id
         return (
             f"Trial {candidate.number + 1} of search {run_id}. Repeat the search with:\n\n"
-            f"```\nmlflow run . --env-manager uv -e reproduce -P run_id={run_id}\n```\n"
+            f"```\n{commands.show('reproduce', {'run_id': run_id})}\n```\n"
         )
 
     def _find_finished(self) -> dict[str, dict[str, float]]:
-        found = self._client.search_runs(
+        found = every(
+            self._client.search_runs,
             [self._experiment],
             f"tags.{tags.SEARCH_KEY} = '{self._key}' "
             f"and tags.{tags.CYCLE_ID} = '{self._run.cycle_id}' and attributes.status = 'FINISHED'",
             ViewType.ACTIVE_ONLY,
-            max_results=1000,
         )
         return {r.data.tags[tags.CANDIDATE]: dict(r.data.metrics) for r in found}
 

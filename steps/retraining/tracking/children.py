@@ -14,6 +14,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from retraining.errors import RetrainingError
 from retraining.tracking import tags
+from retraining.tracking.pages import every
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -70,13 +71,13 @@ def children(run_id: str) -> list[Run]:
 def _children(client: mlflow.MlflowClient, parent: Run | None) -> list[Run]:
     if parent is None:
         return []
-    return list(
-        client.search_runs(
-            [parent.info.experiment_id],
-            f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.info.run_id}'",
-            order_by=["attributes.start_time ASC"],
-        )
+    found = every(
+        client.search_runs,
+        [parent.info.experiment_id],
+        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.info.run_id}'",
+        order_by=["attributes.start_time ASC"],
     )
+    return list(found)
 
 
 def _use_store_of_any_folder() -> None:

@@ -1,14 +1,16 @@
-"""What came out of a cycle: the table at the end of a chain."""
+"""A cycle of a chain: what it was begun with, and the table that it ends with."""
 
 from __future__ import annotations
 
+import json
 import math
 import textwrap
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from retraining.tracking import outage, tags
+from retraining.errors import RetrainingError
+from retraining.tracking import outage, runs, tags, values
 from retraining.tracking.result import Result
 
 if TYPE_CHECKING:
@@ -16,7 +18,11 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run
 
+    from retraining.tracking.lineage import StepRun
+
+STEPS = ("preprocess", "train", "tune", "ab_test", "promote")  # of every cycle
 WIDTH = 100  # of the table, in characters
+_MAY_CHANGE = {"spark_master"}  # where a cycle runs is no part of it
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,44 @@ class Cycle(Result):
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """The verdict."""
-        return {tags.VERDICT: self.runs["ab_test"].data.tags[tags.VERDICT]}
+        """The verdict, and the runs of the steps."""
+        steps = {step: run.info.run_id for step, run in self.runs.items()}
+        verdict = self.runs["ab_test"].data.tags[tags.VERDICT]
+        return {tags.VERDICT: verdict, tags.CHAIN_STEPS: json.dumps(steps)}
+
+
+def remember(run: StepRun, parameters: Mapping[str, str]) -> None:
+    """Keep on the run of a chain what the next one of its cycle goes on with."""
+    values.set_tags(run.run_id, {tags.CHAIN_PARAMETERS: json.dumps(parameters)})
+
+
+def remembered(
+    cycle_id: str, stated: Mapping[str, str], defaults: Mapping[str, str]
+) -> dict[str, str]:
+    """The parameters that a chain goes on with: what is stated, and what its cycle remembers.
+
+    Args:
+        cycle_id: The cycle.
+        stated: Parameters that the caller gave.
+        defaults: Of those that have some.
+
+    Raises:
+        RetrainingError: If the caller contradicts what the cycle was begun with.
+    """
+    begun = (r for r in runs.chains(cycle_id) if tags.CHAIN_PARAMETERS in r.data.tags)
+    newest = next(begun, None)
+    if newest is None:
+        return {**defaults, **stated}
+    before = values.read_json(newest, tags.CHAIN_PARAMETERS)
+    for name, value in stated.items():
+        # Without an input, the days were simulated.
+        known = before.get(name, "" if name == "input" else value)
+        if known != value and name not in _MAY_CHANGE:
+            raise RetrainingError(
+                f"cycle {cycle_id} was begun with {name}={known or 'nothing'}, not {value}",
+                f"leave {name} out to continue it, or begin another cycle without pipeline_id",
+            )
+    return {**before, **stated}
 
 
 def _numbers(metrics: Mapping[str, float]) -> list[tuple[str, str]]:

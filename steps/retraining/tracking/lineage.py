@@ -33,7 +33,7 @@ from mlflow.utils.mlflow_tags import (
 
 from retraining.description import yaml12
 from retraining.digests import digest
-from retraining.tracking import checkout, faults, outage, runs, tags
+from retraining.tracking import checkout, commands, faults, outage, runs, tags, values
 from retraining.tracking.checkout import ROOT
 from retraining.tracking.result import Reused
 
@@ -95,7 +95,7 @@ class StepRun:
 
     def use(self, name: str, value: str, run_id: str | None = None) -> None:
         """Record an input as tag `input.<name>` and in the note, with a link to its run."""
-        mlflow.set_tag(tags.INPUT + name, value)
+        values.set_tags(self.run_id, {tags.INPUT + name: value})
         shown = value
         if run_id:
             experiment = mlflow.get_run(run_id).info.experiment_id
@@ -105,7 +105,7 @@ class StepRun:
     def pin(self, **parameters: str) -> None:
         """Set parameters with which a repetition reads exactly what this run read."""
         self._pinned |= parameters
-        mlflow.set_tag(tags.PINNED, json.dumps(self._pinned, sort_keys=True))
+        values.set_tags(self.run_id, {tags.PINNED: json.dumps(self._pinned, sort_keys=True)})
 
     def keep_description(self, description: Description) -> None:
         """Keep the description on the run and pin it, since its file may change."""
@@ -135,14 +135,14 @@ class StepRun:
         if not is_there(earlier):
             _LOG.info(f"the output of run {earlier.info.run_id} is gone, so the step runs again")
             return None
-        self._pinned = json.loads(earlier.data.tags.get(tags.PINNED, "{}"))
+        self._pinned = values.read_json(earlier, tags.PINNED)
         self._used.append(("all of", earlier.info.run_id))
         return Reused(earlier)
 
     def write(self, result: Result) -> None:
         """Record the result of the step as metrics, tags and note of the run."""
         mlflow.log_metrics(dict(result.metrics))
-        mlflow.set_tags(dict(result.tags))
+        values.set_tags(self.run_id, result.tags)
         self.summary, self.details = result.summary, result.details
 
     def note(self) -> str:
@@ -154,7 +154,7 @@ class StepRun:
             + (f"{self.details}\n\n" if self.details else "")
             + f"Cycle `{self.cycle_id}`\n\n### Used\n{used}\n\n"
             "### Reproduce\n```\n"
-            f"mlflow run . --env-manager uv -e reproduce -P run_id={self.run_id}\n```\n"
+            f"{commands.show('reproduce', {'run_id': self.run_id})}\n```\n"
             f"or, by hand:\n```\n{self._command()}\n```\n"
             + (
                 "The code was not committed: this repeats the run only as far as it was.\n"
@@ -165,16 +165,14 @@ class StepRun:
 
     def _command(self) -> str:
         source = checkout.source(ROOT)
-        given = {**self.parameters, **self._pinned}
-        flags = " ".join(f"-P {key}={shlex.quote(value)}" for key, value in given.items() if value)
         tracking_uri = outage.address()
         # Not the current folder, which is temporary if the project is run by its git URL.
         folder = f"{PurePosixPath(source.url).stem}-{(source.commit or 'uncommitted')[:7]}"
+        again = commands.show(self.step, {**self.parameters, **self._pinned}, project=folder)
         return (
             f"git clone {shlex.quote(source.url)} {folder}\n"
             f"git -C {folder} checkout {source.commit or '(no commit)'}\n"
-            f"MLFLOW_TRACKING_URI={shlex.quote(tracking_uri)} "
-            f"mlflow run {folder} --env-manager uv -e {self.step} {flags}"
+            f"MLFLOW_TRACKING_URI={shlex.quote(tracking_uri)} {again}"
         )
 
 
@@ -209,10 +207,12 @@ def open_step(
     """
     given = {key: as_text(value) for key, value in parameters.items()}
     resumed = os.environ.get("MLFLOW_RUN_ID")
-    with mlflow.start_run(run_id=resumed, run_name=None if resumed else step) as active:
+    with (
+        mlflow.start_run(run_id=resumed, run_name=None if resumed else step) as active,
+        commands.used_environment(active.data.tags),
+    ):
         try:
-            if not resumed:
-                mlflow.log_params({key: shlex.quote(value) for key, value in given.items()})
+            values.log_parameters(active.info.run_id, given, logged=bool(resumed))
             chosen = cycle_id or (None if begins_cycle else runs.newest_cycle())
             run = StepRun(active.info.run_id, step, given, chosen or runs.new_cycle_id())
             mlflow.set_tags({MLFLOW_RUN_NAME: step, tags.STEP: step, **_circumstances(run)})
@@ -229,18 +229,16 @@ def open_step(
             if outage.is_lost(error):
                 _end(active, RunStatus.FAILED)
             elif expected := faults.fault(error):
-                mlflow.set_tags(_failure(expected))
+                values.set_tags(active.info.run_id, _failure(expected))
             raise
-        mlflow.set_tags({MLFLOW_RUN_NOTE: run.note(), tags.SUMMARY: run.summary})
+        values.set_tags(run.run_id, {MLFLOW_RUN_NOTE: run.note(), tags.SUMMARY: run.summary})
 
 
 def report_failure(run_id: str, step: str, error: RetrainingError) -> None:
     """Record why a step failed on the run that `mlflow run` created and the step did not enter."""
     outage.hurry(retries=3)  # the user is waiting for the error message
-    client = mlflow.MlflowClient()
     try:
-        for name, value in {tags.STEP: step, **_failure(error)}.items():
-            client.set_tag(run_id, name, value)
+        values.set_tags(run_id, {tags.STEP: step, **_failure(error)})
     except mlflow.MlflowException:
         _LOG.info(f"run {run_id} does not show the reason: the tracking server does not answer")
 

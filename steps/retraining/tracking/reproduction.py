@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import json
 import logging
 import math
 import tempfile
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import mlflow
+from mlflow.exceptions import ExecutionException
 from mlflow.projects.utils import load_project
 from mlflow.utils.mlflow_tags import (
     MLFLOW_GIT_COMMIT,
@@ -19,8 +19,9 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from retraining.errors import RetrainingError
-from retraining.tracking import children, runs, tags
+from retraining.tracking import children, runs, tags, values
 from retraining.tracking.checkout import ROOT
+from retraining.tracking.cycle import STEPS
 from retraining.tracking.result import Result
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ class Repetition(Result):
     @property
     def summary(self) -> str:
         """The outcome, and what was repeated."""
-        return f"{outcome_of(self.differences)}: {', '.join(self.steps)} of run {self.run_id}"
+        outcome, n_steps = outcome_of(self.differences), len(self.steps)
+        counted = f"{n_steps} steps, " if n_steps > 1 else ""
+        return f"{outcome}: {counted}{', '.join(self.steps)} of run {self.run_id}"
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -86,12 +89,40 @@ def check_finished(run: Run) -> None:
     Raises:
         RetrainingError: If no step of a project has finished it.
     """
-    # The trials of a search have no entry point: their search is what can be repeated.
-    if MLFLOW_PROJECT_ENTRY_POINT not in run.data.tags or run.info.status != "FINISHED":
+    if run.info.lifecycle_stage != "active":
+        raise RetrainingError(
+            f"run {run.info.run_id} is deleted", f"`mlflow runs restore --run-id {run.info.run_id}`"
+        )
+    # The trials of a search have no entry point: their search is what can be repeated. Runs of
+    # other projects have no step.
+    known = {MLFLOW_PROJECT_ENTRY_POINT, tags.STEP} <= set(run.data.tags)
+    if not known or run.info.status != "FINISHED":
         raise RetrainingError(
             f"run {run.info.run_id} is not a finished step (status {run.info.status})",
             "give the id of a run that a step of this project finished",
         )
+
+
+def steps_of(run: Run) -> list[Run]:
+    """The runs to repeat: the run itself, or those of the steps of a chain.
+
+    Raises:
+        RetrainingError: If the run is none of a step, or a chain has lost one of its steps.
+    """
+    check_finished(run)
+    if run.data.tags[tags.STEP] != "main":
+        return [run]
+    found = children.children(run.info.run_id)
+    # A chain of an earlier version does not name its runs.
+    expected = values.read_json(run, tags.CHAIN_STEPS) or dict.fromkeys(STEPS, "")
+    there = {r.info.run_id for r in found} | {r.data.tags.get(tags.STEP) for r in found}
+    missing = [step for step, run_id in expected.items() if (run_id or step) not in there]
+    if missing:
+        raise RetrainingError(
+            f"chain {run.info.run_id} has lost its runs of {', '.join(missing)}",
+            "restore them (`mlflow runs restore --run-id ID`), or repeat a single step by its id",
+        )
+    return [r for r in found if r.info.run_id in expected.values()] or found
 
 
 def original_of(run: Run) -> Run:
@@ -132,10 +163,16 @@ def parameters(original: Run, folder: str) -> dict[str, str]:
     """The parameters of a repetition: those of the run, with its inputs pinned."""
     step = original.data.tags[tags.STEP]
     project = load_project(folder)  # type: ignore[no-untyped-call]
-    accepted = project.get_entry_point(step).parameters
-    given = {k: v for k, v in runs.logged_parameters(original, accepted).items() if v}
-    pinned: dict[str, str] = json.loads(original.data.tags.get(tags.PINNED, "{}"))
-    return given | pinned
+    try:
+        accepted = project.get_entry_point(step).parameters
+    except ExecutionException as error:
+        commit = original.data.tags[MLFLOW_GIT_COMMIT]
+        raise RetrainingError(
+            f"commit {commit[:7]} has no step {step}, which run {original.info.run_id} is of",
+            "run reproduce from a clone of the project that made the run",
+        ) from error
+    given = {k: v for k, v in values.read_parameters(original, accepted).items() if v}
+    return given | values.read_json(original, tags.PINNED)
 
 
 def env_manager(folder: str, root: Path, recorded: str | None) -> str:
@@ -151,7 +188,7 @@ def compare(original: Run, repetition: Run) -> list[Difference]:
     Metrics are the same within a relative tolerance of 1e-9; durations are not compared.
     """
     step = original.data.tags[tags.STEP]
-    pinned = {"pipeline_id", *json.loads(original.data.tags.get(tags.PINNED, "{}"))}
+    pinned = {"pipeline_id", *values.read_json(original, tags.PINNED)}
     found = []
     for kind, old, new in (
         ("parameter", original.data.params, repetition.data.params),

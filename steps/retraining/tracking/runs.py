@@ -7,7 +7,6 @@ reproduction.
 from __future__ import annotations
 
 import secrets
-import shlex
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,10 +15,11 @@ import mlflow
 from mlflow.entities import ViewType
 
 from retraining.errors import RetrainingError
-from retraining.tracking import outage, tags
+from retraining.tracking import commands, outage, tags
+from retraining.tracking.pages import every
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from mlflow.entities import Run
 
@@ -49,29 +49,26 @@ def tests_of(model_name: str, since: datetime) -> list[Run]:
     return [run for run in found if not _is_reproduction(run)]
 
 
-def _search(step: str, having: Mapping[str, str], since: datetime | None = None) -> Iterator[Run]:
-    """The FINISHED runs of a step that do not reuse others, newest first."""
-    conditions = ["attributes.status = 'FINISHED'"]
+def chains(cycle_id: str) -> list[Run]:
+    """The runs of `main` in a cycle, whatever became of them, newest first."""
+    return list(_search("main", {tags.CYCLE_ID: cycle_id}, finished=False))
+
+
+def _search(
+    step: str, having: Mapping[str, str], since: datetime | None = None, *, finished: bool = True
+) -> Iterator[Run]:
+    """The runs of a step that do not reuse others, newest first."""
+    conditions = ["attributes.status = 'FINISHED'"] if finished else []
     if since:
         conditions.append(f"attributes.start_time >= {since.timestamp() * 1000:.0f}")
     for key, value in {tags.STEP: step, **having}.items():
         quote = '"' if "'" in value else "'"
         conditions.append(f"tags.`{key}` = {quote}{value}{quote}")
     client = mlflow.MlflowClient()
-    experiments = [e.experiment_id for e in client.search_experiments(ViewType.ACTIVE_ONLY)]
-    token = None
-    while True:
-        page = client.search_runs(
-            experiments,
-            " and ".join(conditions),
-            order_by=["attributes.start_time DESC"],
-            max_results=100,
-            page_token=token,
-        )
-        yield from (run for run in page if tags.REUSED_FROM not in run.data.tags)
-        token = page.token
-        if not token:
-            return
+    experiments = [e.experiment_id for e in every(client.search_experiments, ViewType.ACTIVE_ONLY)]
+    newest_first = ["attributes.start_time DESC"]
+    found = every(client.search_runs, experiments, " and ".join(conditions), order_by=newest_first)
+    return (run for run in found if tags.REUSED_FROM not in run.data.tags)
 
 
 def _is_reproduction(run: Run) -> bool:
@@ -90,7 +87,7 @@ def upstream(
     if found is None:
         raise RetrainingError(
             f"no finished {step} run in cycle {cycle_id!r}",
-            f"run `mlflow run . --env-manager uv -e {step}` first, or name one with {flag}=",
+            f"run `{commands.show(step)}` first, or name one with {flag}=",
         )
     return found
 
@@ -130,15 +127,9 @@ def get_run(run_id: str, flag: str) -> Run:
 def newest_cycle() -> str | None:
     """Cycle of the newest finished preprocess run, except reproductions."""
     run = find("preprocess")
-    return run.data.tags[tags.CYCLE_ID] if run else None
+    return run.data.tags.get(tags.CYCLE_ID) if run else None
 
 
 def new_cycle_id(prefix: str = "") -> str:
     """A new id that sorts by time: `20260131-235959-1a2b3c`."""
     return f"{prefix}{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-
-
-def logged_parameters(run: Run, names: Iterable[str]) -> dict[str, str]:
-    """Parameters of a run by name, without the shell quotes that `mlflow run` logs."""
-    logged = run.data.params
-    return {name: "".join(shlex.split(logged[name])) for name in names if name in logged}

@@ -171,6 +171,12 @@ MOVING: Final = "champion.moving"
 NEXT: Final = "champion.next"
 """Model: a person's decision (JSON) that the version that is registered next becomes champion."""
 
+CHAIN_PARAMETERS: Final = "chain.parameters"
+"""Run: what the cycle of a `main` run goes on with when it is continued (JSON)."""
+
+CHAIN_STEPS: Final = "chain.steps"
+"""Run: ids of the runs of the steps of a `main` run by entry point (JSON)."""
+
 LEDGER: Final = "ab_test.test."
 """Model: one entry of the ledger (JSON) for each test that was charged to the model."""
 
