@@ -4,7 +4,7 @@ The commit is checked out into a folder of its own. The repetition is a new run 
 own, tagged with the id of the original; it leaves the registry unchanged. The result is
 `identical`, or a table of what differs. For a run of `main`, every step is repeated.
 
-    mlflow run . -e reproduce -P run_id=RUN_ID
+    mlflow run . --env-manager uv -e reproduce -P run_id=RUN_ID
     python steps/reproduce.py --run-id RUN_ID
 """
 
@@ -44,12 +44,10 @@ def repeat(run: StepRun, *, run_id: str) -> Repetition:
     """Repeat one run, or every step of a chain, and compare each repetition with its original."""
     import mlflow
 
-    from retraining.tracking import children, reproduction, runs
+    from retraining.tracking import reproduction, runs
 
     given = runs.get_run(run_id, "run_id")
-    reproduction.check_finished(given)
-    steps = children.children(run_id) if given.data.tags[tags.STEP] == "main" else [given]
-    originals = [reproduction.original_of(step) for step in steps]
+    originals = [reproduction.original_of(step) for step in reproduction.steps_of(given)]
     differences: list[reproduction.Difference] = []
     for original in originals:
         again = reproduction.repeat(original)

@@ -126,12 +126,17 @@ def test_every_step_of_a_chain_is_repeated(
     """A step that reused a run of its cycle is repeated as that run."""
     chain = record(step="main")
     original = record()
-    record(step="simulate", mlflow__parentRunId=chain)
-    record(step="simulate", mlflow__parentRunId=chain, reused_from=original, code__dirty="true")
+    first = record(step="simulate", mlflow__parentRunId=chain)
+    record(step="simulate", mlflow__parentRunId=chain, status="FAILED")
+    second = record(
+        step="simulate", mlflow__parentRunId=chain, reused_from=original, code__dirty="true"
+    )
+    ran = json.dumps({"simulate": first, "preprocess": second})
+    MlflowClient().set_tag(chain, "chain.steps", ran)
 
     made = call("reproduce", run_id=chain)
 
-    assert made.out == f"reproduce: identical: simulate, simulate of run {chain}\n"
+    assert made.out == f"reproduce: identical: 2 steps, simulate, simulate of run {chain}\n"
     assert len(repeated) == 2
     assert f"simulate {original}: identical" in made.err
 
@@ -140,16 +145,50 @@ def test_chain_with_a_step_that_cannot_be_repeated_is_refused_at_once(
     call: Call, record: Record, repeated: list[tuple[str, dict[str, str]]]
 ) -> None:
     chain = record(step="main")
-    record(mlflow__parentRunId=chain)
-    record(mlflow__parentRunId=chain, code__dirty="true")
+    steps = ("preprocess", "train", "tune", "ab_test")
+    for step in steps:
+        record(mlflow__parentRunId=chain, step=step)
+    record(mlflow__parentRunId=chain, step="promote", code__dirty="true")
 
     assert "was made from uncommitted code" in call("reproduce", run_id=chain).refusal
+    assert repeated == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_chain_that_lost_steps_is_not_called_identical(
+    call: Call, record: Record, repeated: list[tuple[str, dict[str, str]]], *, named: bool
+) -> None:
+    """A chain of an earlier version does not name its runs."""
+    chain, client = record(step="main"), MlflowClient()
+    steps = ("preprocess", "train", "tune", "ab_test", "promote")
+    ran = {step: record(mlflow__parentRunId=chain, step=step) for step in steps}
+    if named:
+        client.set_tag(chain, "chain.steps", json.dumps(ran))
+    assert "identical: 5 steps" in call("reproduce", run_id=chain).out
+    del repeated[:]
+    client.delete_run(ran["tune"])
+    client.set_tag(ran["promote"], "mlflow.parentRunId", "another")
+
+    refused = call("reproduce", run_id=chain).refusal
+
+    assert f"chain {chain} has lost its runs of tune, promote: restore them" in refused
+    assert f"run {ran['tune']} is deleted" in call("reproduce", run_id=ran["tune"]).refusal
+    assert repeated == []
+
+
+def test_step_that_the_commit_lacks_is_refused(
+    call: Call, record: Record, repeated: list[tuple[str, dict[str, str]]]
+) -> None:
+    refused = call("reproduce", run_id=record(step="bogus")).refusal
+
+    assert "commit 0123456 has no step bogus" in refused
     assert repeated == []
 
 
 @pytest.mark.parametrize(
     ("run", "phrase"),
     [
+        ({"step": None}, "is not a finished step (status FINISHED): give the id of a run that a s"),
         ({"code__dirty": "true"}, "was made from uncommitted code: commit the code"),
         ({"code__dirty": None}, "was made from uncommitted code: commit"),
         ({"mlflow.source.git.commit": None}, "was made from uncommitted code: commit"),

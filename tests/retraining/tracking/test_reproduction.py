@@ -126,7 +126,7 @@ def test_repetition_says_how_it_differs() -> None:
     )
 
     assert repetition.table == "train: metric f1: 0.5 -> 0.6\na: tag b: c -> d\n"
-    assert repetition.summary == "2 differences: train, tune of run ab12"
+    assert repetition.summary == "2 differences: 2 steps, train, tune of run ab12"
     assert repetition.tags == {"result.comparison": "2 differences"}
 
 
