@@ -48,8 +48,9 @@ def test_parameters_are_those_of_the_fitted_stages(cycle: Cycle) -> None:
     assert parameters["target"] == "tx_fraud"
     fitted = {name: parameters[name] for name in ("maxDepth", "maxBins", "numTrees")}
     assert fitted == {"maxDepth": "4", "maxBins": "32", "numTrees": "5"}
-    assert parameters["stage_0"] == "VectorAssembler"
-    assert parameters["stage_1"] == "RandomForestClassificationModel"
+    assert parameters["stage_0"] == "SQLTransformer"  # fills
+    assert parameters["stage_1"] == "VectorAssembler"
+    assert parameters["stage_2"] == "RandomForestClassificationModel"
     assert (parameters["seed"], parameters["register"]) == ("7", "true")
 
 

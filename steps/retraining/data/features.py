@@ -80,12 +80,14 @@ def add(frame: DataFrame, description: Description, *, since: date | None = None
     if description.event_time is not None:
         rows = add_rolling(rows, description.features.rolling, description.event_time, since)
     rows = _add_derived(rows, description)
+    for name, flag in zip(description.features.missing, description.features.flags, strict=True):
+        rows = rows.withColumn(flag, present(rows, name).isNull().cast("int"))
     return fill(rows, description)
 
 
 def fill(rows: DataFrame, description: Description) -> DataFrame:
-    """Replace null and NaN by the values of `features.fill`, in the columns that there are."""
-    for name, value in description.features.fill.items():
+    """Replace null and NaN by the values that `features.fill` states, in columns that exist."""
+    for name, value in description.features.values.items():
         if name in rows.columns:
             filler = F.lit(value).cast(rows.schema[name].dataType)
             rows = rows.withColumn(name, F.coalesce(present(rows, name), filler))

@@ -9,11 +9,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
-from retraining.data import expressions, features, increment, partitions, quality, sources
+from retraining.data import (
+    categories,
+    expressions,
+    features,
+    increment,
+    partitions,
+    quality,
+    sources,
+)
 from retraining.data.account import Account
 from retraining.data.cutting import Prepared, cut
 from retraining.data.instants import clock_of, day_of
-from retraining.data.manifest import Manifest, StoredQuarantine, no_rows, publish, stage
+from retraining.data.manifest import (
+    Manifest,
+    StoredQuarantine,
+    no_rows,
+    publish,
+    read_folders,
+    stage,
+)
 from retraining.digests import digest
 from retraining.errors import RetrainingError
 
@@ -107,6 +122,8 @@ def prepare(
             as_of,
             lambda day: _name_row(judged.frame, description, day),
         )
+        train = read_folders(spark, [found.splits["train"].uri], built.prepared.columns)
+        categories.check(train, description)
         for name, split in found.splits.items():
             _LOG.info(f"{name}: {split.n_rows:,} rows, {split.n_positives:,} positive")
         manifest = Manifest(

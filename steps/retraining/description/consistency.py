@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from retraining.description import estimators
+from retraining.description import estimators, feature_rules
 from retraining.description.columns import TIME_TYPES
 from retraining.description.durations import format_duration
 from retraining.description.expressions import find_foreign, names_in
@@ -51,6 +51,7 @@ def find_problems(description: Description) -> list[Problem]:
         _time,
         _split,
         estimators.find_problems,
+        feature_rules.find_problems,
     )
     return [Problem(key, text) for rule in rules for key, text in rule(description)]
 

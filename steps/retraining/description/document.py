@@ -117,10 +117,11 @@ class Description(Section):
 
     @property
     def feature_columns(self) -> tuple[str, ...]:
-        """The inputs of a model, in order: plain, categorical, rolling, derived."""
-        rolling = tuple(name for entry in self.features.rolling for name in entry.names)
-        derived = tuple(self.features.derived)
-        return self.features.plain + self.features.categorical + rolling + derived
+        """The inputs of a model, in order: plain, categorical, rolling, derived, flags."""
+        features = self.features
+        rolling = tuple(name for entry in features.rolling for name in entry.names)
+        built = (*rolling, *features.derived, *features.flags)
+        return features.plain + features.categorical + built
 
     @property
     def needed_features(self) -> tuple[str, ...]:

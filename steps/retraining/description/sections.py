@@ -14,6 +14,7 @@ from retraining.description.section import NullValues, Number, Section, Value
 EstimatorName = Literal[
     "RandomForestClassifier", "GBTClassifier", "LogisticRegression", "DecisionTreeClassifier"
 ]
+FITTED_FILLS = ("median", "mean", "most_frequent")
 
 
 class Files(Section):
@@ -89,14 +90,62 @@ class Rolling(Section):
         return tuple(self.name(agg, win) for win in self.windows for agg in self.aggregates)
 
 
+class Category(Section):
+    """How a categorical feature with many values is kept small; exactly one key.
+
+    `pool` keeps the N most frequent values of train and makes one of all others; `hash` puts all
+    values into N buckets.
+    """
+
+    pool: int | None = Field(default=None, ge=1)
+    hash: int | None = Field(default=None, ge=2)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Category:
+        if (self.pool is None) == (self.hash is None):
+            raise ValueError("has not one kind of rule, allowed: pool or hash")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The key that is set."""
+        return "hash" if self.pool is None else "pool"
+
+    @property
+    def size(self) -> int:
+        """How many values are kept apart."""
+        return self.pool or self.hash or 0
+
+
 class Features(Section):
-    """The inputs of a model. `fill` replaces nulls; a null without a fill is an error later."""
+    """The inputs of a model. A null without a fill is an error.
+
+    `fill` replaces nulls and NaN by a value, or by the median, the mean or the most frequent value
+    of train. `missing` adds a feature `x_missing`, 1 where x had no value and 0 elsewhere.
+    """
 
     plain: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     derived: dict[str, str] = Field(default_factory=dict)
     rolling: tuple[Rolling, ...] = ()
     fill: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    categories: dict[str, Category] = Field(default_factory=dict)
+
+    @property
+    def fitted_fills(self) -> dict[str, str]:
+        """The statistic of train that replaces nulls, by feature."""
+        return {name: str(how) for name, how in self.fill.items() if how in FITTED_FILLS}
+
+    @property
+    def values(self) -> dict[str, bool | int | float | str]:
+        """The value that replaces nulls, by feature, where it is stated."""
+        return {name: value for name, value in self.fill.items() if value not in FITTED_FILLS}
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The features that `missing` adds."""
+        return tuple(f"{name}_missing" for name in self.missing)
 
 
 class Period(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retraining.description.names import FEATURES
-from retraining.models import evaluation, pipelines, scoring
+from retraining.models import evaluation, pipelines, scoring, vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,7 @@ class EncodedRows:
         self._encoders: dict[bool, PipelineModel] = {}
         self._frames: dict[bool, tuple[DataFrame, DataFrame]] = {}
         for linear in {self._kind(name) for name in estimators}:
-            encoder = pipelines.encoder(description, linear=linear).fit(rows.train)
+            encoder = vectors.fit(rows.train, description, linear=linear)
             self._encoders[linear] = encoder
             columns = [FEATURES, pipelines.LABEL, pipelines.WEIGHT]
             train, validation = (encoder.transform(f).select(*columns).cache() for f in rows)
@@ -42,6 +42,7 @@ class EncodedRows:
         """Fit a candidate; the result starts from raw feature columns."""
         kind = self._kind(candidate.estimator)
         classifier = pipelines.estimator(candidate.estimator, candidate.parameters, seed)
+        vectors.check_categories(self._encoders[kind], classifier)
         model = classifier.fit(self._frames[kind][0])
         return pipelines.joined(self._encoders[kind], model)
 

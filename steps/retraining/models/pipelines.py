@@ -7,26 +7,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pyspark.errors import IllegalArgumentException
-from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml import PipelineModel
 from pyspark.ml.classification import (
     DecisionTreeClassifier,
     GBTClassifier,
     LogisticRegression,
     RandomForestClassifier,
 )
-from pyspark.ml.feature import (
-    MinMaxScaler,
-    OneHotEncoder,
-    StandardScaler,
-    StringIndexer,
-    VectorAssembler,
-)
+from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import functions as F
 
 from retraining.data.columns import is_positive
 from retraining.data.splits import check_classes
 from retraining.description.names import FEATURES
 from retraining.errors import RetrainingError, reason
+from retraining.models import vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +33,6 @@ if TYPE_CHECKING:
 
 LABEL = "_label"
 WEIGHT = "_weight"
-_INDEX, _ONE_HOT = "_index_", "_onehot_"
 
 # A fit adds up one partial sum per partition, in the order in which they finish. Two of them give
 # the same total in either order, so with up to twice this many rows a fit is repeatable to the last
@@ -113,36 +107,6 @@ def prepare(
     )
 
 
-def encoder(description: Description, *, linear: bool) -> Pipeline:
-    """The stages that turn feature columns into one vector.
-
-    Args:
-        description: Names the features and the scaler.
-        linear: One-hot encode categories, since a linear model would take indices for amounts.
-    """
-    features = description.features
-    stages: list[Any] = []
-    encoded: dict[str, str] = {}
-    for column in features.categorical:
-        index = f"{_INDEX}{column}"
-        stages.append(StringIndexer(inputCol=column, outputCol=index, handleInvalid="keep"))
-        encoded[column] = index
-        if linear:
-            encoded[column] = f"{_ONE_HOT}{column}"
-            stages.append(OneHotEncoder(inputCol=index, outputCol=encoded[column]))
-    columns = [encoded.get(column, column) for column in description.feature_columns]
-    scaled = description.scaler != "none"
-    assembled = "_assembled" if scaled else FEATURES
-    stages.append(VectorAssembler(inputCols=columns, outputCol=assembled))
-    if description.scaler == "standard":
-        stages.append(
-            StandardScaler(inputCol=assembled, outputCol=FEATURES, withMean=True, withStd=True)
-        )
-    elif description.scaler == "minmax":
-        stages.append(MinMaxScaler(inputCol=assembled, outputCol=FEATURES))
-    return Pipeline(stages=stages)
-
-
 def estimator(name: str, parameters: Mapping[str, object], seed: int) -> Estimator[Any]:
     """A classifier by its Spark name.
 
@@ -178,7 +142,8 @@ def fit(train: DataFrame, description: Description, classifier: Estimator[Any]) 
         RetrainingError: If Spark rejects the value of a parameter, which it checks only in a fit.
     """
     name = type(classifier).__name__
-    encoding = encoder(description, linear=is_linear(name)).fit(train)
+    encoding = vectors.fit(train, description, linear=is_linear(name))
+    vectors.check_categories(encoding, classifier)
     try:
         return joined(encoding, classifier.fit(encoding.transform(train)))
     except IllegalArgumentException as error:
@@ -210,23 +175,16 @@ def importances(model: PipelineModel) -> dict[str, float]:
     """
     fitted: list[Any] = list(model.stages)
     *encoding, classifier = fitted
-    stages = {stage.getOutputCol(): stage for stage in encoding}
     if hasattr(classifier, "featureImportances"):
-        slots = classifier.featureImportances.toArray()
-    elif isinstance(stages[FEATURES], VectorAssembler):
+        amounts = classifier.featureImportances.toArray()
+    elif isinstance(encoding[-1], VectorAssembler):
         return {}
     else:
-        slots = np.abs(classifier.coefficients.toArray())
-    assembler = next(s for s in stages.values() if isinstance(s, VectorAssembler))
-    names: list[str] = []
-    for column in assembler.getInputCols():
-        source, width = column, 1
-        if column.startswith(_ONE_HOT):
-            source, width = column.removeprefix(_ONE_HOT), stages[column].categorySizes[0] - 1
-        names += [source.removeprefix(_INDEX)] * width
-    total = float(np.sum(slots)) or 1.0
+        amounts = np.abs(classifier.coefficients.toArray())
+    names = vectors.slots(encoding)
+    total = float(np.sum(amounts)) or 1.0
     shares: dict[str, float] = dict.fromkeys(names, 0.0)
-    for name, value in zip(names, slots, strict=True):
+    for name, value in zip(names, amounts, strict=True):
         shares[name] += float(value) / total
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
 

@@ -132,6 +132,20 @@ def test_build_fills_null_and_nan_with_the_type_of_the_feature(spark: SparkSessi
     assert [found[i]["small"] for i in range(3)] == [True, False, True]
 
 
+def test_build_flags_missing_values_and_leaves_fills_of_train_to_the_model(
+    spark: SparkSession,
+) -> None:
+    rows = [(0, START, 1, 1, None, 0), (1, START, 1, 1, math.nan, 0), (2, START, 1, 1, 5.0, 0)]
+    frame = spark.createDataFrame(rows, SCHEMA)
+    fitted = build_rows(frame, describe(fill={"amount": "median"}, missing=["amount"]))
+    assert [fitted[i]["amount_missing"] for i in range(3)] == [1, 1, 0]
+    assert fitted[0]["amount"] is None
+    assert (math.isnan(fitted[1]["amount"]), fitted[2]["amount"]) == (True, 5.0)
+    stated = build_rows(frame, describe(fill={"amount": 1}, missing=["amount"]))
+    assert [stated[i]["amount_missing"] for i in range(3)] == [1, 1, 0]
+    assert [stated[i]["amount"] for i in range(3)] == [1.0, 1.0, 5.0]
+
+
 def test_build_refuses_a_feature_without_a_value(spark: SparkSession) -> None:
     """30 days back there is no payment older than 7 days for the first 7 rows."""
     frame = payments(spark)
