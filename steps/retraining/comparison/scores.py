@@ -9,7 +9,7 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from retraining.comparison.columns import ROLES, ScoreColumns
-from retraining.data import sources
+from retraining.data import parquet
 from retraining.data.columns import is_positive, quote
 from retraining.data.instants import clock_of, day_of
 from retraining.data.manifest import read_manifest, read_split
@@ -149,7 +149,7 @@ def read_scores(spark: SparkSession, uri: str) -> Comparison:
     """
     if not storage.exists(spark, uri):
         raise RetrainingError(f"scores={uri!r} does not exist", "give a parquet file or folder")
-    frame = sources.open_parquet(spark, [uri])
+    frame = parquet.open_parquet(spark, [uri])
     missing = [column for column in ("label", *ROLES) if column not in frame.columns]
     if missing:
         raise RetrainingError(

@@ -1,110 +1,119 @@
-"""Which field of a raw file holds which column of the description."""
+"""Which field of a raw file, or which folder above it, holds which column of the description."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
+from pyspark.sql import functions as F
 
 from retraining.errors import RetrainingError
-from retraining.spark import s3a, storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from pyspark.sql import SparkSession
+    from pyspark.sql import Column, DataFrame
 
     from retraining.description.document import Description
 
 _T = TypeVar("_T")
 
 # Files that are opened at the same time.
-_THREADS = 32
-_NANOSECONDS = re.compile(r"int64 (\S+) \(TIMESTAMP\(NANOS")
+_THREADS: Final = 32
+_NAMES_SHOWN: Final = 40
+_NULL_FOLDER: Final = "__HIVE_DEFAULT_PARTITION__"
+
+
+class Part(NamedTuple):
+    """Rows of files that are alike.
+
+    Attributes:
+        frame: The rows.
+        given: The text of each column that they have.
+        malformed: The text of a row that cannot be divided into its fields; null for others.
+        file: The path of its file.
+    """
+
+    frame: DataFrame
+    given: Mapping[str, Column]
+    malformed: Column
+    file: Column
+
+
+class Matched(NamedTuple):
+    """Where the columns of the description are; hashable, so that files can be grouped by it.
+
+    Attributes:
+        names: Columns with what the file calls them.
+        folders: Columns with the key of a folder above the file.
+    """
+
+    names: tuple[tuple[str, str], ...]
+    folders: tuple[tuple[str, str], ...]
 
 
 def match(
     path: str, names: Sequence[str], description: Description, optional: frozenset[str]
-) -> dict[str, str]:
-    """Return what a file calls each column; the column's own name goes before its other ones."""
-    matched = {}
-    for column, rule in description.file_columns.items():
-        candidates = [name for name in (column, *rule.source) if name in names]
-        if candidates:
-            matched[column] = candidates[0]
-        elif column not in optional:
-            raise RetrainingError(
-                f"{path} has no column {' or '.join((column, *rule.source))}",
-                f"its columns are {', '.join(names)}; list the one to read as a source of {column}",
-            )
-    return matched
+) -> Matched:
+    """Return what a file calls each column; the column's own name goes before its other ones.
 
-
-def group_text(
-    spark: SparkSession, paths: Sequence[str], description: Description, optional: frozenset[str]
-) -> Iterable[tuple[tuple[str | None, ...], list[str]]]:
-    """Group text files by the columns in their fields; None stands for a field to leave out."""
-    columns = tuple(description.file_columns)
-    if not description.files.header and not optional:
-        return [(columns, list(paths))] if paths else []
-    groups: dict[tuple[str | None, ...], list[str]] = defaultdict(list)
-    firsts = _at_once(lambda path: _first_fields(spark, path, description), paths)
-    for path, first in zip(paths, firsts, strict=True):
-        if description.files.header:
-            names = [name.strip() for name in first]
-            matched = match(path, names, description, optional)
-            by_index = {names.index(name): column for column, name in matched.items()}
-            groups[tuple(by_index.get(index) for index in range(len(names)))].append(path)
-        else:
-            absent = columns[len(first) :]
-            fields = columns[: len(first)] if optional.issuperset(absent) else columns
-            groups[fields].append(path)
-    return groups.items()
-
-
-def group_parquet(
-    spark: SparkSession, paths: Sequence[str]
-) -> Iterable[tuple[frozenset[str], list[str]]]:
-    """Group parquet files by the schema in their footers: Spark uses that of one file for all.
-
-    Each group comes with its columns of times in nanoseconds, as pandas writes them: Spark can read
-    these only as whole numbers, and only if a setting says so.
+    Raises:
+        RetrainingError: If a column that is not optional is missing, or its name is there twice.
     """
-    groups: dict[str, list[str]] = defaultdict(list)
-    for path, schema in zip(paths, _at_once(lambda path: _schema(spark, path), paths), strict=True):
-        groups[schema].append(path)
-    return [(frozenset(_NANOSECONDS.findall(schema)), paths) for schema, paths in groups.items()]
+    matched, folders = [], []
+    keys = folder_keys(path)
+    for column, rule in description.file_columns.items():
+        known = (column, *rule.source)
+        if found := [name for name in known if name in names]:
+            _refuse_twins(path, found[0], names)
+            matched.append((column, found[0]))
+        elif found := [name for name in known if name in keys]:
+            folders.append((column, found[0]))
+        elif column not in optional:
+            shown = ", ".join(names[:_NAMES_SHOWN]) + ", ..." * (len(names) > _NAMES_SHOWN)
+            separator = "; if this is one field too many, set files.separator" * (len(names) == 1)
+            raise RetrainingError(
+                f"{path} has no column {' or '.join(known)}",
+                f"its columns are {shown}; list the one to read as a source of {column}{separator}",
+            )
+    return Matched(tuple(matched), tuple(folders))
 
 
-def _at_once(read: Callable[[str], _T], paths: Sequence[str]) -> list[_T]:
+def _refuse_twins(path: str, wanted: str, names: Sequence[str]) -> None:
+    twins = [name for name in names if name.lower() == wanted.lower()]
+    if len(twins) > 1:
+        raise RetrainingError(
+            f"{path} has the column {wanted} {len(twins)} times ({', '.join(twins)})",
+            "rename all but one in the file",
+        )
+
+
+def folder_keys(path: str) -> list[str]:
+    """The keys of folders such as `year=2024` in a path."""
+    return re.findall(r"(?<=/)([^/=]+)=[^/]*(?=/)", path)
+
+
+def folder_values(file: Column, folders: Iterable[tuple[str, str]]) -> dict[str, Column]:
+    """The values of columns that are keys of folders; Hive writes special characters as %3A."""
+    values = {}
+    for column, key in folders:
+        # As a URI, a path has its special characters encoded, and those of Hive once more.
+        path = F.url_decode(F.replace(file, F.lit("+"), F.lit("%2B")))
+        text = F.regexp_extract(path, f"/{re.escape(key)}=([^/]*)/", 1)
+        is_encoded = text.rlike("%[0-9A-Fa-f]{2}") & ~text.rlike("%(?![0-9A-Fa-f]{2})")
+        plain = F.url_decode(F.replace(text, F.lit("+"), F.lit("%2B")))
+        value = F.when(is_encoded, plain).otherwise(text)
+        values[column] = F.when(text != _NULL_FOLDER, value)
+    return values
+
+
+def at_once(read: Callable[[str], _T], paths: Sequence[str]) -> list[_T]:
     """Read from many files at once: most of the time is spent waiting for storage."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(read, paths))
 
 
-def _schema(spark: SparkSession, path: str) -> str:
-    jvm, hadoop = spark._jvm, spark._jsc.hadoopConfiguration()
-    try:
-        where = jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
-        source = jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromPath(where, hadoop)  # type: ignore[union-attr]
-        footer = jvm.org.apache.parquet.hadoop.ParquetFileReader.open(source)  # type: ignore[union-attr]
-        schema = str(footer.getFileMetaData().getSchema().toString())
-        footer.close()
-    except (Py4JJavaError, PySparkException) as error:
-        if s3a.complaint(error):
-            raise
-        raise RetrainingError(f"{path} is not a parquet file", "write it again") from error
-    return schema
-
-
-def _first_fields(spark: SparkSession, path: str, description: Description) -> list[str]:
-    comment = description.files.comment
-    for line in storage.read_lines(spark, path):
-        if line.strip() and not (comment and line.startswith(comment)):
-            return next(csv.reader([line.lstrip("\ufeff")], delimiter=description.files.separator))
-    return [] if description.files.header else list(description.file_columns)
+def escape_glob(path: str) -> str:
+    """A path as Spark takes it literally."""
+    return re.sub(r"([{}\[\]*?\\])", r"\\\1", path)

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
-from retraining.data import values
-from retraining.data.columns import quote
-from retraining.data.fields import group_parquet, group_text, match
+from retraining.data.jsonlines import read_json_lines
+from retraining.data.parquet import read_parquet
+from retraining.data.text import read_text
 from retraining.description.origins import late_columns
-from retraining.errors import RetrainingError, reason
+from retraining.errors import RetrainingError
 from retraining.spark import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from pyspark.sql import Column, SparkSession
+    from pyspark.sql import SparkSession
 
+    from retraining.data.fields import Part
     from retraining.description.document import Description
 
+_LOG = logging.getLogger(__name__)
+
 FILE = "_file"  # the file that a row comes from
-MALFORMED = "_malformed"  # a line of text with the wrong number of fields; null for other rows
+MALFORMED = "_malformed"  # the text of a row that cannot be divided into fields; null for others
+
+_READERS = {
+    r"\.(txt|csv|tsv)(\.(gz|bz2))?$": read_text,
+    r"\.(jsonl|ndjson)(\.(gz|bz2))?$": read_json_lines,
+    r"\.parquet$": read_parquet,
+}
+_SHOWN = 5  # folders
+_GIVE = "give .txt, .csv, .tsv, .jsonl, .ndjson (also .gz, .bz2) or .parquet files"
 
 
 @dataclass(frozen=True, order=True)
@@ -53,19 +62,27 @@ def list_files(spark: SparkSession, source: str) -> tuple[RawFile, ...]:
     Args:
         spark: Its Hadoop configuration knows the storage.
         source: A file, a folder, a glob, a comma-separated list of these, or a `.json` file that
-            holds an array of them. Folders within a folder are read only if their names look like
-            files (`2018-06.parquet`), as Spark writes them; hidden files (`.` or `_` first) are
-            skipped.
+            holds an array of them. Folders within a folder are read only if they are named like
+            files (`2018-06.parquet`), as Spark writes them, or like values (`year=2024`); hidden
+            files (`.` or `_` first) are skipped.
 
     Raises:
         RetrainingError: If there are no files, a part of the source cannot be read, or a file is
-            neither text nor parquet by its suffix.
+            of no known kind by its suffix.
     """
     listed: dict[str, RawFile] = {}
     for part in _split_source(spark, source):
-        files = [file for entry in storage.find(spark, part) for file in _files_of(spark, entry)]
+        skipped: list[str] = []
+        files = [
+            file for entry in storage.find(spark, part) for file in _files_of(spark, entry, skipped)
+        ]
+        folders = ", ".join(skipped[:_SHOWN]) + ", ..." * (len(skipped) > _SHOWN)
         if not files:
-            raise RetrainingError(f"{part} holds no files", "give files, a folder or a glob")
+            inside = f", but the folders {folders}, which are not entered" if skipped else ""
+            deeper = f"{part.rstrip('/')}/*" if skipped else "a folder or a glob"
+            raise RetrainingError(f"{part} holds no files{inside}", f"give files, {deeper}")
+        if skipped:
+            _LOG.warning(f"{part}: the folders {folders} are not entered")
         listed.update((file.path, file) for file in files)
     return tuple(sorted(listed.values()))
 
@@ -79,8 +96,9 @@ def read_raw(
 ) -> DataFrame:
     """Read raw files as text, so that a later check can distinguish nulls from unreadable values.
 
-    Text files are read by position, or by their header line if the description says so; parquet
-    files are read by column name. Columns that the description does not name are left out.
+    Text files with a header, JSON lines and parquet files are read by name, text files without
+    one by position. Keys of folders (`year=2024`) are columns, too. Columns that the description
+    does not name are left out.
 
     Args:
         spark: The session.
@@ -94,21 +112,18 @@ def read_raw(
         The columns that files hold, each a string, `_malformed` and `_file`.
 
     Raises:
-        RetrainingError: If a column is missing, or all files are empty.
+        RetrainingError: If a column is missing or there twice, a file cannot be read, or all files
+            are empty.
     """
-    filled = [file for file in files if file.size > 0 or _is_parquet(file.path)]
+    filled = [file for file in files if file.size > 0 or file.path.lower().endswith(".parquet")]
     if not filled:
         raise RetrainingError(f"all {len(files)} files are empty", "give files that hold rows")
-    text = [file.path for file in filled if _is_text(file.path)]
-    parquet = [file.path for file in filled if _is_parquet(file.path)]
     optional = frozenset() if labelled else late_columns(description)
     frames = [
-        _read_text(spark, paths, description, fields)
-        for fields, paths in group_text(spark, text, description, optional)
-    ]
-    frames += [
-        _read_parquet(spark, paths, description, optional, nanoseconds)
-        for nanoseconds, paths in group_parquet(spark, parquet)
+        _select(part, description)
+        for pattern, read in _READERS.items()
+        if (paths := [file.path for file in filled if _matches(pattern, file.path)])
+        for part in read(spark, paths, description, optional)
     ]
     return reduce(DataFrame.unionByName, frames)
 
@@ -131,98 +146,37 @@ def _split_source(spark: SparkSession, source: str) -> list[str]:
     return parts
 
 
-def _files_of(spark: SparkSession, entry: storage.Entry) -> list[RawFile]:
+def _files_of(spark: SparkSession, entry: storage.Entry, skipped: list[str]) -> list[RawFile]:
+    """The file, or those of a folder; names of folders that are not entered go to `skipped`."""
     if entry.is_folder:
-        return [
-            file
-            for inner in storage.list_folder(spark, entry.path)
-            if not inner.is_folder or _is_text(inner.path) or _is_parquet(inner.path)
-            for file in _files_of(spark, inner)
-        ]
+        files = []
+        for inner in storage.list_folder(spark, entry.path):
+            if inner.is_folder and not _is_raw(inner.path) and "=" not in inner.name:
+                skipped.append(inner.name)
+            else:
+                files += _files_of(spark, inner, skipped)
+        return files
     if entry.name.startswith((".", "_")):
         return []
-    if not _is_text(entry.path) and not _is_parquet(entry.path):
+    if not _is_raw(entry.path):
         raise RetrainingError(
-            f"{entry.path} is neither text nor parquet",
-            "give .txt, .csv (also .gz, .bz2) or .parquet files, for example by a glob",
+            f"{entry.path} is of no kind that can be read", f"{_GIVE}, for example by a glob"
         )
     return [RawFile(entry.path, entry.size, entry.modified)]
 
 
-def _is_text(path: str) -> bool:
-    return re.search(r"\.(txt|csv)(\.(gz|bz2))?$", path, re.IGNORECASE) is not None
+def _is_raw(path: str) -> bool:
+    return any(_matches(pattern, path) for pattern in _READERS)
 
 
-def _is_parquet(path: str) -> bool:
-    return path.lower().endswith(".parquet")
+def _matches(pattern: str, path: str) -> bool:
+    return re.search(pattern, path, re.IGNORECASE) is not None
 
 
-def _read_text(
-    spark: SparkSession,
-    paths: list[str],
-    description: Description,
-    fields: Sequence[str | None],
-) -> DataFrame:
-    names = [f"_{index}" for index in range(len(fields))]
-    schema = T.StructType([T.StructField(name, T.StringType()) for name in [*names, MALFORMED]])
-    reader = spark.read.schema(schema).options(
-        header=description.files.header,
-        sep=description.files.separator,
-        escape='"',
-        mode="PERMISSIVE",
-        columnNameOfCorruptRecord=MALFORMED,
-        # With pruning, the parser skips fields that are not selected and does not count them.
-        columnPruning=False,
-    )
-    if description.files.comment:
-        reader = reader.option("comment", description.files.comment)
-    frame = reader.csv([_escape_glob(path) for path in paths])
-    given = {column: F.col(name) for column, name in zip(fields, names, strict=True) if column}
-    return _select(frame, description, given, F.col(MALFORMED))
-
-
-def _read_parquet(
-    spark: SparkSession,
-    paths: list[str],
-    description: Description,
-    optional: frozenset[str],
-    nanoseconds: frozenset[str],
-) -> DataFrame:
-    frame = open_parquet(spark, paths)
-    for name in nanoseconds:
-        frame = frame.withColumn(name, F.expr(f"timestamp_micros({quote(name)} div 1000)"))
-    names = match(paths[0], frame.columns, description, optional)
-    given = {
-        column: values.as_text(F.col(quote(name)), frame.schema[name].dataType, column, description)
-        for column, name in names.items()
-    }
-    return _select(frame, description, given, F.lit(None).cast("string"))
-
-
-def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    """Read parquet files by their exact paths; times in nanoseconds are read as whole numbers.
-
-    Raises:
-        RetrainingError: If Spark cannot read them.
-    """
-    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
-    try:
-        return spark.read.parquet(*map(_escape_glob, paths))
-    except (Py4JJavaError, PySparkException) as error:
-        what = f"{paths[0]} cannot be read ({reason(error)})"
-        raise RetrainingError(what, "write it again") from error
-
-
-def _escape_glob(path: str) -> str:
-    return re.sub(r"([{}\[\]*?\\])", r"\\\1", path)
-
-
-def _select(
-    frame: DataFrame, description: Description, given: Mapping[str, Column], malformed: Column
-) -> DataFrame:
+def _select(part: Part, description: Description) -> DataFrame:
     absent = F.lit(None).cast("string")
-    return frame.select(
-        *(given.get(column, absent).alias(column) for column in description.file_columns),
-        malformed.alias(MALFORMED),
-        F.col("_metadata.file_path").alias(FILE),
+    return part.frame.select(
+        *(part.given.get(column, absent).alias(column) for column in description.file_columns),
+        part.malformed.alias(MALFORMED),
+        part.file.alias(FILE),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 
-from retraining.data import expressions, features, quality, sources
+from retraining.data import expressions, features, parquet, quality, sources
 from retraining.data.columns import quote
 from retraining.data.fingerprint import fingerprint
 from retraining.data.instants import clock_of
@@ -185,7 +185,7 @@ def _with_features(
     paths = [file.path for file in files]
     if not built or not all(path.endswith(".parquet") for path in paths):
         return None
-    frame = sources.open_parquet(spark, paths)
+    frame = parquet.open_parquet(spark, paths)
     return frame if built.issubset(frame.columns) else None
 
 

@@ -103,21 +103,32 @@ def read_text(spark: SparkSession, path: str) -> str:
             stream.close()
 
 
-def read_lines(spark: SparkSession, path: str) -> Iterator[str]:
-    """The lines of a UTF-8 file, decompressed by its suffix, as far as they are asked for."""
+def read_start(spark: SparkSession, path: str, size: int) -> bytes:
+    """The first bytes of a file, decompressed by its suffix; fewer than `size` if it ends before.
+
+    Raises:
+        RetrainingError: If it cannot be reached, or is not what its suffix says.
+    """
     with _explained(path):
         fs, where = _open(spark, path)
-        jvm = _jvm(spark)
+        codecs = _jvm(spark).org.apache.hadoop.io.compress.CompressionCodecFactory
+        codec = codecs(_configuration(spark)).getCodec(where)
         stream = fs.open(where)
-        codecs = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(_configuration(spark))
-        codec = codecs.getCodec(where)
-        source = stream if codec is None else codec.createInputStream(stream)
-        reader = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(source, "UTF-8"))
-        try:
-            while (line := reader.readLine()) is not None:
-                yield str(line)
-        finally:
-            reader.close()
+    try:
+        if codec is None:
+            with _explained(path):
+                return bytes(stream.readNBytes(size))
+        with _explained(path, "is damaged", "get or write it again, or leave it out"):
+            start = bytes(codec.createInputStream(stream).readNBytes(size))
+            if start or path.lower().endswith(".gz"):
+                return start
+            stream.seek(0)  # what does not begin as bzip2 does is read as an empty file
+            magic = bytes(stream.readNBytes(3))
+    finally:
+        stream.close()
+    if magic != b"BZh":
+        raise RetrainingError(f"{path} is not compressed by bzip2", "give it the right suffix")
+    return start
 
 
 def write_text(spark: SparkSession, path: str, text: str) -> None:
@@ -200,7 +211,11 @@ def _entry(status: Any) -> Entry:  # noqa: ANN401 (a Java object)
 
 
 @contextmanager
-def _explained(path: str) -> Iterator[None]:
+def _explained(
+    path: str,
+    what: str = "cannot be reached",
+    remedy: str = "check the path, the credentials and that Spark has the connector of its scheme",
+) -> Iterator[None]:
     """Turn what the storage throws (no such bucket, no permission, no connector) into one line."""
     try:
         yield
@@ -208,7 +223,4 @@ def _explained(path: str) -> Iterator[None]:
         cause = error.java_exception if isinstance(error, Py4JJavaError) else error
         # AWS says the same thing twice, with numbers of requests.
         complaint = re.sub(r" \((Service|SDK).*", "", reason(cause)).rpartition("Exception: ")[2]
-        raise RetrainingError(
-            f"{path} cannot be reached ({complaint})",
-            "check the path, the credentials and that Spark has the connector of its scheme",
-        ) from error
+        raise RetrainingError(f"{path} {what} ({complaint})", remedy) from error

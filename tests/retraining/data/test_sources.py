@@ -105,8 +105,8 @@ def test_text_without_header_is_read_by_position(spark: SparkSession, tmp_path: 
 
 
 def test_torn_lines_are_kept_whole(spark: SparkSession, tmp_path: Path) -> None:
-    torn = [ROW[:20], f"{ROW},7", '"' + ROW, "garbage"]
-    (tmp_path / "a.csv").write_text("\n".join([ROW, *torn, ROW]))
+    torn = [ROW[:20], f"{ROW},7", "garbage", '"' + ROW]
+    (tmp_path / "a.csv").write_text("\n".join([ROW, ROW, *torn]))
     frame = read(spark, tmp_path).cache()
     assert sorted(row["_malformed"] for row in frame.collect() if row["_malformed"]) == sorted(torn)
     assert frame.count() == 6

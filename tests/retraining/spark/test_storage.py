@@ -21,7 +21,8 @@ def test_text_is_written_and_read_back(spark: SparkSession, tmp_path: Path) -> N
     path = f"{tmp_path}/new folder/ä.json"
     storage.write_text(spark, path, "Größe\n")
     assert storage.read_text(spark, path) == "Größe\n"
-    assert list(storage.read_lines(spark, path)) == ["Größe"]
+    assert storage.read_start(spark, path, 4) == "Grö".encode()
+    assert storage.read_start(spark, path, 100) == "Größe\n".encode()
     assert not storage.exists(spark, f"{path}.tmp")
 
 
