@@ -57,17 +57,22 @@ class Prepared(Result):
         rejected = f"{self.manifest.quarantine.n_rows:,} rows quarantined"
         account = self.manifest.account
         rows = account.explain() if account else rejected
-        return "; ".join([splits, rows, *self.manifest.warnings, self.manifest.why])
+        return "; ".join([splits, rows, *self.manifest.remarks, self.manifest.why])
 
     @property
     def metrics(self) -> Mapping[str, float]:
         """Numbers of rows: read, rejected by reason, in the splits, in none of them by reason."""
         quarantine = self.manifest.quarantine
-        counts = {"rows_read": self.manifest.n_rows_read, "quarantined": quarantine.n_rows}
+        counts: dict[str, float] = {
+            "rows_read": self.manifest.n_rows_read,
+            "quarantined": quarantine.n_rows,
+        }
         for reason, count in quarantine.by_reason.items():
             counts[f"quarantined.{reason.replace(' ', '.')}"] = count
         if self.manifest.account:
             counts |= self.manifest.account.counts
+        if self.manifest.coverage:
+            counts |= self.manifest.coverage.shares
         for name, split in self.manifest.splits.items():
             counts |= {f"{name}_rows": split.n_rows, f"{name}_positives": split.n_positives}
         return counts

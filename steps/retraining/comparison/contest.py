@@ -225,7 +225,7 @@ def _describe(manifest: Manifest) -> str:
     if unused:
         counts = ", ".join(f"{count:,} {text}" for text, count in unused.items())
         told.append(f"{sum(unused.values()):,} rows in no split: {counts}")
-    return "; ".join([*told, *manifest.warnings])
+    return "; ".join([*told, *manifest.remarks])
 
 
 def of_scores(run: StepRun, spark: OpenSpark, scores: str, overrides: Mapping[str, Any]) -> Contest:

@@ -16,6 +16,34 @@ _UNUSED: Final = {
 }
 
 
+class Coverage(BaseModel):
+    """For how much of the holdout's window the rows whose label is known speak.
+
+    Attributes:
+        rows: Their share of all rows.
+        weight: Their share by weight: of the weights of all rows, or of their number if rows whose
+            label is not known have no weight; None if there are no weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: float
+    weight: float | None
+
+    def explain(self) -> str:
+        """Both shares in words."""
+        weighted = "" if self.weight is None else f" ({self.weight:.1%} by weight)"
+        return (
+            f"the labels of {self.rows:.1%} of the rows of the holdout's time are known{weighted}"
+        )
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Both shares, as metrics of a run."""
+        weight = {} if self.weight is None else {"holdout_labelled_weight_share": self.weight}
+        return {"holdout_labelled_share": self.rows, **weight}
+
+
 class Account(BaseModel):
     """Numbers of rows: `read + earlier` is the sum of all others.
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from retraining.data import density, features, partitions, splits
+from retraining.data.account import Coverage
 from retraining.data.instants import day_before, midnight
 from retraining.description.sections import Period, TimeSplit
 from retraining.errors import RetrainingError
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from retraining.data.manifest import StoredSplit
-    from retraining.data.splits import Windows
+    from retraining.data.splits import Place, Tally, Windows
     from retraining.description.document import Description
+
+    Places = Mapping[Place, Tally]
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,12 +50,14 @@ class Cut(NamedTuple):
         windows: None for rows that were not split by time.
         splits: What was written.
         unused: Rows in no split, by the fields of `Account`.
+        coverage: For whom the holdout speaks; None if all labels are known.
         warnings: What a reader should know of the splits.
     """
 
     windows: Windows | None
     splits: dict[str, StoredSplit]
     unused: dict[str, int]
+    coverage: Coverage | None
     warnings: tuple[str, ...]
 
 
@@ -92,9 +97,9 @@ def cut(
     found = partitions.examine_splits(
         spark, description, prepared.columns, windows, folder, tuple(prepared.days)
     )
-    return Cut(
-        windows, found, _count_unused(prepared.rows, windows, places, found), tuple(warnings)
-    )
+    unused = _count_unused(prepared.rows, windows, places, found)
+    coverage = _cover(places) if description.known_when else None
+    return Cut(windows, found, unused, coverage, tuple(warnings))
 
 
 def _is_placed(description: Description, as_of: datetime | None) -> bool:
@@ -146,7 +151,7 @@ def _hold(n_rows: int, several: bool) -> str:  # noqa: FBT001 (a number of days)
 
 
 def _check_holdout(
-    description: Description, windows: Windows, places: Mapping[str, int], as_of: datetime | None
+    description: Description, windows: Windows, places: Places, as_of: datetime | None
 ) -> list[str]:
     """Say so if the holdout holds next to nothing, compared with train.
 
@@ -155,8 +160,7 @@ def _check_holdout(
     """
     holdout, train = windows.holdout, windows.train
     day = timedelta(days=1)
-    n_rows = places.get(splits.HOLDOUT, 0)
-    n_train = places.get(splits.TRAIN, 0)
+    n_rows, n_train = _count(places, splits.HOLDOUT), _count(places, splits.TRAIN)
     expected = n_train * ((holdout.end - holdout.start) / (train.end - train.start))
     if not n_rows or n_rows >= density.LEAST_SHARE * expected:
         return []
@@ -178,7 +182,7 @@ def _check_holdout(
 def _count_unused(
     rows: Mapping[date, int],
     windows: Windows | None,
-    places: Mapping[str, int],
+    places: Places,
     found: Mapping[str, StoredSplit],
 ) -> dict[str, int]:
     """Rows in no split: those that were read to be split, and those of other days."""
@@ -188,12 +192,40 @@ def _count_unused(
         older = sum(n_rows for day, n_rows in rows.items() if day < start.date())
         newer = sum(n_rows for day, n_rows in rows.items() if day > end.date())
     return {
-        "older": older + places.get(splits.OLDER, 0),
-        "gaps": places.get(splits.GAP, 0),
-        "newer": newer + places.get(splits.NEWER, 0),
-        "known_positives": places.get(splits.HOLDOUT, 0) - found[splits.HOLDOUT].n_rows,
-        "unlabelled": 0,
+        "older": older + _count(places, splits.OLDER, any_label=True),
+        "gaps": _count(places, splits.GAP, any_label=True),
+        "newer": newer + _count(places, splits.NEWER, any_label=True),
+        "known_positives": _count(places, splits.HOLDOUT) - found[splits.HOLDOUT].n_rows,
+        "unlabelled": sum(
+            tally.n_rows for (name, known), tally in places.items() if name in found and not known
+        ),
     }
+
+
+def _count(places: Places, name: str, *, any_label: bool = False) -> int:
+    """Rows of a place whose label is known, or all of them."""
+    return sum(
+        tally.n_rows
+        for (other, known), tally in places.items()
+        if other == name and (known or any_label)
+    )
+
+
+def _cover(places: Places) -> Coverage:
+    """For how much of the holdout's window its labelled rows speak.
+
+    Weights that unlabelled rows lack are taken for inverse propensities: those of the labelled rows
+    then stand for all rows.
+    """
+    nothing = splits.Tally(0, 0.0, 0)
+    labelled = places.get(splits.Place(splits.HOLDOUT, known=True), nothing)
+    others = places.get(splits.Place(splits.HOLDOUT, known=False), nothing)
+    n_rows = labelled.n_rows + others.n_rows
+    weight = None
+    if labelled.n_weighted:
+        lacking = others.n_weighted < others.n_rows
+        weight = labelled.weight / (n_rows if lacking else labelled.weight + others.weight)
+    return Coverage(rows=labelled.n_rows / n_rows if n_rows else 0.0, weight=weight)
 
 
 def _warn_of_short_history(description: Description, oldest: date, windows: Windows | None) -> None:

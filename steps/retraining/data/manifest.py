@@ -22,7 +22,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from retraining.data.account import Account  # noqa: TC001 (pydantic needs it at run time)
+from retraining.data.account import (  # noqa: TC001 (pydantic needs them at run time)
+    Account,
+    Coverage,
+)
 from retraining.data.columns import quote
 from retraining.data.sources import RawFile  # noqa: TC001 (pydantic needs it at run time)
 from retraining.description import reading
@@ -111,6 +114,7 @@ class Manifest(Record):
         why: Why all files, or only new ones, were read.
         day_rows: Rows by day.
         account: What became of every row; None in manifests of earlier releases.
+        coverage: For how much of its time the holdout speaks; None if all labels are known.
         warnings: What a reader should know of the splits.
         parts: Bytes of the files of each split and day, by folder and file name; `publish` sets it.
         digest: Of all of the above; `publish` sets it.
@@ -135,9 +139,15 @@ class Manifest(Record):
     why: str
     day_rows: dict[date, int] = {}
     account: Account | None = None
+    coverage: Coverage | None = None
     warnings: tuple[str, ...] = ()
     parts: dict[str, dict[str, int]] = {}
     digest: str = ""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader should know of the splits, labels that are not known included."""
+        return (*([self.coverage.explain()] if self.coverage else []), *self.warnings)
 
     def describe(self) -> Description:
         """Return the description with which the data set was prepared."""

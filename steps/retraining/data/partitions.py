@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import date, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -66,23 +65,23 @@ def write_splits(
     description: Description,
     windows: Windows | None,
     folder: str,
-) -> Counter[str]:
+) -> dict[splits.Place, splits.Tally]:
     """Write the rows of each split into a folder with its name.
 
     Files and the order of rows in them do not depend on the session's number of partitions.
 
     Returns:
-        Rows by where they are: `splits.place`.
+        The rows by where they are.
     """
-    placed = splits.place(rows, description, windows).groupBy(SPLIT).count()
-    counts = Counter(dict(map(tuple, placed.collect())))
+    places = splits.count_places(rows, description, windows)
+    n_rows = sum(tally.n_rows for tally in places.values())
     assigned = splits.assign(rows, description, windows).where(F.col(SPLIT).isNotNull())
-    n_files = 1 + counts.total() // _ROWS_PER_FILE
+    n_files = 1 + n_rows // _ROWS_PER_FILE
     in_order = assigned.repartition(n_files, description.row_key).sortWithinPartitions(
         SPLIT, description.row_key
     )
     in_order.write.partitionBy(SPLIT).parquet(f"{folder}/splits")
-    return counts
+    return places
 
 
 def examine_splits(

@@ -138,6 +138,7 @@ def prepare(
             fingerprint=_combine(found.splits),
             as_of=found.windows.as_of if found.windows else as_of,
             why=plan.why,
+            coverage=found.coverage,
             warnings=found.warnings,
             **_account(plan, judged, built, found, folder),
         )

@@ -9,7 +9,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import functions as F
 from pyspark.sql import window as W
 
-from retraining.data import computed, labels, values
+from retraining.data import computed, known, labels, values
 from retraining.data.columns import quote
 from retraining.data.sources import FILE, MALFORMED
 from retraining.description.origins import unjudged_columns
@@ -104,27 +104,10 @@ def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = T
     )
     unjudged = frozenset() if labelled else unjudged_columns(description)
     rules = {name: rule for name, rule in description.columns.items() if name not in unjudged}
-    typed = computed.add(typed, description, rules)
-    reasons = [F.when(F.col(MALFORMED).isNotNull(), "malformed")]
-    reasons += [
-        F.when(_text(name).isNotNull() & F.col(name).isNull(), f"unparseable {name}")
-        for name in rules
-        if name in held
-    ]
-    reasons.append(F.col(computed.UNCAST))
-    needed = [name for name in description.not_null_columns if name in rules]
-    reasons += [F.when(F.col(name).isNull(), f"null {name}") for name in needed]
-    reasons += [
-        F.when(broken, f"{kind} {name}")
-        for kind in ("range", "not allowed", "pattern")
-        for name, rule in rules.items()
-        for broken in _broken_rules(name, rule, kind)
-    ]
-    if description.weight in rules:
-        no_weight = F.col(description.weight) <= 0
-        reasons.append(F.when(no_weight, f"range {description.weight}"))
+    typed = known.mark(computed.add(typed, description, rules), description)
     # The text of a valid row repeats its values: kept, it would double what is cached.
-    judged = typed.withColumn(REASON, F.coalesce(*reasons)).drop(_TEXT, computed.UNCAST)
+    judged = typed.withColumn(REASON, F.coalesce(*_reasons(description, rules)))
+    judged = judged.drop(_TEXT, computed.UNCAST, known.KNOWN)
     return judged.withColumn(RAW, F.when(F.col(REASON).isNotNull(), F.col(RAW)))
 
 
@@ -227,6 +210,36 @@ def quarantined_rows(frame: DataFrame) -> DataFrame:
         for name in texts
     ]
     return frame.where(F.col(REASON).isNotNull()).select(REASON, FILE, MALFORMED, *text)
+
+
+def _reasons(description: Description, rules: Mapping[str, ColumnRules]) -> list[Column]:
+    """Return the reasons of a row by the order in which they count; null where a rule holds."""
+    where = known.applies(description)
+    reasons = [F.when(F.col(MALFORMED).isNotNull(), "malformed")]
+    reasons += [
+        F.when(where(name, _text(name).isNotNull() & F.col(name).isNull()), f"unparseable {name}")
+        for name in rules
+        if name in description.file_columns
+    ]
+    reasons += [
+        F.when(where(name, F.col(computed.UNCAST) == uncast), uncast)
+        for name in rules
+        if name not in description.file_columns
+        for uncast in [f"unparseable {name}"]
+    ]
+    needed = [name for name in description.not_null_columns if name in rules]
+    reasons += [F.when(where(name, F.col(name).isNull()), f"null {name}") for name in needed]
+    reasons += [
+        F.when(where(name, broken), f"{kind} {name}")
+        for kind in ("range", "not allowed", "pattern")
+        for name, rule in rules.items()
+        for broken in _broken_rules(name, rule, kind)
+    ]
+    weight = description.weight
+    if weight is not None and weight in rules:
+        no_weight = where(weight, F.col(weight) <= 0)
+        reasons.append(F.when(no_weight, f"range {weight}"))
+    return reasons
 
 
 def _example(description: Description) -> Column:

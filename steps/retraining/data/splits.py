@@ -57,6 +57,21 @@ class Windows(NamedTuple):
         return Range(min(r.start for r in ranges), max(r.end for r in ranges))
 
 
+class Place(NamedTuple):
+    """Where a row is (a split, `OLDER`, `GAP` or `NEWER`), and whether its label is known."""
+
+    name: str
+    known: bool
+
+
+class Tally(NamedTuple):
+    """Rows of a place: their number, the sum of their weights, and how many have a weight."""
+
+    n_rows: int
+    weight: float
+    n_weighted: int
+
+
 def windows(
     description: Description, newest: datetime, as_of: datetime | None = None
 ) -> Windows | None:
@@ -117,11 +132,23 @@ def place(frame: DataFrame, description: Description, windows: Windows | None) -
     return frame.withColumn(SPLIT, name.otherwise(GAP))
 
 
+def count_places(
+    frame: DataFrame, description: Description, windows: Windows | None
+) -> dict[Place, Tally]:
+    """Count and weigh rows by where they are, in one aggregation."""
+    weight = F.col(description.weight) if description.weight else F.lit(None).cast("double")
+    known = F.col(description.label.column).isNotNull().alias("known")
+    counts = place(frame, description, windows).groupBy(SPLIT, known)
+    found = counts.agg(F.count(F.lit(1)), F.sum(weight), F.count(weight)).collect()
+    return {Place(*row[:2]): Tally(row[2], row[3] or 0.0, row[4]) for row in found}
+
+
 def assign(frame: DataFrame, description: Description, windows: Windows | None) -> DataFrame:
     """Add the column `split` (string): train, validation, holdout, or null for none of them.
 
-    In a split by time, `known_positives` removes the holdout rows whose key had a positive between
-    the first day of train and `delay` before the row's day: such a key would be known by then.
+    Rows whose label is not known are in none of them. In a split by time, `known_positives` removes
+    the holdout rows whose key had a positive between the first day of train and `delay` before the
+    row's day: such a key would be known by then.
 
     Args:
         frame: Rows with label, event time, row key, unit. With `known_positives` the frame is read
@@ -134,6 +161,7 @@ def assign(frame: DataFrame, description: Description, windows: Windows | None) 
     """
     split = description.split
     is_used = F.col(SPLIT).isin(TRAIN, VALIDATION, HOLDOUT)
+    is_used &= F.col(description.label.column).isNotNull()
     rows = place(frame, description, windows)
     rows = rows.withColumn(SPLIT, F.when(is_used, F.col(SPLIT)))
     known = split.known_positives if isinstance(split, TimeSplit) else None

@@ -47,6 +47,7 @@ def find_problems(description: Description) -> list[Problem]:
         _forbidden,
         _derived,
         _label,
+        _known_when,
         _rolling,
         _time,
         _split,
@@ -169,6 +170,12 @@ def _computed(description: Description) -> Iterator[tuple[str, str]]:
                 f"{key}.{other}",
                 f"{name} is in no file, allowed: {other} or expression, not both",
             )
+
+
+def _known_when(description: Description) -> Iterator[tuple[str, str]]:
+    if description.known_when is not None:
+        known = {name.lower() for name in description.columns}
+        yield from _foreign("known_when", description.known_when, known)
 
 
 def _forbidden(description: Description) -> Iterator[tuple[str, str]]:

@@ -41,6 +41,7 @@ _PREPARATION_KEYS = (
     "row_key",
     "event_time",
     "weight",
+    "known_when",
     "features",
     "never_features",
 )
@@ -67,6 +68,7 @@ class Description(Section):
     timezone: Annotated[str, AfterValidator(check_zone)] = "UTC"
     unit: str | Annotated[tuple[str, str], Field(min_length=2)] | None = None
     weight: str | None = None
+    known_when: str | None = Field(default=None, min_length=1)
     quarantine: Quarantine = Quarantine()
     features: Features
     never_features: tuple[str, ...] = ()

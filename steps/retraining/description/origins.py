@@ -107,6 +107,11 @@ def _used_columns(description: Description) -> frozenset[str]:
     }
     if description.event_time is not None:
         used.add(description.event_time)
+    # Labels of earlier rows are used only where they are known.
+    looks_back = (entry.value for entry in features.rolling)
+    if description.known_when and not telling_columns(description).isdisjoint(looks_back):
+        words = names_in(description.known_when)
+        used.update(name for name in description.columns if name.lower() in words)
     used.discard(description.label.column)
     return frozenset(used.union(*(origins.get(name, ()) for name in used)))
 
