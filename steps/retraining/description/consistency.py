@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from retraining.description import estimators, feature_rules
+from retraining.description import estimators, feature_rules, mentions
 from retraining.description.columns import TIME_TYPES
 from retraining.description.durations import format_duration
 from retraining.description.expressions import find_foreign, names_in
-from retraining.description.names import RESERVED
 from retraining.description.origins import label_columns, never_columns, telling_columns
 from retraining.description.sections import Period, TimeSplit
-from retraining.gate.policy import PERIODS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from retraining.description.document import Description
-
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class Problem(NamedTuple):
@@ -37,11 +32,12 @@ class Problem(NamedTuple):
 
 def find_problems(description: Description) -> list[Problem]:
     """List every contradiction between the sections, each with its key, value and remedy."""
-    problems = [Problem(key, text) for key, text in _unknown_columns(description)]
+    problems = [Problem(key, text) for key, text in mentions.find_unknown(description)]
     if problems:  # the other rules look columns up
         return problems
     rules = (
-        _names,
+        mentions.find_misnamed,
+        _values,
         _types,
         _computed,
         _forbidden,
@@ -57,74 +53,17 @@ def find_problems(description: Description) -> list[Problem]:
     return [Problem(key, text) for rule in rules for key, text in rule(description)]
 
 
-def _unknown_columns(description: Description) -> Iterator[tuple[str, str]]:
-    features = description.features
-    mentions: list[tuple[str, Iterable[str | None]]] = [
-        ("label.column", [description.label.column]),
-        ("row_key", description.key_columns),
-        ("event_time", [description.event_time]),
-        ("unit", description.units),
-        ("weight", [description.weight]),
-        ("features.plain", features.plain),
-        ("features.categorical", features.categorical),
-        ("never_features", description.never_features),
-    ]
-    for index, rolling in enumerate(features.rolling):
-        mentions.append((f"features.rolling.{index}", [rolling.key, rolling.value]))
-    if isinstance(description.split, TimeSplit) and description.split.known_positives:
-        mentions.append(("split.known_positives.key", [description.split.known_positives.key]))
-    if description.capacity:
-        mentions.append(("capacity.unit", [description.capacity.unit]))
-    columns = ", ".join(description.columns)
-    period = description.gate.period
-    if period not in PERIODS and period not in description.columns:
-        yield (
-            "gate.period",
-            f"{period} is neither a period nor a column, allowed: {', '.join(PERIODS)}, {columns}",
-        )
-    for key, names in mentions:
-        for name in names:
-            if name is not None and name not in description.columns:
-                yield key, f"{name} is not a column, allowed: {columns}"
-    built = description.feature_columns
-    if not built:
-        yield "features", "is empty, allowed: at least one feature"
-    for name in features.fill:
-        if name not in built:
-            yield "features.fill", f"{name} is not a feature, allowed: {', '.join(built)}"
-    for name in description.slices:
-        if name not in description.columns and name not in built:
-            yield "slices", f"{name} is not a column, allowed: {columns}, {', '.join(built)}"
-
-
-def _names(description: Description) -> Iterator[tuple[str, str]]:
-    categorical = description.features.categorical
-    built = description.feature_columns[len(description.features.plain) :]
-    named = [(f"columns.{name}", name) for name in description.columns]
-    named += [("features", name) for name in built if name not in categorical]
-    reserved = {name.lower() for name in RESERVED}
-    seen: set[str] = set()
-    for key, name in named:
-        if not _NAME.fullmatch(name):
-            yield key, f"{name!r} is not a name, allowed: letters, digits and _, a letter first"
-        if name.lower() in reserved:
-            yield (
-                key,
-                f"{name} is reserved, allowed: any name but {', '.join(RESERVED)} "
-                "(a column can read it with source)",
-            )
-        if name.lower() in seen:
-            yield key, f"{name} is defined twice, allowed: names that differ by more than case"
-        seen.add(name.lower())
-    raw = {name.lower() for name in description.columns}
+def _values(description: Description) -> Iterator[tuple[str, str]]:
     for name, column in description.columns.items():
-        for source in column.source:
-            if source.lower() in raw and source.lower() != name.lower():
-                yield f"columns.{name}.source", f"{source} already names another column"
-            raw.add(source.lower())
-    inputs = [*description.features.plain, *categorical]
-    for name in sorted({name for name in inputs if inputs.count(name) > 1}):
-        yield "features", f"{name} is listed twice, allowed: once, plain or categorical"
+        nulls = {str(value) for value in description.null_values_of(name)}
+        for value in column.allowed or ():
+            if str(value) in nulls:
+                where = "files" if column.null_values is None else f"columns.{name}"
+                yield (
+                    f"columns.{name}.allowed",
+                    f"{value!r} means that there is no value, by {where}.null_values, "
+                    "allowed: one of both (null_values: [] for a column in which nothing does)",
+                )
 
 
 def _types(description: Description) -> Iterator[tuple[str, str]]:
@@ -219,7 +158,7 @@ def _label(description: Description) -> Iterator[tuple[str, str]]:
     values = ", ".join(repr(value) for value in allowed or ())
     for value in label.positives:
         if not column.accepts(value):
-            fitting = f"a value of type {column.type}{', in quotes' * (column.type == 'string')}"
+            fitting = f"a value of type {column.type}{column.hint}"
             text = f"{value!r} does not fit column {label.column}, allowed: {fitting}"
             yield "label.positive", text
         elif allowed is not None and value not in allowed:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Longer values are cut off: the key says where to look.
 _SHOWN_CHARACTERS = 80
+_VALID = " input should be a valid "
 
 
 def load(path: str | Path) -> Description:
@@ -105,7 +106,15 @@ def _explain(error: ValidationError, mapping: Mapping[str, Any]) -> list[Problem
         for last in item.get("ctx", {}).get("keys", [None]):
             key = ".".join(keys if last is None else [*keys, last])
             complaints.setdefault(key, {})[_complain(item)] = None
-    return [Problem(key, " or ".join(texts)) for key, texts in complaints.items()]
+    return [Problem(key, _join_types([*texts])) for key, texts in complaints.items()]
+
+
+def _join_types(complaints: Sequence[str]) -> str:
+    """Say once which types a value could have, of which each member of a union asks for one."""
+    parts = [text.partition(_VALID) for text in complaints]
+    if len({start for start, _, _ in parts}) > 1 or not all(found for _, found, _ in parts):
+        return " or ".join(complaints)
+    return parts[0][0] + _VALID + " or ".join(kind.partition(",")[0] for _, _, kind in parts)
 
 
 def _keys(item: ErrorDetails, mapping: Mapping[str, Any]) -> Iterator[str]:
@@ -133,9 +142,20 @@ def _complain(item: ErrorDetails) -> str:
         case "unknown_keys":
             return item["msg"]
         case "value_error":
-            return _show(item["input"], str(context["error"]))
+            dates = ", or dates: {start: 2024-01-31, end: 2024-12-31}" if _is_window(item) else ""
+            return _show(item["input"], f"{context['error']}{dates}")
+        case _ if item["input"] is None:
+            return "is null, write a value ('null' in quotes, if it is a text)"
+        case "tuple_type" if not isinstance(item["input"], dict):
+            return _show(item["input"], f"is not a list, write [{item['input']}]")
         case _:
             return _show(item["input"], item["msg"][0].lower() + item["msg"][1:])
+
+
+def _is_window(item: ErrorDetails) -> bool:
+    """Whether a duration was refused where days could stand, too."""
+    section, *keys = item["loc"]
+    return section == "split" and keys[-1:] == ["length"]
 
 
 def _show(value: object, complaint: str) -> str:

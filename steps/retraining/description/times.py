@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 # Units of a time since 1970, and how many of them are a second.
 EPOCHS: Final[Mapping[str, int]] = {"seconds": 1, "milliseconds": 1_000}
@@ -44,15 +44,28 @@ def check_format(pattern: str) -> str:
     runs = [match[0] for match in re.finditer(r"([A-Za-z])\1*", text)]
     for run in runs:
         if len(run) not in _LETTERS.get(run[0], ()):
-            raise ValueError(f"has {run}, which Spark cannot read, {_EXAMPLES}")
-    letters = {run[0] for run in runs}
-    if "y" not in letters:
-        raise ValueError(f"has no year (yyyy), {_EXAMPLES}")
-    if letters & set("hK") and "a" not in letters:
-        raise ValueError(
-            f"has an hour of half a day without a, allowed: HH, or hh with a, {_EXAMPLES}"
-        )
+            meant = f" (the year is {run.lower()})" if run[0] == "Y" else ""
+            raise ValueError(f"has {run}, which Spark cannot read{meant}, {_EXAMPLES}")
+    for complaint in _misunderstandings([run[0] for run in runs]):
+        raise ValueError(f"{complaint}, {_EXAMPLES}")
     return pattern
+
+
+def _misunderstandings(letters: Sequence[str]) -> Iterator[str]:
+    """Yield what Spark would read otherwise than it is meant, or would read as the first of it."""
+    has = set(letters)
+    if "y" not in has:
+        yield "has no year (yyyy)"
+    if "d" in has and not has & set("ML"):
+        yield "has a day without a month, which is MM (mm is the minute)"
+    if "D" in has and has & set("MLd"):
+        yield "has D, the day of the year, beside a month or day, which is d"
+    if "m" in has and not has & set("HhKk"):
+        yield "has a minute (m) without an hour (the month is M)"
+    if letters.count("M") > 1:
+        yield "has two months (the minute is m)"
+    if has & set("hK") and "a" not in has:
+        yield "has an hour of half a day without a (the hour of a day is H)"
 
 
 def check_zone(name: str) -> str:

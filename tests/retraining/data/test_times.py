@@ -178,9 +178,21 @@ def reading(pattern: str) -> str:
     return f"try_to_timestamp('-', '{escaped}')"
 
 
-@pytest.mark.parametrize("pattern", ["HH:mm", "dd.MM.yyyy hh:mm", ""])
-def test_formats_that_say_too_little_are_refused(pattern: str) -> None:
-    with pytest.raises(ValueError, match="allowed: "):
+@pytest.mark.parametrize(
+    ("pattern", "phrase"),
+    [
+        ("HH:mm", "no year"),
+        ("", "no year"),
+        ("dd.mm.yyyy", "month, which is MM"),
+        ("yyyy-mm", "the month is M"),
+        ("DD.MM.yyyy", "which is d"),
+        ("dd.MM.yyyy HH:MM", "the minute is m"),
+        ("dd.MM.yyyy hh:mm", "the hour of a day is H"),
+        ("dd.MM.YYYY", "the year is yyyy"),
+    ],
+)
+def test_formats_that_mean_something_else_are_refused(pattern: str, phrase: str) -> None:
+    with pytest.raises(ValueError, match=phrase):
         check_format(pattern)
 
 
