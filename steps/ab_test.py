@@ -200,7 +200,7 @@ def compare(
     """Score the rows, decide, and log the verdict; the registry is written last."""
     import numpy as np
 
-    from retraining.comparison import contest, evidence, planning, record
+    from retraining.comparison import contest, planning, record
     from retraining.comparison.charges import returned_on_error
     from retraining.gate import decision
     from retraining.spark.session import open_session
@@ -227,13 +227,11 @@ def compare(
         if isinstance(compared, Reused):
             return compared
         if isinstance(compared, contest.Untested):
-            if plan:
-                raise RetrainingError(compared.reason.rstrip("."), "prepare a later holdout")
-            untested = record.untested(compared)
-            record.write_registry(run.run_id, untested)
-            return untested
+            return _without_test(run, compared, plan=plan)
         with returned_on_error(compared.charge):
-            judged = evidence.gather(compared.comparison, compared.policy, slice)
+            judged = contest.gather(compared, slice)
+        if isinstance(judged, contest.Untested):
+            return _without_test(run, judged, plan=plan)
         if plan:
             return planning.plan(judged.rows, compared.policy)
     if slice:
@@ -250,6 +248,17 @@ def compare(
     result = record.log(run.run_id, compared, judged, decided)
     record.write_registry(run.run_id, result)
     return result
+
+
+def _without_test(run: StepRun, found: Untested, *, plan: bool) -> Compared:
+    """Log that two models were not tested, and why."""
+    from retraining.comparison import record
+
+    if plan:
+        raise RetrainingError(found.reason.rstrip("."), "prepare a later holdout")
+    untested = record.untested(found)
+    record.write_registry(run.run_id, untested)
+    return untested
 
 
 if __name__ == "__main__":

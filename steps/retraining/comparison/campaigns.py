@@ -6,17 +6,17 @@ all rows so far. A look counts once its run has finished: what was killed before
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import mlflow
 import pandas as pd
 from mlflow import MlflowException
 
-from retraining.comparison.scores import EXACT_ROWS
+from retraining.comparison.scores import EXACT_ROWS, digest_of_folder
+from retraining.comparison.tables import check_kept, read_kept
 from retraining.data.columns import quote
 from retraining.errors import RetrainingError
 from retraining.gate.campaign import Standing
@@ -148,7 +148,7 @@ def read_standing(run_id: str) -> Standing:
     Raises:
         RetrainingError: The run has no verdict, or it belongs to no campaign.
     """
-    verdict = _read(run_id, "verdict.json")
+    verdict = inputs.read_json(run_id, "verdict.json")
     if not verdict.get("campaign"):
         raise RetrainingError(
             f"run {run_id} is not a look of a campaign",
@@ -190,7 +190,7 @@ def add_earlier(
         before = kept[names][~kept[key].isin(new.scores[key])]
         if len(before) + len(new.scores) <= EXACT_ROWS:
             table = pd.concat([before, new.scores[names]]).sort_values(key, ignore_index=True)
-            both = new._replace(scores=table, columns=columns, n_rows=len(table), uri="")
+            both = new._replace(scores=table, columns=columns, n_rows=len(table), uri="", digest="")
             return both, len(table) - len(kept)
     old, fresh = (
         spark.createDataFrame(table) if isinstance(table, pd.DataFrame) else table
@@ -201,33 +201,29 @@ def add_earlier(
     rows.unionByName(fresh).write.parquet(folder)
     frame = spark.read.parquet(folder)
     n_rows = frame.count()
-    both = new._replace(scores=frame, columns=columns, n_rows=n_rows, uri=folder)
+    written = digest_of_folder(spark, folder)
+    both = new._replace(scores=frame, columns=columns, n_rows=n_rows, uri=folder, digest=written)
     return both, n_rows - old.count()
 
 
 def _read_scores(spark: SparkSession, run_id: str) -> pd.DataFrame | DataFrame:
     """The scores that a look kept."""
-    uri = mlflow.get_run(run_id).data.tags[tags.SCORES_URI]
+    found = mlflow.get_run(run_id).data.tags
+    uri, stored = found[tags.SCORES_URI], found.get(f"{tags.FILES}scores", "")
     if uri.startswith("runs:/"):
-        return pd.read_parquet(inputs.download(uri))
+        return read_kept(Path(inputs.download(uri)), uri, stored).scores
     if not storage.exists(spark, uri):
         raise RetrainingError(
             f"the scores of run {run_id} are gone: {uri}",
             "restore the folder, or end the campaign: give another version the alias challenger",
         )
+    check_kept(uri, digest_of_folder(spark, uri), stored)
     return spark.read.parquet(uri)
-
-
-def _read(run_id: str, name: str) -> dict[str, Any]:
-    """A JSON artifact of a run."""
-    path = inputs.download(f"runs:/{run_id}/{name}")
-    found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    return found
 
 
 def _changes(run_id: str, policy: Policy) -> str:
     """What of the policy is another one than at the look before; "" if nothing."""
-    kept = _read(run_id, "policy.json")
+    kept = inputs.read_json(run_id, "policy.json")
     changed = [name for name in _FIXED if kept[name] != getattr(policy, name)]
     rules = kept.get("campaign", {})
     changed += [

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from retraining.comparison import campaigns, contenders, screening
+from retraining.comparison import campaigns, contenders, evidence, screening
 from retraining.comparison.charges import returned_on_error
 from retraining.comparison.columns import ROLES
-from retraining.comparison.scores import Comparison, read_kept, read_scores
+from retraining.comparison.scores import Comparison, digest_of_folder
+from retraining.comparison.tables import check_kept, read_kept, read_scores
 from retraining.description.reading import read_policy
 from retraining.errors import RetrainingError
 from retraining.gate.campaign import Standing
 from retraining.gate.policy import Policy
+from retraining.statistics.checks import OneClassError
 from retraining.tracking import inputs, runs, tags
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from retraining.comparison.charges import Charge
     from retraining.comparison.contenders import Contenders
     from retraining.data.manifest import Manifest, StoredSplit
+    from retraining.gate.decision import Evidence
     from retraining.tracking.lineage import StepRun
     from retraining.tracking.result import Reused
 
@@ -64,13 +66,13 @@ class Untested(NamedTuple):
     """Two models that are not tested, at no cost of alpha.
 
     Attributes:
-        contenders: The two versions.
+        contenders: The two versions; None where scores were read.
         charge: The reserved test; None where nothing may follow from it.
         reason: Why, in full sentences.
         numbers: Metrics by name.
     """
 
-    contenders: Contenders
+    contenders: Contenders | None
     charge: Charge | None
     reason: str
     numbers: Mapping[str, float]
@@ -205,6 +207,26 @@ def _meet(
     return Contest(scores, policy, facts, pair.names, pair, charge, standing=standing)
 
 
+def gather(contest: Contest, only: str | None) -> Evidence | Untested:
+    """What the gate judges; rows of one class are no failure, but nothing is tested on them.
+
+    Args:
+        contest: What is compared.
+        only: A slice, as `evidence.gather` takes it.
+    """
+    of = contest.comparison
+    try:
+        return evidence.gather(of, contest.policy, only)
+    except OneClassError as found:
+        which, needed = found.missing.removesuffix("s"), contest.policy.minimum_positives
+        reason = (
+            f"None of the {found.n_rows:,} rows is a {which}, and at least {needed:,} must be: "
+            "more rows are needed."
+        )
+        numbers = {"n_rows": found.n_rows, "n_holdout": of.n_holdout, "n_excluded": of.n_excluded}
+        return Untested(contest.contenders, contest.charge, reason, numbers)
+
+
 def _describe_time(split: StoredSplit) -> str:
     if split.start is None:
         return "chosen by a hash, whatever their time"
@@ -254,15 +276,18 @@ def of_replay(run: StepRun, spark: OpenSpark, replay: str, overrides: Mapping[st
         raise RetrainingError(
             f"replay={replay!r} kept no scores", "give the id of a finished ab_test run"
         )
+    stored = original.data.tags.get(f"{tags.FILES}scores", "")
     if uri.startswith("runs:/"):
-        table = read_kept(inputs.download(uri))._replace(uri=uri)
+        table = read_kept(Path(inputs.download(uri)), uri, stored)
     else:
-        table = read_scores(spark(uri), uri)
-    kept = _read(replay, "policy.json")
+        session = spark(uri)
+        check_kept(uri, digest_of_folder(session, uri), stored)
+        table = read_scores(session, uri)
+    kept = inputs.read_json(replay, "policy.json")
     champion, challenger = (original.data.tags.get(tags.COMPARED + role, role) for role in ROLES)
     facts = {"replay of run": replay, "scores": uri}
     policy = choose_policy(read_policy(kept), overrides)
-    verdict = _read(replay, "verdict.json")
+    verdict = inputs.read_json(replay, "verdict.json")
     test_alpha = None if "alpha" in overrides else verdict["alpha"]
     standing = None
     if verdict.get("campaign") and not overrides:
@@ -277,11 +302,6 @@ def of_replay(run: StepRun, spark: OpenSpark, replay: str, overrides: Mapping[st
         looked=_holdout_of(original),
         standing=standing,
     )
-
-
-def _read(run_id: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(Path(inputs.download(f"runs:/{run_id}/{name}")).read_text())
-    return found
 
 
 def _holdout_of(original: Run) -> dict[str, str]:

@@ -17,7 +17,7 @@ from retraining.gate.decision import Evidence
 from retraining.report.metric_table import SHOWN
 from retraining.statistics import slicing
 from retraining.statistics.calibration import DISTANCE
-from retraining.statistics.checks import check_rows
+from retraining.statistics.checks import check_classes, check_rows
 from retraining.statistics.metrics import METRICS
 from retraining.statistics.slicing import SMALL
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from retraining.gate.policy import Policy
     from retraining.statistics.rows import Rows
 
+_DATE: Final = r"^\s*(\d{4}-\d{1,2}-\d{1,2})(?:[T ].*)?$"
 MATURITIES: Final = 3  # views of the same rows: all days, the older two thirds, the oldest third
 
 
@@ -59,6 +60,7 @@ def gather(comparison: Comparison, policy: Policy, only: str | None = None) -> E
         raise RetrainingError(
             f"slice={only!r} has no rows", f"choose one of {', '.join(slices) or 'none'}"
         )
+    check_classes(slices[only])
     return Evidence(slices[only])
 
 
@@ -120,7 +122,12 @@ def _days(table: pd.DataFrame, column: str) -> pd.Series[pd.Timestamp]:
     Raises:
         RetrainingError: If a value is missing or is no day.
     """
-    day = pd.to_datetime(table[column], errors="coerce")
+    given = table[column]
+    if pd.api.types.is_datetime64_any_dtype(given):
+        day = pd.to_datetime(given, utc=True).dt.tz_localize(None).dt.normalize()
+    else:  # dates, and text as Spark reads it: what follows the date does not matter
+        date = given.astype("string").str.extract(_DATE, expand=False)
+        day = pd.to_datetime(date, format="%Y-%m-%d", errors="coerce")
     if unknown := int(day.isna().sum()):
         first = table[column][day.isna()].iloc[0]
         raise RetrainingError(

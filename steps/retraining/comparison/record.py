@@ -13,6 +13,7 @@ import pandas as pd
 
 from retraining.comparison import endings, evidence
 from retraining.comparison.columns import ROLES
+from retraining.digests import digest_of_files
 from retraining.report import page, summary
 from retraining.tracking import commands, registry, tags
 from retraining.tracking.result import Result
@@ -41,6 +42,7 @@ class Compared(Result):
         line: Outcome and numbers in one line.
         numbers: Metrics by name.
         scores_uri: Where the scores are kept; "" where there are none.
+        scores_digest: Of the files there.
         report: Markdown.
         charge: What the test costs; None where nothing may follow from it.
         looked: Tags of the run whose scores were judged again.
@@ -54,6 +56,7 @@ class Compared(Result):
     line: str
     numbers: Mapping[str, float]
     scores_uri: str = ""
+    scores_digest: str = ""
     report: str = ""
     charge: Charge | None = None
     looked: Mapping[str, str] = field(default_factory=dict)
@@ -84,6 +87,8 @@ class Compared(Result):
         }
         if self.scores_uri:
             named[tags.SCORES_URI] = self.scores_uri
+        if self.scores_digest:
+            named[f"{tags.FILES}scores"] = self.scores_digest
         if self.contenders:
             named[tags.MODEL_NAME] = self.contenders.champion.name
         if self.campaign:
@@ -97,7 +102,7 @@ class Compared(Result):
 def untested(found: Untested) -> Compared:
     """What is written where two models were not tested; the ledger keeps a test without alpha."""
     charge = found.charge and found.charge.drop()
-    names = found.contenders.names
+    names = found.contenders.names if found.contenders else ROLES
     return Compared(
         names,
         found.contenders,
@@ -139,6 +144,7 @@ def log(run_id: str, contest: Contest, judged: Evidence, decision: Decision) -> 
     mlflow.log_text(html, "report.html")
     for name, columns in decision.tables.items():
         mlflow.log_text(pd.DataFrame(columns).to_csv(index=False), name)
+    scores_uri, scores_digest = _keep_scores(run_id, contest.comparison)
     return Compared(
         contest.names,
         contest.contenders,
@@ -146,7 +152,8 @@ def log(run_id: str, contest: Contest, judged: Evidence, decision: Decision) -> 
         reasons=" ".join(verdict.reasons),
         line=summary.line(verdict, contest.names),
         numbers=numbers(contest.comparison, judged, decision, contest.policy),
-        scores_uri=_keep_scores(run_id, contest.comparison),
+        scores_uri=scores_uri,
+        scores_digest=scores_digest,
         report=summary.markdown(verdict, contest.facts, contest.names),
         charge=_charge(contest.charge, verdict),
         looked=contest.looked,
@@ -224,12 +231,12 @@ def write_registry(run_id: str, compared: Compared) -> None:
     endings.show(compared.charge.entry, compared.reasons)
 
 
-def _keep_scores(run_id: str, comparison: Comparison) -> str:
-    """Keep the scores on the run, unless they are kept elsewhere already."""
+def _keep_scores(run_id: str, comparison: Comparison) -> tuple[str, str]:
+    """Keep the scores on the run, unless they are kept elsewhere already: where, and the digest."""
     if not isinstance(comparison.scores, pd.DataFrame) or comparison.uri:
-        return comparison.uri
+        return comparison.uri, comparison.digest
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scores.parquet"
         comparison.scores.to_parquet(path, index=False, compression="zstd")
         mlflow.log_artifact(str(path))
-    return f"runs:/{run_id}/scores.parquet"
+        return f"runs:/{run_id}/scores.parquet", digest_of_files(path)

@@ -5,21 +5,19 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import pandas as pd
 from pyspark.sql import functions as F
 
 from retraining.comparison.columns import ROLES, ScoreColumns
-from retraining.data import parquet
 from retraining.data.columns import is_positive, quote
 from retraining.data.instants import clock_of, day_of
 from retraining.data.manifest import read_manifest, read_split
 from retraining.description.names import PREDICTION
-from retraining.errors import RetrainingError
+from retraining.digests import digest
 from retraining.models import evaluation, scoring
 from retraining.spark import storage
-from retraining.statistics.slicing import MAXIMUM_VALUES
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pyspark.sql import DataFrame, SparkSession
 
     from retraining.data.manifest import Manifest
@@ -48,6 +46,7 @@ class Comparison(NamedTuple):
         n_excluded: Rows left out because a model was trained or selected on them.
         unit_precision: Precision at capacity by role; empty if no capacity is described.
         ignored: Columns of a table of scores that are not used.
+        digest: Of the files at `uri`; "" where they are not stored yet.
     """
 
     scores: pd.DataFrame | DataFrame
@@ -58,6 +57,7 @@ class Comparison(NamedTuple):
     n_excluded: int
     unit_precision: dict[str, float]
     ignored: tuple[str, ...] = ()
+    digest: str = ""
 
 
 def score_holdout(
@@ -100,7 +100,8 @@ def score_holdout(
         else:
             kept.write.parquet(folder)
             kept = spark.read.parquet(folder)
-            scored = Comparison(kept, columns, folder, kept.count(), n_holdout, 0, {})
+            written = digest_of_folder(spark, folder)
+            scored = Comparison(kept, columns, folder, kept.count(), n_holdout, 0, {}, (), written)
         precision = _unit_precision(kept, columns, description) if scored.n_rows else {}
     return scored._replace(n_excluded=n_holdout - scored.n_rows, unit_precision=precision)
 
@@ -138,47 +139,10 @@ def score_validation(
     return _to_table(_score(rows, description, columns, champion, challenger), columns), columns
 
 
-def read_scores(spark: SparkSession, uri: str) -> Comparison:
-    """Read a table of scores: label, champion and challenger, and what else it has.
-
-    It may have key, unit, unit_2, day, period and weight. Every other column with at most
-    `MAXIMUM_VALUES` values is a slice.
-
-    Raises:
-        RetrainingError: If it cannot be read, has no row, or lacks a column.
-    """
-    if not storage.exists(spark, uri):
-        raise RetrainingError(f"scores={uri!r} does not exist", "give a parquet file or folder")
-    frame = parquet.open_parquet(spark, [uri])
-    missing = [column for column in ("label", *ROLES) if column not in frame.columns]
-    if missing:
-        raise RetrainingError(
-            f"scores={uri!r} has no column {', '.join(missing)}",
-            f"it has {', '.join(frame.columns)}; rename them",
-        )
-    columns = ScoreColumns.of_table(frame.columns)
-    n_rows, *values = frame.agg(
-        F.count(F.lit(1)),
-        *(F.approx_count_distinct(quote(column)) for column in columns.slices.values()),
-    ).collect()[0]
-    if not n_rows:
-        raise RetrainingError(f"scores={uri!r} has no rows", "give a table with rows")
-    few = [name for name, n in zip(columns.slices, values, strict=True) if n <= MAXIMUM_VALUES]
-    ignored = tuple(name for name in columns.slices if name not in few)
-    columns = columns._replace(slices={name: columns.slices[name] for name in few})
-    chosen = frame.select(*map(quote, columns.names))
-    if n_rows > EXACT_ROWS:
-        return Comparison(chosen, columns, uri, n_rows, n_rows, 0, {}, ignored)
-    # Files come in any order, and a bootstrap draws rows by their position.
-    table = chosen.sort(*map(quote, columns.names)).toPandas()
-    return Comparison(table, columns, "", n_rows, n_rows, 0, {}, ignored)
-
-
-def read_kept(path: str) -> Comparison:
-    """Read the scores that an earlier comparison stored on its run, without Spark."""
-    table = pd.read_parquet(path)
-    columns = ScoreColumns.of_table(map(str, table.columns))
-    return Comparison(table, columns, path, len(table), len(table), 0, {})
+def digest_of_folder(spark: SparkSession, uri: str) -> str:
+    """Digest of the names and sizes of the files of a table, by a listing."""
+    files = storage.sizes(spark, uri)
+    return digest("\n".join(f"{path.rpartition('/')[2]} {files[path]}" for path in sorted(files)))
 
 
 def _keep(both: DataFrame, description: Description, columns: ScoreColumns) -> DataFrame:

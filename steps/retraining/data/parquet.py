@@ -52,9 +52,7 @@ def read_parquet(
         matched = match(path, footer.names, description, optional)
         groups[footer.schema, matched].append(path)
     for (schema, matched), alike in groups.items():
-        frame = open_parquet(spark, alike)
-        for name in _NANOSECONDS.findall(schema):
-            frame = frame.withColumn(name, F.expr(f"timestamp_micros({quote(name)} div 1000)"))
+        frame = _with_times(open_parquet(spark, alike), schema)
         file = F.col("_metadata.file_path")
         given = {
             column: values.as_text(
@@ -64,6 +62,21 @@ def read_parquet(
         }
         given |= folder_values(file, matched.folders)
         yield Part(frame, given, F.lit(None).cast("string"), file)
+
+
+def open_table(spark: SparkSession, folder: str, file: str) -> DataFrame:
+    """Read a folder of parquet files of one schema, or a single file.
+
+    Args:
+        spark: The session.
+        folder: The folder or the file.
+        file: One of the files in the folder, or the file.
+
+    Raises:
+        RetrainingError: If it is not parquet, or Spark cannot read it.
+    """
+    footer = _read_footer(spark, file)
+    return _with_times(open_parquet(spark, [folder]), footer.schema)
 
 
 def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
@@ -86,6 +99,13 @@ def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
         cause = error.java_exception.toString() if isinstance(error, Py4JJavaError) else error
         what = f"{paths[0]} cannot be read ({reason(cause)})"
         raise RetrainingError(what, "write it again") from error
+
+
+def _with_times(frame: DataFrame, schema: str) -> DataFrame:
+    """The rows with times in place of whole numbers of nanoseconds."""
+    for name in _NANOSECONDS.findall(schema):
+        frame = frame.withColumn(name, F.expr(f"timestamp_micros({quote(name)} div 1000)"))
+    return frame
 
 
 def _read_footer(spark: SparkSession, path: str) -> _Footer:

@@ -18,10 +18,33 @@ FAULTS: Final = {
     "label": ("neither 0 nor 1", "code positives as 1 and negatives as 0"),
     "score": ("not finite", "give every row a finite score"),
     "outside": ("outside [0, 1]", "give the probability that the row is positive"),
-    "weight": ("negative or not finite", "give finite weights of 0 or more"),
+    "weight": (
+        "neither 0 nor between 1e-50 and 1e50",
+        "leave rows out by weight 0, and give the others usual numbers",
+    ),
     "unit": ("missing", "give every row a unit"),
     "period": ("missing", "give every row a period"),
 }
+
+
+LEAST_WEIGHT: Final = 1e-50  # and its inverse is the largest: products of several stay finite
+
+
+class OneClassError(RetrainingError):
+    """Rows of one class only, of which no metric can be compared.
+
+    Attributes:
+        n_rows: Their number; those of weight 0 are not counted.
+        missing: `positives` or `negatives`.
+    """
+
+    def __init__(self, n_rows: int, missing: str) -> None:
+        super().__init__(
+            f"label has no {missing} with a weight above 0",
+            "give rows of both classes, for example of a longer period",
+        )
+        self.n_rows = n_rows
+        self.missing = missing
 
 
 def check_rows(
@@ -39,7 +62,7 @@ def check_rows(
     Args:
         label: 0 or 1 (or booleans), shape (n,).
         scores: Scores of shape (n,) by the name that error messages use.
-        weight: Finite and non-negative, shape (n,).
+        weight: 0, or between `LEAST_WEIGHT` and its inverse, shape (n,).
         unit: Sortable and without missing values, shape (n,), or (n, 2) for two kinds of units.
         period: Sortable and without missing values, shape (n,).
         of_probabilities: Refuse scores outside [0, 1].
@@ -61,7 +84,7 @@ def check_rows(
             inside = (array >= 0) & (array <= 1)
             _refuse(name, array, inside, "outside")
     weights = np.ones(labels.size) if weight is None else _numbers("weight", weight, labels.size)
-    good = (weights >= 0) & (weights < np.inf)
+    good = (weights == 0) | ((weights >= LEAST_WEIGHT) & (weights <= 1 / LEAST_WEIGHT))
     _refuse("weight", weights, good, "weight")
     kinds = [] if unit is None else _columns(unit)
     units, seconds = ([encode("unit", kind, labels.size) for kind in kinds] + [None, None])[:2]
@@ -78,14 +101,11 @@ def check_classes(rows: Rows) -> None:
     """Refuse rows of one class only.
 
     Raises:
-        RetrainingError: A class is missing.
+        OneClassError: A class is missing.
     """
     for value, name in enumerate(("negatives", "positives")):
         if not np.any(rows.label == value):
-            raise RetrainingError(
-                f"label has no {name} with a weight above 0",
-                "give rows of both classes, for example of a longer period",
-            )
+            raise OneClassError(rows.n_rows, name)
 
 
 def _without_weight_zero(rows: Rows) -> Rows:

@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlparse
 
 import mlflow
@@ -17,7 +17,7 @@ from mlflow.artifacts import download_artifacts
 from retraining.data.manifest import is_data_set, read_manifest
 from retraining.digests import digest
 from retraining.errors import RetrainingError
-from retraining.tracking import outage, runs, tags
+from retraining.tracking import faults, runs, tags
 from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
@@ -196,9 +196,23 @@ def download(uri: str) -> str:
     try:
         return str(download_artifacts(artifact_uri=uri, dst_path=folder))
     except (mlflow.MlflowException, OSError) as error:
-        raise outage.fault(error) or RetrainingError(
+        raise faults.fault(error) or RetrainingError(
             f"{uri} cannot be read", "check run id and artifact"
         ) from error
+
+
+def read_json(run_id: str, name: str) -> dict[str, Any]:
+    """A JSON artifact of a run.
+
+    Raises:
+        RetrainingError: If the artifact does not exist, or is not such a file any more.
+    """
+    uri = f"runs:/{run_id}/{name}"
+    try:
+        found: dict[str, Any] = json.loads(Path(download(uri)).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RetrainingError(f"{uri} is damaged ({error})", "name another run") from error
+    return found
 
 
 def _is_run_id(text: str) -> bool:

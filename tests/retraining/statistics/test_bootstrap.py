@@ -157,7 +157,10 @@ def test_bootstrap_without_a_generator_is_fresh() -> None:
         ({"unit": [1, 2]}, r"^unit has 2 rows and label has 10: give both for the same rows$"),
         ({"resample": "unit"}, r"^resample is 'unit': choose one of row, stratified$"),
         ({"interval": "basic"}, r"^interval is 'basic': choose one of percentile, bca$"),
-        ({"weight": [-1] * 10}, r"^weight is negative or not finite in 10 rows, first -1 in row 0"),
+        (
+            {"weight": [-1] * 10},
+            r"^weight is neither 0 nor between 1e-50 and 1e50 in 10 rows, first -1 in row 0",
+        ),
     ],
 )
 def test_bootstrap_refuses(options: dict[str, Any], message: str) -> None:

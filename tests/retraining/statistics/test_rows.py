@@ -42,8 +42,14 @@ SCORE = [0.1, 0.2, 0.3, 0.4]
             {"score": [0.1, 1.5, 0, 0], "of_probabilities": True},
             r"^score is outside \[0, 1\] in 1 rows, first 1.5 in row 1: give the probability",
         ),
-        ({"weight": [1, -1, 1, 1]}, r"^weight is negative or not finite in 1 rows, first -1 in ro"),
-        ({"weight": [1, 1, 1, np.nan]}, r"^weight is negative or not finite in 1 rows, first nan"),
+        (
+            {"weight": [1, -1, 1, 1]},
+            r"^weight is neither 0 nor between 1e-50 and 1e50 in 1 rows, first -1 in ro",
+        ),
+        (
+            {"weight": [1, 1, 1, np.nan]},
+            r"^weight is neither 0 nor between 1e-50 and 1e50 in 1 rows, first nan",
+        ),
         ({"weight": [1, 1]}, r"^weight has 2 rows and label has 4"),
         ({"weight": [1, 0, 1, 0]}, r"^label has no positives with a weight above 0: give "),
         ({"unit": [1, 2]}, r"^unit has 2 rows and label has 4"),

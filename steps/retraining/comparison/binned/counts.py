@@ -11,6 +11,7 @@ from retraining.comparison.binned.grid import Grid
 from retraining.comparison.columns import ROLES
 from retraining.data.columns import quote
 from retraining.errors import RetrainingError
+from retraining.statistics.checks import LEAST_WEIGHT
 from retraining.statistics.dispersion import KINDS
 from retraining.statistics.losses import CLIP
 from retraining.statistics.slicing import MAXIMUM_VALUES, MISSING, too_many_values
@@ -179,7 +180,7 @@ def _checks() -> dict[str, Column]:
         "label": F.col("label").isin(0.0, 1.0),
         "champion": _is_finite(F.col("champion")),
         "challenger": _is_finite(F.col("challenger")),
-        "weight": (F.col("weight") > 0) & _is_finite(F.col("weight")),
+        "weight": F.col("weight").between(LEAST_WEIGHT, 1 / LEAST_WEIGHT),
         "unit": F.col("unit").isNotNull() & F.col("second").isNotNull(),
         "period": F.col("period").isNotNull(),
         "outside": F.col("champion").between(0, 1) & F.col("challenger").between(0, 1),
