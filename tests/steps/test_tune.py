@@ -148,7 +148,7 @@ def test_interrupted_search_continues_where_it_stopped(
     stop_at(2)
     stopped = call("tune", **told)
     assert stopped.run is not None
-    assert (stopped.code, stopped.run.info.status) == (1, "KILLED")
+    assert (stopped.code, stopped.run.info.status) == (130, "KILLED")
     assert [trial.info.status for trial in trials_of(stopped.run_id)] == [
         *("FINISHED", "FINISHED", "KILLED")
     ]

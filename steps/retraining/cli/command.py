@@ -1,7 +1,7 @@
 """The command of a step: its run, its exit codes, its log lines, and how it ends at a signal.
 
 Exit codes: 0 = the step completed, whatever the verdict; 1 = an expected failure, reported in one
-line; 2 = usage.
+line; 2 = usage; 128 and more = a signal, as 130 for Ctrl-C.
 
 MLflow, Spark and the numerical libraries take seconds to import. To answer --help and mistakes at
 once, a script imports at its top only what its options and its result need; the functions that do
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 # collector walks through them hundreds of times: a fifth of the time that imports take.
 gc.set_threshold(50_000, 20, 20)
 
-# Signals that ask a step to stop; SIGHUP comes when its terminal, or the connection to it, closes.
-_STOPS = (signal.SIGTERM, signal.SIGHUP)
+# Signals that ask a step to stop. SIGINT is Ctrl-C; SIGHUP comes when the terminal of the step, or
+# the connection to it, closes.
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LIBRARY = logging.getLogger("retraining")
 _TIME = "%Y-%m-%d %H:%M:%S"
 _OPENED = "retraining.run_opened"  # in a context's meta: the run reports its failure itself
@@ -68,11 +69,16 @@ class StepCommand(click.Command):
         step, started = _step_of(ctx), time.monotonic()
         try:
             with _log_lines(step), _stopped_by_signals():
-                done = super().invoke(ctx)
+                try:
+                    done = super().invoke(ctx)
+                except KeyboardInterrupt:
+                    _LIBRARY.info("interrupted")
+                    raise
                 _LIBRARY.info(f"finished in {duration(time.monotonic() - started)}")
                 return done
-        except TerminatedError as stop:
-            sys.exit(128 + stop.number)
+        except KeyboardInterrupt as stop:
+            number = stop.number if isinstance(stop, TerminatedError) else signal.SIGINT
+            sys.exit(128 + number)
         except Exception as error:
             expected = _expected(error)
             if expected is None:
@@ -170,7 +176,7 @@ def _log_lines(step: str) -> Iterator[None]:
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
-    """Raise at SIGTERM and SIGHUP, and when the `mlflow run` that started the step has ended."""
+    """Raise at these signals, and when the `mlflow run` that started the step has ended."""
     # A signal that is ignored stays ignored: nohup lets a step outlive its terminal.
     heard = [s for s in _STOPS if signal.getsignal(s) != signal.SIG_IGN]
     previous = {number: signal.signal(number, _terminate) for number in heard}

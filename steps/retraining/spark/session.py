@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,10 @@ def open_session(
         builder = SparkSession.builder.appName(app_name)
         for key, value in chosen.items():
             builder = builder.config(key, value)
+        interrupt = signal.getsignal(signal.SIGINT)
         session = builder.getOrCreate()
+        if signal.getsignal(signal.SIGINT) is not interrupt:
+            signal.signal(signal.SIGINT, interrupt)  # PySpark puts one of its own in its place
     except (PySparkRuntimeError, Py4JJavaError) as error:
         told = error.java_exception if isinstance(error, Py4JJavaError) else error
         reason = str(told).splitlines()[0]

@@ -176,6 +176,8 @@ def line_of(process: subprocess.Popen[str]) -> str:
         (signal.SIGHUP, None),
         (signal.SIGTERM, signal.SIGTERM),
         (signal.SIGHUP, signal.SIGTERM),
+        (signal.SIGINT, None),
+        (signal.SIGINT, signal.SIGINT),
     ],
 )
 def test_signal_ends_the_run_as_killed_and_the_process(
@@ -194,10 +196,11 @@ def test_signal_ends_the_run_as_killed_and_the_process(
 
     assert process.returncode == 128 + first, errors
     assert "Traceback" not in errors
+    assert errors.rstrip().endswith(": interrupted")
     assert mlflow.get_run(run_id).info.status == "KILLED"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_that_comes_while_an_object_is_finalised_is_not_lost(
     sleeper: Callable[..., subprocess.Popen[str]], number: signal.Signals, code: int
 ) -> None:
