@@ -152,7 +152,7 @@ def _fitted(train: DataFrame, description: Description) -> dict[str, bool | floa
     if wanted:
         (row,) = train.agg(*(number.alias(name) for name, number in wanted.items())).collect()
         found = row.asDict()
-    for name in statistics.keys() - wanted.keys():
+    for name in (name for name in statistics if name not in wanted):
         value = f"CAST({quote(name)} AS {_kind(description, name)})"
         found[name] = next(iter(_most_frequent(train, value, 1)), None)
     for name, value in found.items():
@@ -162,7 +162,8 @@ def _fitted(train: DataFrame, description: Description) -> dict[str, bool | floa
                 f"{statistics[name]}",
                 "give a value in features.fill, or leave the feature out",
             )
-        _LOG.info(f"{name} without a value is taken for {value}, its {statistics[name]} in train")
+        statistic = statistics[name].replace("_", " ")
+        _LOG.info(f"{name}: a missing value counts as {value}, the {statistic} of train")
     return found
 
 
