@@ -12,6 +12,7 @@ from retraining.comparison.charges import returned_on_error
 from retraining.comparison.columns import ROLES
 from retraining.comparison.scores import Comparison, digest_of_folder
 from retraining.comparison.tables import check_kept, read_kept, read_scores
+from retraining.data import keys
 from retraining.description.reading import read_policy
 from retraining.errors import RetrainingError
 from retraining.gate.campaign import Standing
@@ -198,6 +199,7 @@ def _meet(
         **contenders.facts(loaded),
         **({"on the validation rows": screened.describe()} if screened else {}),
         "prepared data": _describe(manifest),
+        **({"row key": made} if (made := keys.describe(manifest.describe())) else {}),
         "holdout": f"{_describe_time(split)}, {split.uri}",
         "fingerprint of the holdout": split.fingerprint,
         "rows excluded because a model was trained on them": f"{scores.n_excluded:,}",

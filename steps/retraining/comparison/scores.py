@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pyspark.sql import functions as F
 
 from retraining.comparison.columns import ROLES, ScoreColumns
+from retraining.data import keys
 from retraining.data.columns import is_positive, quote
 from retraining.data.instants import clock_of, day_of
 from retraining.data.manifest import read_manifest, read_split
@@ -17,6 +18,8 @@ from retraining.models import evaluation, scoring
 from retraining.spark import storage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from pyspark.sql import DataFrame, SparkSession
 
@@ -31,6 +34,7 @@ VALIDATION_ROWS: Final = 1_000_000
 
 # Added to the columns of a holdout, whose names do not begin with an underscore.
 _LABEL: Final = "_label"
+_KEY: Final = "_key"
 
 
 class Comparison(NamedTuple):
@@ -87,7 +91,7 @@ def score_holdout(
     n_holdout = manifest.splits["holdout"].n_rows
     holdout = _labelled(spark, manifest, description, "holdout")
     for uri in sorted({str(model.training["data"]) for model in (champion, challenger)}):
-        holdout = _without_rows_of(spark, holdout, uri, description.row_key)
+        holdout = _without_rows_of(spark, holdout, uri, description.key_columns)
     columns = ScoreColumns.of_holdout(description)
     kept = _score(holdout, description, columns, champion, challenger)
     with ExitStack() as cached:
@@ -129,12 +133,12 @@ def score_validation(
     n_rows = manifest.splits["validation"].n_rows
     rows = _labelled(spark, manifest, description, "validation")
     if n_rows > VALIDATION_ROWS:
-        place = F.pmod(F.xxhash64(quote(description.row_key)), F.lit(n_rows))
+        place = F.pmod(F.xxhash64(*map(quote, description.key_columns)), F.lit(n_rows))
         rows = rows.where(place < VALIDATION_ROWS)
     # The splits of one preparation have no row in common.
     others = {str(model.training["data"]) for model in (champion, challenger)} - {manifest.uri}
     for uri in sorted(others):
-        rows = _without_rows_of(spark, rows, uri, description.row_key, ("train",))
+        rows = _without_rows_of(spark, rows, uri, description.key_columns, ("train",))
     columns = ScoreColumns.of_holdout(description)._replace(capacity_unit=None, slices={})
     return _to_table(_score(rows, description, columns, champion, challenger), columns), columns
 
@@ -149,7 +153,7 @@ def _keep(both: DataFrame, description: Description, columns: ScoreColumns) -> D
     """Select the columns of a table of scores from a scored holdout."""
     capacity, event_time = description.capacity, description.event_time
     origin: dict[str | None, Any] = {
-        columns.key: description.row_key,
+        columns.key: _KEY,
         columns.label: _LABEL,
         columns.champion: f"_{columns.champion}",
         columns.challenger: f"_{columns.challenger}",
@@ -160,6 +164,7 @@ def _keep(both: DataFrame, description: Description, columns: ScoreColumns) -> D
         columns.capacity_unit: capacity.unit if capacity else None,
         **{column: name for name, column in columns.slices.items()},
     }
+    both = both.withColumn(_KEY, keys.as_value(description))
     chosen = both.select(*(F.col(origin[name]).alias(name) for name in columns.names))
     if columns.day is None:
         return chosen
@@ -178,13 +183,13 @@ def _without_rows_of(
     spark: SparkSession,
     rows: DataFrame,
     uri: str,
-    key: str,
+    key: Sequence[str],
     splits: tuple[str, ...] = ("train", "validation"),
 ) -> DataFrame:
     manifest = read_manifest(spark, uri)
     for name in splits:
-        seen = read_split(spark, manifest, name).select(key)
-        rows = rows.join(seen, on=key, how="left_anti")
+        seen = read_split(spark, manifest, name).select(*key)
+        rows = rows.join(seen, on=[*key], how="left_anti")
     return rows
 
 

@@ -69,7 +69,7 @@ def fingerprint(frame: DataFrame) -> Fingerprint:
                 "which has no fingerprint",
                 "keep columns of plain types only",
             )
-    parts = [part for field in fields for part in _hashable(field)]
+    parts = [part for field in fields for part in hashable(field)]
     hashes = frame.select(*(F.xxhash64(F.lit(s), *parts).alias(f"hash_{s}") for s in _SALTS))
     sums = [
         F.sum(F.shiftrightunsigned(f"hash_{salt}", shift).bitwiseAND((1 << bits) - 1))
@@ -85,7 +85,7 @@ def fingerprint(frame: DataFrame) -> Fingerprint:
     return Fingerprint(digest(json.dumps(content), 32), n_rows)
 
 
-def _hashable(field: T.StructField) -> tuple[Column, Column]:
+def hashable(field: T.StructField) -> tuple[Column, Column]:
     """Return a column as two: xxhash64 skips nulls, so (null, 1) would equal (1, null)."""
     column = F.col(quote(field.name))
     value = column

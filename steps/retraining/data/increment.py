@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from retraining.data.features import history
 from retraining.data.instants import day_before, day_of, midnight
 from retraining.data.manifest import find_change, read_folders
-from retraining.data.quality import RAW, REASON
+from retraining.data.quality import RAW, REASON, duplicate
 from retraining.data.sources import FILE, MALFORMED
 from retraining.spark import storage
 
@@ -76,10 +76,10 @@ def _find_obstacle(
         return "there is no earlier version"
     if description.event_time is None:
         return "rows without event times cannot be reused by day"
-    if len(description.unique_columns) > 1:
-        # A row that becomes a duplicate by one column may have made other rows duplicates by
-        # another column: those would have to come back from quarantine.
-        return "duplicates by several columns can only be found in all rows together"
+    if len(description.unique_keys) > 1:
+        # A row that becomes a duplicate by one key may have made other rows duplicates by
+        # another key: those would have to come back from quarantine.
+        return "duplicates by several keys can only be found in all rows together"
     if description.preparation_digest != previous.preparation_digest:
         return f"the description differs from that of {previous.version}"
     now = {file.path: file for file in files}
@@ -120,7 +120,7 @@ def add_stored(
 ) -> DataFrame:
     """Combine new rows with the stored rows of the same and later days.
 
-    A new row is a duplicate if a stored row of an earlier day has its unique value. Duplicates
+    A new row is a duplicate if a stored row of an earlier day has its unique values. Duplicates
     among the rows from `start` on are left to `quality.flag_duplicates`.
 
     Args:
@@ -132,14 +132,15 @@ def add_stored(
     """
     later = {day: uri for day, uri in base.days.items() if start is not None and day >= start}
     earlier = [uri for day, uri in base.days.items() if day not in later]
-    (unique,) = description.unique_columns
-    known = read_folders(spark, earlier, base.columns).select(unique, F.lit(1).alias(_KNOWN))
-    repeated = F.col(REASON).isNull() & F.col(_KNOWN).isNotNull()
-    new = (
-        checked.join(known, on=unique, how="left")
-        .withColumn(REASON, F.when(repeated, f"duplicate {unique}").otherwise(F.col(REASON)))
-        .select(*checked.columns)
-    )
+    new = checked
+    for unique in description.unique_keys:
+        known = read_folders(spark, earlier, base.columns).select(*unique, F.lit(1).alias(_KNOWN))
+        repeated = F.col(REASON).isNull() & F.col(_KNOWN).isNotNull()
+        new = (
+            checked.join(known, on=[*unique], how="left")
+            .withColumn(REASON, F.when(repeated, duplicate(unique)).otherwise(F.col(REASON)))
+            .select(*checked.columns)
+        )
     stored = read_folders(spark, later.values(), base.columns).select(
         *description.columns,
         F.lit(None).cast(checked.schema[RAW].dataType).alias(RAW),
@@ -156,4 +157,4 @@ def read_history(
     """Read the stored rows before a day, as far back as features look."""
     oldest = day_before(midnight(start, description.zone), history(description))
     folders = [uri for day, uri in base.days.items() if oldest <= day < start]
-    return read_folders(spark, folders, base.columns).select(*description.columns)
+    return read_folders(spark, folders, base.columns).select(*description.kept_columns)

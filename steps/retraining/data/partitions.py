@@ -77,9 +77,8 @@ def write_splits(
     n_rows = sum(tally.n_rows for tally in places.values())
     assigned = splits.assign(rows, description, windows).where(F.col(SPLIT).isNotNull())
     n_files = 1 + n_rows // _ROWS_PER_FILE
-    in_order = assigned.repartition(n_files, description.row_key).sortWithinPartitions(
-        SPLIT, description.row_key
-    )
+    key = description.key_columns
+    in_order = assigned.repartition(n_files, *key).sortWithinPartitions(SPLIT, *key)
     in_order.write.partitionBy(SPLIT).parquet(f"{folder}/splits")
     return places
 
@@ -140,7 +139,7 @@ def _count_classes(
         Number of positives, weight of all rows, and of the positives: None if rows have no weight.
     """
     label, weight = description.label, description.weight
-    needed = dict.fromkeys((description.row_key, label.column, *([weight] if weight else [])))
+    needed = dict.fromkeys((*description.key_columns, label.column, *filter(None, [weight])))
     marked = [frame.select(*needed, F.lit(name).alias(SPLIT)) for name, frame in rows.items()]
     together = reduce(DataFrame.unionByName, marked)
     splits.check_disjoint(together, description)

@@ -14,6 +14,7 @@ from retraining.data import (
     expressions,
     features,
     increment,
+    keys,
     partitions,
     quality,
     sources,
@@ -139,7 +140,7 @@ def prepare(
             as_of=found.windows.as_of if found.windows else as_of,
             why=plan.why,
             coverage=found.coverage,
-            warnings=found.warnings,
+            warnings=(*found.warnings, *filter(None, [keys.describe(description)])),
             **_account(plan, judged, built, found, folder),
         )
         return publish(spark, manifest, plan.base)
@@ -149,7 +150,7 @@ def _check_expressions(spark: SparkSession, description: Description) -> None:
     """Let Spark analyse all expressions before any row is read."""
     names = (*description.file_columns, sources.MALFORMED, sources.FILE)
     rows = quality.flag_invalid(no_rows(spark, dict.fromkeys(names, "string")), description)
-    features.add(quality.valid_rows(rows, description), description)
+    features.add(quality.valid_rows(keys.add_row_id(rows, description), description), description)
 
 
 def _account(plan: Plan, judged: _Judged, built: _Built, found: Cut, folder: str) -> dict[str, Any]:
@@ -187,7 +188,8 @@ def _judge(spark: SparkSession, description: Description, plan: Plan, cached: Ex
         rows = _cache(rows, cached)
         start, n_rows_read = increment.first_day(rows, description.event_time)
         rows = increment.add_stored(spark, rows, description, plan.base, start)
-    rows = _cache(quality.flag_duplicates(rows, description), cached)
+    rows = quality.flag_duplicates(rows, description)
+    rows = _cache(keys.add_row_id(rows, description), cached)
     n_valid, rejected = quality.count_reasons(rows, description)
     if n_rows_read is None:
         n_rows_read = n_valid + rejected.n_rows
@@ -247,10 +249,14 @@ def _build(
 
 def _name_row(judged: DataFrame, description: Description, day: date) -> str:
     """Name a valid row of a day, and its file."""
-    key, time = description.row_key, description.event_time
+    key, time = keys.as_value(description), description.event_time
     is_of_day = F.col(quality.REASON).isNull() & (day_of(F.col(str(time))) == F.lit(day))
     rows = judged.where(is_of_day).select(key, sources.FILE).orderBy(key).limit(1).collect()
-    return f"{key} {rows[0][0]} of {rows[0][1]}" if rows else "read by an earlier run"
+    return (
+        f"{' and '.join(description.key_columns)} {rows[0][0]} of {rows[0][1]}"
+        if rows
+        else "read by an earlier run"
+    )
 
 
 def _cache(frame: DataFrame, cached: ExitStack) -> DataFrame:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, NamedTuple
 
 from py4j.protocol import Py4JJavaError
@@ -16,7 +18,7 @@ from retraining.description.origins import unjudged_columns
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pyspark.sql import Column, DataFrame, SparkSession
 
@@ -114,14 +116,14 @@ def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = T
 def flag_duplicates(
     frame: DataFrame, description: Description, *, first: Column | None = None
 ) -> DataFrame:
-    """Give a reason to all but one of the valid rows that share a value of a unique column.
+    """Give a reason to all but one of the valid rows that share the values of a unique key.
 
     The row with the earliest event time stays valid; among several, the one whose content has the
     smallest hash. Rows that have a reason already are not considered.
 
     Args:
         frame: From `flag_invalid`; the union of any number of such frames.
-        description: Names the unique columns, which include the row key.
+        description: Names the unique keys, the row key among them.
         first: An order that goes before the event time; None for no such order.
     """
     is_valid = F.col(REASON).isNull()
@@ -130,16 +132,26 @@ def flag_duplicates(
     )
     age = [] if first is None else [first]
     age += [F.col(description.event_time)] if description.event_time else []
-    for name in description.unique_columns:
+    for key in description.unique_keys:
         # Rejected rows are spread by their content: many share a null key, and a single task
         # would have to sort all of them.
-        window = W.Window.partitionBy(name, F.when(~is_valid, content)).orderBy(
+        window = W.Window.partitionBy(*key, F.when(~is_valid, content)).orderBy(
             *age, content, F.col(FILE)
         )
-        is_repeated = is_valid & F.col(name).isNotNull() & (F.row_number().over(window) > 1)
-        reason = F.when(is_repeated, F.lit(f"duplicate {name}")).otherwise(F.col(REASON))
+        is_repeated = is_given(key) & is_valid & (F.row_number().over(window) > 1)
+        reason = F.when(is_repeated, duplicate(key)).otherwise(F.col(REASON))
         frame = frame.withColumn(REASON, reason)
     return frame
+
+
+def is_given(key: Sequence[str]) -> Column:
+    """Whether a row has a value in every column of a key."""
+    return reduce(and_, (F.col(name).isNotNull() for name in key))
+
+
+def duplicate(key: Sequence[str]) -> str:
+    """Return the reason of a row that has the key of another one."""
+    return f"duplicate {' and '.join(key)}"
 
 
 def count_reasons(
@@ -194,8 +206,8 @@ def check_share(rejected: Rejected, n_rows: int, description: Description, remed
 
 
 def valid_rows(frame: DataFrame, description: Description) -> DataFrame:
-    """Return the rows without a reason, with the columns of the description."""
-    return frame.where(F.col(REASON).isNull()).select(*description.columns)
+    """Return the rows without a reason, with the columns that are kept."""
+    return frame.where(F.col(REASON).isNull()).select(*description.kept_columns)
 
 
 def quarantined_rows(frame: DataFrame) -> DataFrame:
@@ -248,7 +260,7 @@ def _example(description: Description) -> Column:
     for name in description.columns:
         text = F.col(f"{RAW}.{name}" if name in description.file_columns else name)
         text = text.cast("string")
-        if name in description.unique_columns:  # of a row that is a duplicate
+        if any(name in key for key in description.unique_keys):  # of a row that is a duplicate
             text = F.coalesce(text, F.col(name).cast("string"))
         texts += [F.lit(name), text]
     column = F.element_at(F.split(REASON, " "), -1)

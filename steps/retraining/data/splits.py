@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 
+from retraining.data import keys
 from retraining.data.columns import is_positive
 from retraining.data.instants import day_of, later, micros_of, midnight, on_clock, to_micros
 from retraining.description.names import SPLIT
@@ -119,7 +120,7 @@ def place(frame: DataFrame, description: Description, windows: Windows | None) -
     split = description.split
     if isinstance(split, HashSplit):
         return frame.withColumn(
-            SPLIT, _by_hash(split, [*description.units, description.row_key][0])
+            SPLIT, _by_hash(split, [*map(F.col, description.units), keys.for_split(description)][0])
         )
     if windows is None or description.event_time is None:
         raise RetrainingError(f"{description.name} is split by time", "give the windows as well")
@@ -182,10 +183,10 @@ def check_disjoint(frame: DataFrame, description: Description) -> None:
     Raises:
         RetrainingError: With the number of such keys, and one of them.
     """
-    key = description.row_key
+    key = " and ".join(description.key_columns)
     twice = (
         frame.where(F.col(SPLIT).isNotNull())
-        .groupBy(F.col(key).alias("row_key"))
+        .groupBy(keys.as_value(description).alias("row_key"))
         .agg(F.min(SPLIT).alias("first"), F.max(SPLIT).alias("last"))
         .where(F.col("first") != F.col("last"))
         .agg(F.count(F.lit(1)), F.min("row_key"))
@@ -233,9 +234,9 @@ def _check_order(placed: Windows, delay: timedelta) -> None:
         )
 
 
-def _by_hash(split: HashSplit, unit: str) -> Column:
+def _by_hash(split: HashSplit, unit: Column) -> Column:
     """Place each unit in one of a million buckets, regardless of all other rows."""
-    hashed = F.xxhash64(F.col(unit).cast("string"), F.lit(split.seed).cast("bigint"))
+    hashed = F.xxhash64(unit.cast("string"), F.lit(split.seed).cast("bigint"))
     bucket = F.pmod(hashed, F.lit(_BUCKETS).cast("bigint"))
     return (
         F.when(bucket < round(split.train * _BUCKETS), TRAIN)

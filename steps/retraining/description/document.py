@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from retraining.description import origins
 from retraining.description.columns import Column  # noqa: TC001 (pydantic needs it)
+from retraining.description.names import ROW_ID
 from retraining.description.section import Section, refuse_unknown_keys
 from retraining.description.sections import (
     Capacity,
@@ -63,7 +64,7 @@ class Description(Section):
     files: Files = Files()
     columns: dict[str, Column] = Field(min_length=1)
     label: Label
-    row_key: str
+    row_key: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     event_time: str | None = None
     timezone: Annotated[str, AfterValidator(check_zone)] = "UTC"
     unit: str | Annotated[tuple[str, str], Field(min_length=2)] | None = None
@@ -137,8 +138,15 @@ class Description(Section):
 
     @property
     def key_columns(self) -> tuple[str, ...]:
-        """The columns that make a row unique."""
-        return (self.row_key,)
+        """The columns that make a row unique; `row_id`, which is made, if none are named."""
+        if self.row_key is None:
+            return (ROW_ID,)
+        return (self.row_key,) if isinstance(self.row_key, str) else self.row_key
+
+    @property
+    def kept_columns(self) -> tuple[str, ...]:
+        """The columns of a prepared row, without its features."""
+        return (*self.columns, *(() if self.row_key is not None else (ROW_ID,)))
 
     @property
     def forbidden_features(self) -> dict[str, str]:
@@ -151,14 +159,16 @@ class Description(Section):
 
         A row of no unit, or of no period, would stop the comparison, long after it was prepared.
         """
-        roles = (self.label.column, self.row_key, self.event_time, *self.units, self.weight)
+        roles = (self.label.column, *self.key_columns, self.event_time, *self.units, self.weight)
         needed = (*roles, self.gate.period)
         return tuple(n for n, column in self.columns.items() if column.not_null or n in needed)
 
     @property
-    def unique_columns(self) -> tuple[str, ...]:
-        """Columns in which no value occurs twice: by rule, and the row key."""
-        return tuple(n for n, column in self.columns.items() if column.unique or n == self.row_key)
+    def unique_keys(self) -> tuple[tuple[str, ...], ...]:
+        """Columns whose values together occur once: the row key, and single ones by rule."""
+        key = () if self.row_key is None else (self.key_columns,)
+        ruled = ((name,) for name, column in self.columns.items() if column.unique)
+        return tuple(dict.fromkeys((*key, *ruled)))
 
 
 def _digest(mapping: dict[str, Any]) -> str:

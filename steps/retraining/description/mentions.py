@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from retraining.description.columns import NUMERIC_TYPES, TIME_TYPES
-from retraining.description.names import RESERVED
+from retraining.description.names import RESERVED, ROW_ID
 from retraining.description.sections import TimeSplit
 from retraining.gate.policy import PERIODS
 
@@ -60,6 +60,12 @@ def find_misnamed(description: Description) -> Iterator[tuple[str, str]]:
     named = [(f"columns.{name}", name) for name in description.columns]
     named += [("features", name) for name in built if name not in categorical]
     reserved = {name.lower() for name in RESERVED}
+    if description.row_key is None and ROW_ID in (name.lower() for name in description.columns):
+        yield (
+            "row_key",
+            f"is missing, and the column {ROW_ID} has the name of the key that is made then, "
+            f"allowed: row_key: {ROW_ID}, or another name (a column can read it with source)",
+        )
     seen: set[str] = set()
     for key, name in named:
         if not _NAME.fullmatch(name):
@@ -88,7 +94,7 @@ def find_misnamed(description: Description) -> Iterator[tuple[str, str]]:
 def _mentions(description: Description) -> Iterator[tuple[str, Iterable[str | None]]]:
     features = description.features
     yield "label.column", [description.label.column]
-    yield "row_key", description.key_columns
+    yield "row_key", description.key_columns if description.row_key is not None else ()
     yield "event_time", [description.event_time]
     yield "unit", description.units
     yield "weight", [description.weight]

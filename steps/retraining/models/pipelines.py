@@ -102,8 +102,8 @@ def prepare(
     return (
         frame.withColumn(LABEL, label.cast("double"))
         .withColumn(WEIGHT, weight)
-        .repartition(partitions, description.row_key)
-        .sortWithinPartitions(description.row_key)
+        .repartition(partitions, *description.key_columns)
+        .sortWithinPartitions(*description.key_columns)
     )
 
 

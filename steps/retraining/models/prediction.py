@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 
-from retraining.data import expressions, features, parquet, quality, sources
+from retraining.data import expressions, features, keys, parquet, quality, sources
 from retraining.data.columns import quote
 from retraining.data.fingerprint import fingerprint
 from retraining.data.instants import clock_of
@@ -92,7 +92,7 @@ def predict(
         if rows.rejected is not None:
             rows.rejected.write.parquet(f"{target}/{QUARANTINE}")
         scoring.score(rows.valid, registered.model, description.feature_columns).select(
-            F.col(description.row_key).alias("key"),
+            keys.as_value(description).alias("key"),
             SCORE,
             PREDICTION,
             F.lit(version.name).alias("model_name"),
@@ -147,7 +147,7 @@ def _rows_to_score(
         n_valid, refused = quality.count_reasons(
             checked.where(_WANTED), description, labelled=False
         )
-    own = (*description.columns, _WANTED, sources.FILE)
+    own = (*description.kept_columns, _WANTED, sources.FILE)
     built = features.add(checked.where(F.col(quality.REASON).isNull()).select(*own), description)
     built = built.where(_WANTED).withColumn(
         quality.REASON, features.without_value(built, description.needed_features)
@@ -195,17 +195,18 @@ def _judge_ready(ready: DataFrame, description: Description, cached: ExitStack) 
     Raises:
         RetrainingError: If the row key is missing.
     """
-    key = description.row_key
-    if key not in ready.columns:
+    key = description.key_columns
+    if absent := [name for name in key if name not in ready.columns]:
         raise RetrainingError(
-            f"the rows have no column {key}",
+            f"the rows have no column {', '.join(absent)}",
             f"they have {', '.join(ready.columns)}; add the row key",
         )
-    own = [name for name in (key, *description.feature_columns) if name in ready.columns]
+    names = dict.fromkeys((*key, *description.feature_columns))
+    own = [name for name in names if name in ready.columns]
     rows = features.fill(ready.select(*own), description)
     needed = [name for name in description.needed_features if name in own]
-    keyless = F.when(F.col(key).isNull(), F.lit(f"null {key}"))
-    reason = F.coalesce(keyless, features.without_value(rows, needed))
+    keyless = [F.when(F.col(name).isNull(), F.lit(f"null {name}")) for name in key]
+    reason = F.coalesce(*keyless, features.without_value(rows, needed))
     rows = rows.withColumn(quality.REASON, reason).cache()
     cached.callback(rows.unpersist)
     n_valid, counts = _count(rows)
@@ -235,4 +236,5 @@ def _checked(
     rows = check(files, wanted=True)
     if history:
         rows = rows.unionByName(check(history, wanted=False))
-    return quality.flag_duplicates(rows, description, first=F.desc(_WANTED))
+    rows = quality.flag_duplicates(rows, description, first=F.desc(_WANTED))
+    return keys.add_row_id(rows, description, _WANTED)

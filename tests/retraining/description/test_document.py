@@ -96,7 +96,7 @@ def test_needed_columns_follow_from_their_roles(fraud: dict[str, Any]) -> None:
     )
     fraud["unit"], fraud["gate"]["period"] = ["customer_id", "terminal_id"], "tx_fraud_scenario"
     assert {"terminal_id", "tx_fraud_scenario"} <= {*from_mapping(fraud).not_null_columns}
-    assert description.unique_columns == ("transaction_id",)
+    assert description.unique_keys == (("transaction_id",),)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,8 @@ def test_every_mistake_has_its_line(small: Path) -> None:
 
 
 def test_key_that_is_missing_has_no_line(small: Path) -> None:
-    assert refuse(small, "row_key: id\n", "").startswith("small.yaml: row_key: ")
+    label = "label: {column: ill, positive: yes}\n"
+    assert refuse(small, label, "").startswith("small.yaml: label: ")
 
 
 @pytest.mark.parametrize(
