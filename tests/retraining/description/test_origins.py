@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from retraining.description import origins
 from retraining.errors import RetrainingError
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
     from retraining.description.document import Description
 
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "data.md"
 COLUMNS: dict[str, Any] = {
     "id": {"type": "bigint"},
     "year": {"type": "int"},
@@ -114,3 +118,30 @@ def test_what_cannot_be_is_refused(
     complaint = str(caught.value).removeprefix("description: ")
     assert complaint.startswith(f"{place}: ")
     assert [part for part in shown if part not in complaint] == []
+
+
+def test_examples_of_the_documentation_are_read(describe: Callable[..., Description]) -> None:
+    text = DOCUMENTATION.read_text()
+    start, end = text.index("## Columns made by an expression"), text.index("## Splits")
+    computed, label, keys = map(
+        yaml.safe_load, re.findall(r"```yaml\n(.*?)```", text[start:end], re.S)
+    )
+
+    made = describe(**computed, row_key=None, features={"plain": ["power"]})
+    assert made.key_columns == ("row_id",)
+    assert {"claims", "claimed"} <= made.forbidden_features.keys()
+    assert made.not_null_columns[-3:] == ("claimed", "at", "season")
+
+    columns = {name: {"type": "string"} for name in ("grade", "shop", "customer", "terminal")}
+    columns |= {"week": {"type": "int"}, "at": {"type": "timestamp"}}
+    split = {"by": "time", "train": "9 days", "gap": "30 days", "validation": "9 days"}
+    described = describe(
+        columns=columns,
+        event_time="at",
+        split={**split, "holdout": "9 days"},
+        features={"plain": ["week"]},
+        **label,
+        **keys,
+    )
+    assert described.label.positives == ("C", "D")
+    assert described.unique_keys == (("shop", "week"),)
