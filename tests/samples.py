@@ -1,4 +1,4 @@
-"""Verdicts of every kind as the gate makes them, whole, with the rows that they rest on."""
+"""Verdicts of every kind as the gate makes them, with their rows, and a page of a data set."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from retraining.gate.decision import Evidence, judge
 from retraining.gate.policy import Policy
 from retraining.gate.verdict import Spending
+from retraining.report.data_page import ShownColumn, ShownData, ShownReason
 from retraining.statistics import slicing
 from retraining.statistics.checks import check_rows
 
@@ -107,3 +108,31 @@ def _make_evidence(gain: _Gain, n_rows: int = 12_000) -> Evidence:
         slices=slicing.take(rows, {"is_night": night, "amount_band": BANDS[band]}),
         maturities={days: slicing.part(rows, age >= days) for days in (0, 7, 14)},
     )
+
+
+DATA: Final = ShownData(
+    name="people",
+    summary="Who fell ill.",
+    findings=("glucose: its AUROC alone is 0.961.",),
+    account={"read": 1000, "rejected": 40, "train": 600, "validation": 200, "holdout": 160},
+    splits={"train": (600, 100, ""), "validation": (200, 30, ""), "holdout": (160, 28, "")},
+    rejected=(ShownReason("unparseable age", 30, ("abc", "x<y")), ShownReason("malformed", 10, ())),
+    columns=(
+        ShownColumn(
+            "glucose",
+            "feature",
+            "double",
+            "2.5%",
+            "312",
+            "50 to 199",
+            "0.961, higher is positive",
+            is_suspicious=True,
+        ),
+        ShownColumn(
+            "city_of_birth", "not used", "string", "none", "9", "", "", is_suspicious=False
+        ),
+    ),
+    days={"train": {"train": (600, 100)}, "holdout": {"holdout": (160, 28)}},
+    notes=("Numbers of values are approximate.",),
+    facts={"data": "s3a://bucket/people/0123", "fingerprint": "0" * 32},
+)

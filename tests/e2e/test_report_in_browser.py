@@ -1,4 +1,4 @@
-"""The report in a real browser: Chromium, without a network, narrow and wide, light and dark."""
+"""The reports in a real browser: Chromium, without a network, narrow and wide, light and dark."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 import pytest
 
 from retraining.gate.verdict import Outcome
+from retraining.report import data_page
 from retraining.report.page import render
-from tests.samples import COMMANDS, FACTS, NAMES, make_sample
+from tests.samples import COMMANDS, DATA, FACTS, NAMES, make_sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,14 +142,16 @@ def write_page(outcome: Outcome) -> str:
 def seen(
     chromium: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Seen:
-    """A report of every outcome."""
+    """A report of every outcome, and the page of a data set."""
     pages = {outcome: write_page(outcome) for outcome in get_args(Outcome)}
+    pages["data"] = data_page.render(DATA)
     return look(chromium, tmp_path_factory.mktemp("browser"), pages, request.param)
 
 
 def test_every_page_is_shown_at_every_width(seen: Seen) -> None:
     shown = [(frame["name"], frame["width"], frame["pictures"]) for frame in seen.frames]
-    assert shown == [(outcome, width, 8) for outcome in get_args(Outcome) for width in WIDTHS]
+    pictures = dict.fromkeys(get_args(Outcome), 8) | {"data": 2}
+    assert shown == [(name, width, count) for name, count in pictures.items() for width in WIDTHS]
 
 
 def test_no_page_needs_sideways_scrolling(seen: Seen) -> None:

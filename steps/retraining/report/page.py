@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from retraining.gate.wording import align, number, percent
+from retraining.gate.wording import align
 from retraining.report import effect_figures, model_figures, summary
 from retraining.report.glossary import TERMS, meaning
 from retraining.report.metric_table import compare_metrics
+from retraining.report.templates import open_templates, show, with_minus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from jinja2 import Environment
     from markupsafe import Markup
 
     from retraining.gate.verdict import Campaign, PlannedRule, Spending, Verdict
     from retraining.statistics.rows import Floats, Rows
 
 SLICES_ON_PAGE: Final = 100  # the page stays small; verdict.json holds all
-MINUS: Final = "\N{MINUS SIGN}"
 
 
 class Interval(Protocol):
@@ -137,14 +133,14 @@ def _numbers(verdict: Verdict) -> list[tuple[str, str, str]]:
     parts = {name for name, value in vars(verdict).items() if isinstance(value, tuple)}
     parts |= {"cross_check", "ledger", "campaign"}
     shown = [
-        (field.name, _show(getattr(verdict, field.name), field.name), meaning(field.name))
+        (field.name, show(getattr(verdict, field.name), field.name), meaning(field.name))
         for field in dataclasses.fields(verdict)
         if field.name not in parts
     ]
     shown = [(name, text, TERMS[text] if name == "metric" else said) for name, text, said in shown]
     if verdict.cross_check:
         shown += [
-            (f"cross_check.{name}", _show(value, name), meaning(name, "cross_check"))
+            (f"cross_check.{name}", show(value, name), meaning(name, "cross_check"))
             for name, value in vars(verdict.cross_check).items()
             if name not in ("champion", "challenger", "n_rows", "n_positives")
         ]
@@ -154,7 +150,7 @@ def _numbers(verdict: Verdict) -> list[tuple[str, str, str]]:
 def _numbers_of(record: Spending | Campaign | None, part: str) -> list[tuple[str, str, str]]:
     """Name, value and meaning of every single value of a part of the verdict."""
     return [
-        (name, _show(value, name), meaning(name, part))
+        (name, show(value, name), meaning(name, part))
         for name, value in (vars(record) if record else {}).items()
         if not isinstance(value, tuple)
     ]
@@ -166,20 +162,6 @@ def _plan(verdict: Verdict) -> list[tuple[float, list[PlannedRule]]]:
     return [(gain, [rule for rule in verdict.plan if rule.gain == gain]) for gain in gains]
 
 
-def _show(value: object, name: str = "") -> str:
-    """A value as text, with a true minus sign."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "none" if name in ("n_units", "budget", "left") else "unknown"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if not isinstance(value, float):
-        return str(value)
-    text = percent(value) if name in ("confidence_level", "power") else number(value)
-    return _minus(text)
-
-
 def _planned(rule: PlannedRule) -> str:
     """How often a gain is found, and after how many tests or looks in half of the cases."""
     half = f", 50% within {rule.half_found}" if rule.half_found else ""
@@ -189,21 +171,11 @@ def _planned(rule: PlannedRule) -> str:
 def _align(item: Interval) -> list[str]:
     """Effect and ends of its interval with true minus signs."""
     texts = align(item.effect_size, item.ci_lower, item.ci_upper)
-    return [_minus(text) for text in texts]
-
-
-def _minus(text: str) -> str:
-    return re.sub(r"(?<![0-9a-z])-|(?<=e)-", MINUS, text)
+    return [with_minus(text) for text in texts]
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(show=_show, align=_align, percent=percent, planned=_planned)
+    environment = open_templates()
+    environment.filters.update(align=_align, planned=_planned)
     environment.globals.update(meaning=meaning)
     return environment
