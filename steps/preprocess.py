@@ -2,7 +2,8 @@
 
 Reads csv, txt or parquet files as the data set description says. Rejected rows go to quarantine,
 each with its reason. If an earlier run prepared the older days, only new days are processed. The
-data set is logged with the fingerprint of its content, a profile and pictures.
+data set is logged with the fingerprint of its content, a profile, pictures, and a page (data.html)
+that shows its rows and columns, and names the features that may hold the label.
 
     mlflow run . --env-manager uv -e preprocess -P input=/data/raw -P dataset=fraud
     python steps/preprocess.py --input 's3a://bucket/raw/2026-*.txt' --as-of 2026-03-01
@@ -12,6 +13,7 @@ data set is logged with the fingerprint of its content, a profile and pictures.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from retraining.tracking.lineage import StepRun
     from retraining.tracking.result import Reused
 
+_LOG = logging.getLogger("retraining.preprocess")
+
 
 @dataclass(frozen=True)
 class Prepared(Result):
@@ -42,10 +46,12 @@ class Prepared(Result):
     Attributes:
         manifest: What it holds.
         root: The folder for data sets that it is in.
+        leaks: Features that may hold the label itself.
     """
 
     manifest: Manifest
     root: str
+    leaks: tuple[str, ...]
 
     @property
     def summary(self) -> str:
@@ -86,6 +92,7 @@ class Prepared(Result):
             tags.DATASET_URI: self.manifest.uri,
             tags.DATA_ROOT: self.root,
             tags.PREPARATION_DIGEST: self.manifest.preparation_digest,
+            **({tags.LEAKS: ", ".join(self.leaks)} if self.leaks else {}),
             **{tags.FINGERPRINT + name: split.fingerprint for name, split in splits},
         }
 
@@ -174,35 +181,47 @@ def prepare(
             as_of=as_of,
         )
         run.pin(data_root=root)
-        _log(spark, manifest, description)
-    return Prepared(manifest, root)
+        leaks = _log(spark, manifest, description)
+    return Prepared(manifest, root, leaks)
 
 
-def _log(spark: SparkSession, manifest: Manifest, description: Description) -> None:
-    """Log the manifest, a profile of the training rows, and pictures of classes and defects."""
+def _log(spark: SparkSession, manifest: Manifest, description: Description) -> tuple[str, ...]:
+    """Log manifest, profile, pictures and page; return the features that may hold the label."""
     import mlflow
 
-    from retraining.data import profile
+    from retraining.data import portrait, profile
     from retraining.data.manifest import read_split
+    from retraining.report.data_page import render
     from retraining.tracking import lineage
 
     mlflow.log_text(manifest.model_dump_json(indent=1), "manifest.json")
-    classes: dict[str, tuple[int, int]] = {}
+    days: dict[str, dict[str, tuple[int, int]]] = {}
     for name, split in manifest.splits.items():
         lineage.log_data(
             f"{description.name} {name}", split.uri, split.fingerprint, description, context=name
         )
         if description.event_time:
-            classes |= profile.count_classes(read_split(spark, manifest, name), description)
+            days[name] = profile.count_classes(read_split(spark, manifest, name), description)
         else:
-            classes[name] = (split.n_rows, split.n_positives)
-    train = profile.profile(read_split(spark, manifest, "train"), description)
+            days[name] = {name: (split.n_rows, split.n_positives)}
+    n_rows = manifest.splits["train"].n_rows
+    train = profile.profile(read_split(spark, manifest, "train"), description, n_rows)
     mlflow.log_text(json.dumps(train, indent=1), "profile.json")
+    classes = {day: counts for split in days.values() for day, counts in split.items()}
     if description.event_time:
         classes = dict(sorted(classes.items()))
     mlflow.log_figure(profile.draw_classes(classes), "classes.png")
     rejected = manifest.quarantine.by_reason
     mlflow.log_figure(profile.draw_defects(train, rejected, manifest.n_rows_read), "defects.png")
+    shown = portrait.show(manifest, description, train, days)
+    mlflow.log_text(render(shown), "data.html")
+    leaks = portrait.find_leaks(train)
+    for name, leak in leaks.items():
+        _LOG.warning(
+            f"{name} may hold the label itself: its AUROC alone is {leak.auroc}. Put it in "
+            "never_features, unless it is known before the label"
+        )
+    return tuple(leaks)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def test_artifacts_say_what_was_prepared(cycle: Cycle) -> None:
     uri = f"runs:/{cycle.prepared.run_id}"
 
     names = {file.path for file in list_artifacts(run_id=cycle.prepared.run_id)}
-    assert names >= {"manifest.json", "profile.json", "classes.png", "defects.png"}
+    assert names >= {"manifest.json", "profile.json", "classes.png", "defects.png", "data.html"}
     described = yaml.safe_load(load_text(f"{uri}/description.yaml"))
     assert described["label"]["delay"] == "2 days"
     assert list(described["columns"])[:2] == ["transaction_id", "tx_datetime"]

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from retraining.data import relation
 from retraining.data.columns import is_positive, quote
 from retraining.data.instants import clock_of, day_of
 
@@ -25,16 +26,18 @@ _UPRIGHT = 4  # names that fit side by side
 _BARS = 15  # columns or reasons; smaller ones are left out
 
 
-def profile(frame: DataFrame, description: Description) -> dict[str, Any]:
-    """Count and summarise the rows in one aggregation.
+def profile(frame: DataFrame, description: Description, n_rows: int = 0) -> dict[str, Any]:
+    """Count and summarise the rows in one aggregation, and another one if there are categories.
 
     Args:
         frame: Rows with some or all raw columns and features of the description.
         description: Names the columns.
+        n_rows: About how many rows there are, if that is known.
 
     Returns:
-        `rows` and `columns`: by name the type, the number of nulls, min and max (times as text),
-        the mean (six digits; None if there is none) and the approximate number of distinct values.
+        `rows`; `columns`: by name the type, the number of nulls, min and max (times as text),
+        the mean (six digits; None if there is none) and the approximate number of distinct values;
+        `relations`: by feature its AUROC (three digits) and direction, as in `Relation`.
     """
     named = (*description.columns, *description.feature_columns)
     names = [name for name in dict.fromkeys(named) if name in frame.columns]
@@ -44,6 +47,10 @@ def profile(frame: DataFrame, description: Description) -> dict[str, Any]:
         for index, name in enumerate(names)
         for statistic, value in zip(_STATISTICS, _summarise(name, types[name]), strict=True)
     ]
+    features = [name for name in description.feature_columns if name in frame.columns]
+    numbers = relation.numbers_among(frame, features)
+    by_class = relation.quantiles(frame, numbers, description.label, n_rows)
+    wanted += [column.alias(name) for name, column in by_class.items()]
     with clock_of(frame.sparkSession, description.zone):
         (row,) = frame.agg(F.count(F.lit(1)).alias("rows"), *wanted).collect()
     columns: dict[str, dict[str, Any]] = {}
@@ -53,7 +60,11 @@ def profile(frame: DataFrame, description: Description) -> dict[str, Any]:
             # Six digits do not depend on the order in which fractions were summed.
             statistics["mean"] = float(f"{statistics['mean']:.6g}")
         columns[name] = {"type": types[name].simpleString(), **statistics}
-    return {"rows": row["rows"], "columns": columns}
+    categories = [name for name in features if name not in numbers]
+    found = relation.from_quantiles(row, numbers)
+    found |= relation.relate_categories(frame, categories, description.label)
+    relations = {name: found[name]._asdict() for name in features}
+    return {"rows": row["rows"], "columns": columns, "relations": relations}
 
 
 def count_classes(frame: DataFrame, description: Description) -> dict[str, tuple[int, int]]:

@@ -56,7 +56,7 @@ COMPARISON: Final = "result.comparison"
 """Run: `identical`, or how many differences `reproduce` found."""
 
 DATASET: Final = "dataset"
-"""Run: name of the data set description that `preprocess` worked by."""
+"""Run: name of the data set description that `preprocess` worked by, or that `describe` wrote."""
 
 DATASET_URI: Final = "dataset_uri"
 """Run: folder of the data set that `preprocess` wrote."""
@@ -67,11 +67,15 @@ DATA_ROOT: Final = "data_root"
 PREPARATION_DIGEST: Final = "preparation_digest"
 """Run: digest of what decides rows and features in the description; equal ones share their days."""
 
+LEAKS: Final = "possible_leaks"
+"""Run: features that by themselves order the training rows of `preprocess` so well (AUROC above
+0.95) that they may hold the label itself; absent where there is none."""
+
 DESCRIPTION_DIGEST: Final = "description_digest"
 """Run, version: digest of the whole data set description."""
 
 OUTPUT: Final = "output"
-"""Run: folder to which `simulate` wrote its days."""
+"""Run: folder to which `simulate` wrote its days, or file that `describe` wrote."""
 
 PREDICTIONS_URI: Final = "predictions_uri"
 """Run: folder to which `predict` wrote its scores."""
