@@ -33,7 +33,7 @@ from mlflow.utils.mlflow_tags import (
 
 from retraining.description import yaml12
 from retraining.digests import digest
-from retraining.tracking import checkout, commands, faults, outage, runs, tags, values
+from retraining.tracking import checkout, commands, faults, outage, runs, stores, tags, values
 from retraining.tracking.checkout import ROOT
 from retraining.tracking.result import Reused
 
@@ -207,6 +207,7 @@ def open_step(
     """
     given = {key: as_text(value) for key, value in parameters.items()}
     resumed = os.environ.get("MLFLOW_RUN_ID")
+    stores.prepare()
     with (
         mlflow.start_run(run_id=resumed, run_name=None if resumed else step) as active,
         commands.used_environment(active.data.tags),
