@@ -91,5 +91,6 @@ def show(entry: Entry, reasons: str = "") -> ModelVersion | None:
     registry.tag(version, {tags.CAMPAIGN: look})
     if (version.description or _SHOWN).startswith(_SHOWN):
         text = f"{_SHOWN} {look}. {reasons}".rstrip()
-        registry.describe(version, text[:_LONGEST])
+        cut = "" if len(text) <= _LONGEST else " [... whole in the run of its test]"
+        registry.describe(version, text[: _LONGEST - len(cut)] + cut)
     return version

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import textwrap
 import time
 from concurrent.futures import CancelledError
 from functools import partial
@@ -78,7 +79,8 @@ class Trials:
             status = "FINISHED"
         except Exception as error:
             if not outage.is_lost(error):
-                failure = (str(error) or type(error).__name__)[:1000]
+                said = str(error) or type(error).__name__
+                failure = textwrap.shorten(said, 1000, placeholder=" [... the rest is in the log]")
             raise
         finally:
             self._end(run_id, status, failure)

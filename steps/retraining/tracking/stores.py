@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 import mlflow
 from mlflow import MlflowClient, MlflowException
-from mlflow.environment_variables import MLFLOW_EXPERIMENT_ID, MLFLOW_EXPERIMENT_NAME
 from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 from mlflow.utils.file_utils import local_file_uri_to_path
 
@@ -103,7 +102,7 @@ def _alone_at(uri: str) -> Iterator[None]:
 
 def _experiment(client: MlflowClient, uri: str) -> Experiment | None:
     """The experiment that a new run will be in; None if MLflow chooses or creates it."""
-    name, given_id = MLFLOW_EXPERIMENT_NAME.get(), MLFLOW_EXPERIMENT_ID.get()
+    name, given_id = map(os.environ.get, ("MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"))
     if name:
         found = client.get_experiment_by_name(name)
         if found and given_id and found.experiment_id != given_id:
@@ -142,7 +141,7 @@ def _refuse_moved(experiment: Experiment, uri: str) -> None:
     location = experiment.artifact_location
     if "://" in location and not location.startswith("file:"):
         return
-    folder = Path(local_file_uri_to_path(location))
+    folder = Path(local_file_uri_to_path(location))  # type: ignore[no-untyped-call]
     steps = "attributes.status = 'FINISHED' and tags.step LIKE '%'"
     if folder.is_dir() or not MlflowClient().search_runs(
         [experiment.experiment_id], steps, max_results=1
