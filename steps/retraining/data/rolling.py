@@ -44,6 +44,7 @@ def add_rolling(
 
     A window of length `w` and delay `d` holds the rows of the key with event times in
     `(t - d - w, t - d]`. Without a delay it includes the row itself and all rows of that instant.
+    A row without a key has null: rows whose key is missing have nothing in common.
 
     - `count` (bigint) is the number of rows.
     - `sum` and `mean` (double) are over the values that are neither null nor NaN, rounded to
@@ -119,7 +120,9 @@ def _answers(events: DataFrame, entries: Sequence[Rolling]) -> DataFrame:
     """Return the rows of the queries, each with the state of its key at its time."""
     states = dict(state for entry in entries for state in _states(entry))
     features = [
-        _feature(entry, aggregate, window).alias(entry.name(aggregate, window))
+        F.when(F.col(_KEY).isNotNull(), _feature(entry, aggregate, window)).alias(
+            entry.name(aggregate, window)
+        )
         for entry in entries
         for window in entry.windows
         for aggregate in entry.aggregates

@@ -151,6 +151,14 @@ def test_add_rolling_of_an_empty_window_has_no_mean(spark: SparkSession) -> None
     assert list(found[0].values()) == [0, 0.0, None, None, None]
 
 
+def test_add_rolling_does_not_take_missing_keys_for_one_key(spark: SparkSession) -> None:
+    rows = [(0, None, 0, START, 1.0, 0), (1, None, 0, START, 1.0, 0), (2, "a", 0, START, 1.0, 0)]
+    one = (entry("who", "amount", ["1 hour"]),)
+    found = found_in(add_rolling(spark.createDataFrame(rows, SCHEMA), one, "at"), one)
+    assert set(found[0].values()) == set(found[1].values()) == {None}
+    assert list(found[2].values()) == [1, 1.0, 1.0, 1.0, 1.0]
+
+
 def test_add_rolling_keeps_rows_and_columns(spark: SparkSession) -> None:
     rows = [*make_events(1, 20), Event(20, None, 1, START, 1.0, 1), *make_events(1, 1)]
     frame = spark.createDataFrame(rows, SCHEMA)
