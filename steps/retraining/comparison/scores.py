@@ -11,15 +11,14 @@ from retraining.comparison.columns import ROLES, ScoreColumns
 from retraining.data import keys
 from retraining.data.columns import is_positive, quote
 from retraining.data.instants import clock_of, day_of
-from retraining.data.manifest import read_manifest, read_split
+from retraining.data.manifest import read_split
+from retraining.data.overlap import without_rows_of
 from retraining.description.names import PREDICTION
 from retraining.digests import digest
 from retraining.models import evaluation, scoring
 from retraining.spark import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
     from pyspark.sql import DataFrame, SparkSession
 
@@ -91,7 +90,8 @@ def score_holdout(
     n_holdout = manifest.splits["holdout"].n_rows
     holdout = _labelled(spark, manifest, description, "holdout")
     for uri in sorted({str(model.training["data"]) for model in (champion, challenger)}):
-        holdout = _without_rows_of(spark, holdout, uri, description.key_columns)
+        start = manifest.splits["holdout"].start
+        holdout = without_rows_of(spark, holdout, description, uri, start=start)
     columns = ScoreColumns.of_holdout(description)
     kept = _score(holdout, description, columns, champion, challenger)
     with ExitStack() as cached:
@@ -138,7 +138,8 @@ def score_validation(
     # The splits of one preparation have no row in common.
     others = {str(model.training["data"]) for model in (champion, challenger)} - {manifest.uri}
     for uri in sorted(others):
-        rows = _without_rows_of(spark, rows, uri, description.key_columns, ("train",))
+        start = manifest.splits["validation"].start
+        rows = without_rows_of(spark, rows, description, uri, start=start, splits=("train",))
     columns = ScoreColumns.of_holdout(description)._replace(capacity_unit=None, slices={})
     return _to_table(_score(rows, description, columns, champion, challenger), columns), columns
 
@@ -177,20 +178,6 @@ def _labelled(
 ) -> DataFrame:
     rows = read_split(spark, manifest, split)
     return rows.where(F.col(description.label.column).isNotNull())
-
-
-def _without_rows_of(
-    spark: SparkSession,
-    rows: DataFrame,
-    uri: str,
-    key: Sequence[str],
-    splits: tuple[str, ...] = ("train", "validation"),
-) -> DataFrame:
-    manifest = read_manifest(spark, uri)
-    for name in splits:
-        seen = read_split(spark, manifest, name).select(*key)
-        rows = rows.join(seen, on=[*key], how="left_anti")
-    return rows
 
 
 def _score(

@@ -38,9 +38,7 @@ def add_row_id(frame: DataFrame, description: Description, *apart: str) -> DataF
     """
     if description.row_key is not None:
         return frame
-    late = late_columns(description)
-    known = [name for name in description.file_columns if name not in late]
-    parts = _content(frame, known)
+    parts = _content(frame, _known_columns(description))
     pieces = (F.lpad(F.hex(F.xxhash64(F.lit(s), *parts)), _DIGITS // 2, "0") for s in _SALTS)
     is_valid = F.col(REASON).isNull()
     content = F.when(is_valid, F.lower(F.concat(*pieces)))
@@ -72,6 +70,37 @@ def describe(description: Description) -> str:
     if description.row_key is not None:
         return ""
     return f"{ROW_ID}, made of the content of each row, since the description has no row_key"
+
+
+def say(description: Description) -> str:
+    """Name the columns of a key, or those that it is made of."""
+    if description.row_key is not None:
+        return " and ".join(description.key_columns)
+    return f"{ROW_ID} of {', '.join(_known_columns(description))}"
+
+
+def are_same(one: Description, other: Description) -> bool:
+    """Whether a row has the same key by two descriptions."""
+    return _definition(one) == _definition(other)
+
+
+def _definition(description: Description) -> object:
+    """Return what a key depends on: its columns, or how the content of a row is read."""
+    if description.row_key is not None:
+        return description.key_columns
+    files = description.files
+    columns = {
+        name: (column.type, column.format, description.null_values_of(name))
+        for name, column in description.file_columns.items()
+        if name in _known_columns(description)
+    }
+    return columns, files.decimal, files.thousands, files.trim, description.timezone
+
+
+def _known_columns(description: Description) -> tuple[str, ...]:
+    """Return the columns of files that are known when a row is scored."""
+    late = late_columns(description)
+    return tuple(name for name in description.file_columns if name not in late)
 
 
 def _content(frame: DataFrame, names: Iterable[str]) -> list[Column]:

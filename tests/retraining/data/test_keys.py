@@ -8,6 +8,7 @@ import pytest
 
 from retraining.data import keys, quality, sources, splits
 from retraining.data.manifest import read_split
+from retraining.data.overlap import without_rows_of
 from retraining.data.preparation import prepare
 from retraining.description.reading import from_mapping
 from retraining.errors import RetrainingError
@@ -110,6 +111,17 @@ def test_rows_without_a_key_get_one_from_their_content(spark: SparkSession, tmp_
     more = prepare_all(spark, apart, describe(), tmp_path / "data", "more", before)
     assert more.why.startswith("1 of 3 files are read")
     assert more.fingerprint == whole.fingerprint
+
+    holdout = read_split(spark, whole, "holdout")
+    left = without_rows_of(spark, holdout, describe(), more.uri, start=None, splits=("holdout",))
+    assert left.count() == 0
+    columns = describe().to_mapping()["columns"]
+    columns["size"]["null_values"] = [5]
+    other = describe(columns=columns)
+    assert without_rows_of(spark, holdout, other, more.uri, start=whole.splits["holdout"].start)
+    for start in (None, whole.splits["validation"].start):
+        with pytest.raises(RetrainingError, match=r"row_id of shop, week, at, size, those of"):
+            without_rows_of(spark, holdout, other, more.uri, start=start)
 
 
 def test_rows_to_score_have_the_ids_that_they_had_with_a_label(
