@@ -121,9 +121,8 @@ def _read_footer(spark: SparkSession, path: str) -> _Footer:
     except (Py4JJavaError, PySparkException) as error:
         if s3a.complaint(error):
             raise
-        if re.search("AccessControlException|Permission denied", str(error)):
-            raise RetrainingError(
-                f"{path} may not be read", "give this user the permission"
-            ) from error
+        told = faults.closed_or_gone(path, str(error))
+        if told:
+            raise told from error
         raise RetrainingError(f"{path} is not a parquet file", "write it again") from error
     return footer

@@ -58,14 +58,9 @@ def unreadable_file(error: BaseException) -> RetrainingError | None:
     if found is None:
         return None
     path = readable(found[1])
-    if _GONE.search(said):
-        return RetrainingError(
-            f"{path} is gone since it was listed", "put it back, or run the step again without it"
-        )
-    if _CLOSED.search(said):
-        return RetrainingError(
-            f"{path} may not be read", "give this user the permission to read it"
-        )
+    told = closed_or_gone(path, said)
+    if told:
+        return told
     causes = _CAUSE.findall(said)
     why = f" ({causes[-1].strip()})" if causes else ""
     if _TYPES.search(said):
@@ -75,6 +70,19 @@ def unreadable_file(error: BaseException) -> RetrainingError | None:
     return RetrainingError(
         f"{path} is damaged{why}", "get or write the file again, or leave it out"
     )
+
+
+def closed_or_gone(path: str, said: str) -> RetrainingError | None:
+    """The error to report if what Java says of a file means that it cannot be opened at all."""
+    if _GONE.search(said):
+        return RetrainingError(
+            f"{path} is gone since it was listed", "put it back, or run the step again without it"
+        )
+    if _CLOSED.search(said):
+        return RetrainingError(
+            f"{path} may not be read", "give this user the permission to read it"
+        )
+    return None
 
 
 def readable(path: str) -> str:
