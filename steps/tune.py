@@ -118,7 +118,7 @@ def find_challenger(
     spark_master: str | None,
 ) -> Challenger | Reused:
     """Search within limits, fit the best again, log it, and register it as challenger."""
-    from retraining.comparison import lineup
+    from retraining.comparison import lineup, standing
     from retraining.models import search, training
     from retraining.models.encoding import EncodedRows
     from retraining.models.trials import Trials
@@ -135,7 +135,7 @@ def find_challenger(
         description = _limited(inputs.describe(description, manifest), limits)
         registered = model_name or description.name
         if register:  # a challenger needs a champion
-            registry.version_with(registered, registry.CHAMPION)
+            champion = registry.version_with(registered, registry.CHAMPION)
         run.keep_description(description)
         training.use_data(run, manifest, description, "train", "validation")
         with training.open_rows(spark, manifest, description) as rows:
@@ -147,17 +147,17 @@ def find_challenger(
                 _LOG.info(f"fitting {best.estimator} again")
                 model = encoded.fit(best, seed)
             uri, metrics = training.finish(model, rows, description, manifest, prepared)
-            version = challenger = None
+            version = challenger = stands = None
             if register:
                 version = training.register(registered, uri, run, manifest, description)
-                challenger = lineup.challenge(
-                    version, metrics, rows.validation, manifest, description
-                )
+                about = (metrics, rows.validation, manifest, description)
+                challenger = lineup.challenge(version, *about)
+                stands = standing.compare(champion, *about)
     # A repetition makes the same trials, however long they take there.
     run.pin(trials=str(len(results)), time_limit="0", early_stop="0")
     fitted = training.Fitted(best.estimator, uri, metrics, version, run.run_id)
     failed = sum(bool(result.failure) for result in results)
-    return training.Challenger(fitted, best, len(results), failed, challenger)
+    return training.Challenger(fitted, best, len(results), failed, challenger, stands)
 
 
 def _limited(description: Description, limits: Mapping[str, int]) -> Description:

@@ -86,6 +86,23 @@ def test_the_best_model_becomes_challenger(
     assert version.tags["step"] == "tune"
 
 
+def test_a_challenger_that_is_worse_on_validation_than_the_champion_says_so(
+    call: Call, cycle: Cycle, description: Callable[..., Path]
+) -> None:
+    """A penalty so large makes all scores the same; this champion is scored again on validation."""
+    search = {"trials": 1, "estimators": penalties(1e9)}
+    made = call("tune", dataset=description(search=search))
+
+    auroc = cycle.trained.metrics["auroc"]
+    for called in (made, cycle.tuned):
+        shown = called.tags["champion_on_validation"]
+        assert shown == f"auroc {auroc:.6g} of models:/fraud/1"
+    assert made.metrics["auroc"] < auroc < cycle.tuned.metrics["auroc"]
+    assert f"worse on validation than champion version 1 (auroc {auroc:.4f})" in made.out
+    assert f"worse than the {auroc:.4f} of the champion (version 1)" in made.err
+    assert "worse" not in cycle.tuned.out + cycle.tuned.err
+
+
 def test_repeated_in_its_cycle_it_is_reused(call: Call, cycle: Cycle) -> None:
     again = call("tune")
 

@@ -83,6 +83,22 @@ class Fitted(Result):
         }
 
 
+class Standing(NamedTuple):
+    """The champion on the validation rows of a challenger.
+
+    Attributes:
+        champion: The version.
+        metric: Name of the search's metric.
+        value: What the champion has.
+        is_behind: Whether the challenger is worse.
+    """
+
+    champion: ModelVersion
+    metric: str
+    value: float
+    is_behind: bool
+
+
 @dataclass(frozen=True)
 class Challenger(Result):
     """The best model of a search.
@@ -93,6 +109,7 @@ class Challenger(Result):
         n_trials: Number of trials.
         n_failed: Trials that failed.
         challenger: The version that challenges in this cycle; None if nothing was registered.
+        standing: The champion on validation; None if that is not known.
     """
 
     fitted: Fitted
@@ -100,6 +117,7 @@ class Challenger(Result):
     n_trials: int
     n_failed: int
     challenger: ModelVersion | None = None
+    standing: Standing | None = None
 
     @property
     def summary(self) -> str:
@@ -111,7 +129,16 @@ class Challenger(Result):
         return (
             f"{self.candidate.estimator} {self.candidate.parameters}, best of {self.n_trials} "
             f"trials ({self.n_failed} failed), {self.fitted.quality}{self.fitted.registration}"
-            f"{stands}"
+            f"{stands}{self._warning}"
+        )
+
+    @property
+    def _warning(self) -> str:
+        if self.standing is None or not self.standing.is_behind:
+            return ""
+        champion, metric, value, _ = self.standing
+        return (
+            f"; worse on validation than champion version {champion.version} ({metric} {value:.4f})"
         )
 
     @property
@@ -121,10 +148,15 @@ class Challenger(Result):
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """The version, if there is one, and the one that challenges."""
-        if self.challenger is None:
-            return self.fitted.tags
-        return {**self.fitted.tags, tags.CHALLENGER_VERSION: str(self.challenger.version)}
+        """The version, the one that challenges, and the champion's metric, if there are any."""
+        found = {**self.fitted.tags}
+        if self.challenger is not None:
+            found[tags.CHALLENGER_VERSION] = str(self.challenger.version)
+        if self.standing is not None:
+            champion, metric, value, _ = self.standing
+            uri = registry.uri_of(champion)
+            found[tags.CHAMPION_ON_VALIDATION] = f"{metric} {value:.6g} of {uri}"
+        return found
 
 
 class TrainingRows(NamedTuple):
