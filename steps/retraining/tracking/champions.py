@@ -45,7 +45,9 @@ def refuse_vacancy(name: str, once: Mapping[str, str]) -> None:
     Raises:
         RetrainingError: With the command that names a champion.
     """
-    if registry.holder(name, CHAMPION) is None and not _begins(name, once):
+    # Of a model that does not exist yet, a server with permissions tells nothing but searches.
+    has_champion = registry.versions_of(name) and registry.holder(name, CHAMPION)
+    if not has_champion and not _begins(name, once):
         raise registry.vacancy(name)
 
 

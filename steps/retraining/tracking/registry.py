@@ -156,18 +156,18 @@ def create_model(name: str) -> None:
 
 
 def tags_of(name: str) -> dict[str, str]:
-    """The tags of a registered model; none if there is no such model."""
-    try:
-        return dict(MlflowClient().get_registered_model(name).tags)
-    except MlflowException as error:
-        if error.error_code in _ABSENT:
-            return {}
-        raise
+    """The tags of a registered model; none if there is no such model.
+
+    A server with permissions refuses to get a model that does not exist, but not to search for it.
+    """
+    found = every(MlflowClient().search_registered_models, f"name = '{name}'")
+    return next((dict(model.tags) for model in found), {})
 
 
 def tests_of(name: str) -> list[Entry]:
     """The tests of a model in its ledger, oldest first."""
-    entries = [Entry.read(v) for k, v in tags_of(name).items() if k.startswith(tags.LEDGER)]
+    model = MlflowClient().get_registered_model(name)
+    entries = [Entry.read(v) for key, v in model.tags.items() if key.startswith(tags.LEDGER)]
     return sorted(entries, key=lambda entry: entry.time)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow
 import pytest
-from mlflow import MlflowClient
+from mlflow import MlflowClient, MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from retraining.errors import RetrainingError
 from retraining.tracking import champions, registry
@@ -170,6 +171,20 @@ def test_a_model_that_lost_all_versions_begins_again_only_when_a_person_says_so(
     register()
     assert aliases() == {"champion": begun}
     assert "champion.next" not in registry.tags_of("people")
+
+
+def test_a_server_that_tells_nothing_of_what_is_not_there_lets_a_model_begin(
+    register: Register, aliases: Aliases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(*_: object) -> None:
+        raise MlflowException("Permission denied", PERMISSION_DENIED)
+
+    with monkeypatch.context() as patch:
+        for name in ("get_registered_model", "get_model_version_by_alias"):
+            patch.setattr(MlflowClient, name, deny)
+        champions.refuse_vacancy("people", {"identity": "new"})
+    register()
+    assert aliases() == {"champion": "1"}
 
 
 def test_a_person_appoints_a_version(register: Register, aliases: Aliases) -> None:
