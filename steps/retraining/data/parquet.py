@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 _NANOSECONDS = re.compile(r"int64 (\S+) \(TIMESTAMP\(NANOS")
 
 
-class _Footer(NamedTuple):
+class Footer(NamedTuple):
+    """What the end of a parquet file says of all of it.
+
+    Attributes:
+        schema: As Parquet writes it.
+        names: Of the columns.
+    """
+
     schema: str
     names: tuple[str, ...]
 
@@ -79,6 +86,19 @@ def open_table(spark: SparkSession, folder: str, file: str) -> DataFrame:
     return _with_times(open_parquet(spark, [folder]), footer.schema)
 
 
+def by_footer(spark: SparkSession, paths: Sequence[str]) -> dict[Footer, list[str]]:
+    """Group parquet files by their schema.
+
+    Raises:
+        RetrainingError: If one cannot be opened, or is not a parquet file.
+    """
+    groups: dict[Footer, list[str]] = defaultdict(list)
+    footers = at_once(lambda path: _read_footer(spark, path), paths)
+    for path, footer in zip(paths, footers, strict=True):
+        groups[footer].append(path)
+    return groups
+
+
 def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     """Read parquet files by their exact paths; times in nanoseconds are read as whole numbers.
 
@@ -108,7 +128,7 @@ def _with_times(frame: DataFrame, schema: str) -> DataFrame:
     return frame
 
 
-def _read_footer(spark: SparkSession, path: str) -> _Footer:
+def _read_footer(spark: SparkSession, path: str) -> Footer:
     jvm, hadoop = spark._jvm, spark._jsc.hadoopConfiguration()
     try:
         where = jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
@@ -116,7 +136,7 @@ def _read_footer(spark: SparkSession, path: str) -> _Footer:
         reader = jvm.org.apache.parquet.hadoop.ParquetFileReader.open(source)  # type: ignore[union-attr]
         schema = reader.getFileMetaData().getSchema()
         names = tuple(str(field.getName()) for field in schema.getFields())
-        footer = _Footer(str(schema.toString()), names)
+        footer = Footer(str(schema.toString()), names)
         reader.close()
     except (Py4JJavaError, PySparkException) as error:
         if s3a.complaint(error):

@@ -62,9 +62,9 @@ def list_files(spark: SparkSession, source: str) -> tuple[RawFile, ...]:
     Args:
         spark: Its Hadoop configuration knows the storage.
         source: A file, a folder, a glob, a comma-separated list of these, or a `.json` file that
-            holds an array of them. Folders within a folder are read only if they are named like
-            files (`2018-06.parquet`), as Spark writes them, or like values (`year=2024`); hidden
-            files (`.` or `_` first) are skipped.
+            holds an array of them. Folders within a folder
+            are read only if they are named like files (`2018-06.parquet`), as Spark writes them,
+            or like values (`year=2024`); hidden files (`.` or `_` first) are skipped.
 
     Raises:
         RetrainingError: If there are no files, a part of the source cannot be read, or a file is
@@ -73,9 +73,9 @@ def list_files(spark: SparkSession, source: str) -> tuple[RawFile, ...]:
     listed: dict[str, RawFile] = {}
     for part in _split_source(spark, source):
         skipped: list[str] = []
-        files = [
-            file for entry in storage.find(spark, part) for file in _files_of(spark, entry, skipped)
-        ]
+        entries = storage.find(spark, part)
+        _refuse_tables(spark, entries)
+        files = [file for entry in entries for file in _files_of(spark, entry, skipped)]
         folders = ", ".join(skipped[:_SHOWN]) + ", ..." * (len(skipped) > _SHOWN)
         if not files:
             inside = f", but the folders {folders}, which are not entered" if skipped else ""
@@ -144,6 +144,15 @@ def _split_source(spark: SparkSession, source: str) -> list[str]:
     if not parts:
         raise RetrainingError(f"{source!r} names no files", "give files, a folder or a glob")
     return parts
+
+
+def _refuse_tables(spark: SparkSession, entries: Sequence[storage.Entry]) -> None:
+    for entry in entries:
+        if entry.is_folder and storage.exists(spark, f"{entry.path}/_delta_log"):
+            raise RetrainingError(
+                f"{entry.path} is a table of Delta Lake, whose files hold deleted rows, too",
+                "write the rows that it has now to parquet files, and give these",
+            )
 
 
 def _files_of(spark: SparkSession, entry: storage.Entry, skipped: list[str]) -> list[RawFile]:

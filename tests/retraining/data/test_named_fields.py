@@ -119,6 +119,13 @@ def test_folders_that_are_not_entered_are_named(
     assert "the folders 2024 are not entered" in caplog.text
 
 
+def test_a_delta_table_is_not_read_as_its_files(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "_delta_log").mkdir()
+    spark.range(1).write.parquet(f"{tmp_path}/part.parquet")
+    with pytest.raises(RetrainingError, match=r"Delta Lake"):
+        list_files(spark, str(tmp_path))
+
+
 @pytest.mark.parametrize("names", [["key", "age", "age"], ["key", "age", "Age"]])
 def test_a_column_that_parquet_has_twice_is_named(
     spark: SparkSession, tmp_path: Path, describe: Describe, names: list[str]

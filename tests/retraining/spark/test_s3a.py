@@ -56,7 +56,7 @@ def start(objects: Objects, code: str, **environment: str) -> subprocess.Popen[s
     lines = (
         "import json",
         "from pathlib import Path",
-        "from retraining.data import fields, manifest, sources",
+        "from retraining.data import manifest, parquet, sources",
         "from retraining.errors import RetrainingError",
         "from retraining.spark import storage",
         "from retraining.spark.session import open_session",
@@ -102,8 +102,8 @@ def test_a_session_reads_and_writes_a_bucket(objects: Objects, client: Any) -> N
         storage.write_text(spark, "s3a://data/text.json", "Größe")
         storage.write_text(spark, "s3a://data/text.json", "größer")
         files = sources.list_files(spark, "s3a://data/many")
-        parquet = sources.list_files(spark, "s3a://data/rows/day=*/*.parquet")
-        groups = fields.group_parquet(spark, [file.path for file in parquet])
+        stored = sources.list_files(spark, "s3a://data/rows/day=*/*.parquet")
+        groups = parquet.by_footer(spark, [file.path for file in stored])
         try:
             storage.find(spark, "s3a://no-such-bucket/a")
         except RetrainingError as error:
@@ -113,7 +113,7 @@ def test_a_session_reads_and_writes_a_bucket(objects: Objects, client: Any) -> N
             "committer": json.loads(storage.read_text(spark, "s3a://data/rows/_SUCCESS")),
             "text": storage.read_text(spark, "s3a://data/text.json"),
             "files": len(files),
-            "groups": [len(paths) for _, paths in groups],
+            "groups": [len(paths) for paths in groups.values()],
             "absolute": storage.make_absolute(spark, "s3a://data/a/b"),
             "failure": failure,
             "settings": spark.sparkContext.getConf().getAll(),
