@@ -264,7 +264,7 @@ def _example(description: Description) -> Column:
             text = F.coalesce(text, F.col(name).cast("string"))
         texts += [F.lit(name), text]
     column = F.element_at(F.split(REASON, " "), -1)
-    text = F.coalesce(F.try_element_at(F.create_map(*texts), column), F.col(MALFORMED))
+    text = F.coalesce(F.create_map(*texts)[column], F.col(MALFORMED))
     return F.when(F.trim(text) != "", F.substring(text, 1, _EXAMPLE_CHARACTERS))
 
 

@@ -19,11 +19,13 @@ from retraining.spark.stages import show_stages
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# What results depend on is set on every session: event times are read as UTC, and a value that
-# does not fit its type is an error on Spark 3.5 as it is on Spark 4.
+# What results depend on is set on every session: a description has the clock of UTC if it states no
+# other, and a value that does not fit its type, or a time that does not fit its format, is treated
+# by Spark 3.5 as it is by Spark 4.
 _SEMANTICS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
 }
 # Errors alone are shown, but for these.
