@@ -14,6 +14,7 @@ from retraining.comparison.scores import Comparison, digest_of_folder
 from retraining.comparison.tables import check_kept, read_kept, read_scores
 from retraining.data import keys
 from retraining.description.reading import read_policy
+from retraining.description.splitting import OrderSplit
 from retraining.errors import RetrainingError
 from retraining.gate.campaign import Standing
 from retraining.gate.policy import Policy
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from retraining.comparison.charges import Charge
     from retraining.comparison.contenders import Contenders
     from retraining.data.manifest import Manifest, StoredSplit
+    from retraining.description.document import Description
     from retraining.gate.decision import Evidence
     from retraining.tracking.lineage import StepRun
     from retraining.tracking.result import Reused
@@ -200,7 +202,7 @@ def _meet(
         **({"on the validation rows": screened.describe()} if screened else {}),
         "prepared data": _describe(manifest),
         **({"row key": made} if (made := keys.describe(manifest.describe())) else {}),
-        "holdout": f"{_describe_time(split)}, {split.uri}",
+        "holdout": f"{_describe_time(split, manifest.describe())}, {split.uri}",
         "fingerprint of the holdout": split.fingerprint,
         "rows excluded because a model was trained on them": f"{scores.n_excluded:,}",
         **looks,
@@ -229,7 +231,9 @@ def gather(contest: Contest, only: str | None) -> Evidence | Untested:
         return Untested(contest.contenders, contest.charge, reason, numbers)
 
 
-def _describe_time(split: StoredSplit) -> str:
+def _describe_time(split: StoredSplit, description: Description) -> str:
+    if split.start is None and isinstance(description.split, OrderSplit):
+        return f"the last in the order of {', '.join(description.split.columns)}"
     if split.start is None:
         return "chosen by a hash, whatever their time"
     return f"{split.start} to {split.end}"

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from retraining.data import density, features, partitions, splits
 from retraining.data.account import Coverage
 from retraining.data.instants import day_before, midnight
-from retraining.description.sections import Period, TimeSplit
+from retraining.data.ordering import find_order
+from retraining.description.splitting import Period, Share, TimeSplit
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import date, datetime
 
     from pyspark.sql import DataFrame, SparkSession
@@ -85,11 +86,13 @@ def cut(
     warnings = []
     windows, rows = None, prepared.frame
     if rows is None:
+        _check_oldest(description, prepared.rows, example)
         warnings += _check_newest(description, prepared.rows, as_of, example)
-        windows = splits.windows(description, midnight(max(prepared.days), description.zone), as_of)
+        windows = _windows(description, prepared.days, as_of)
         rows = partitions.read_windows(spark, prepared.days, prepared.columns, windows)
         _warn_of_short_history(description, min(prepared.days), windows)
-    places = partitions.write_splits(rows, description, windows, folder)
+    at = windows or find_order(rows, description)
+    places = partitions.write_splits(rows, description, at, folder)
     if windows is not None:
         warnings += _check_holdout(description, windows, places, as_of)
     for warning in warnings:
@@ -100,6 +103,13 @@ def cut(
     unused = _count_unused(prepared.rows, windows, places, found)
     coverage = _cover(places) if description.known_when else None
     return Cut(windows, found, unused, coverage, tuple(warnings))
+
+
+def _windows(
+    description: Description, days: Collection[date], as_of: datetime | None = None
+) -> Windows | None:
+    oldest, newest = (midnight(day, description.zone) for day in (min(days), max(days)))
+    return splits.windows(description, newest, as_of, oldest)
 
 
 def _is_placed(description: Description, as_of: datetime | None) -> bool:
@@ -122,7 +132,7 @@ def _check_newest(
     if not _is_placed(description, as_of):
         return []
     newest = max(rows)
-    placed = splits.windows(description, midnight(newest, description.zone))
+    placed = _windows(description, rows)
     span = placed.as_of - placed.span.start if placed else timedelta(0)
     strays = density.newest_strays(rows, span)
     if strays is None:
@@ -146,6 +156,29 @@ def _check_newest(
     )
 
 
+def _check_oldest(
+    description: Description, rows: Mapping[date, int], example: Callable[[date], str]
+) -> None:
+    """Refuse shares of a time that a wrong date would make longer.
+
+    Raises:
+        RetrainingError: If the oldest days hold next to nothing, and stand apart.
+    """
+    split = description.split
+    if not isinstance(split, TimeSplit) or not isinstance(split.train, Share):
+        return
+    oldest, newest = min(rows), max(rows)
+    mirrored = {oldest + (newest - day): n_rows for day, n_rows in rows.items()}
+    strays = density.newest_strays(mirrored, newest - oldest)
+    if strays is not None and strays.apart:
+        first = oldest + (newest - strays.last)
+        raise RetrainingError(
+            f"the oldest day, {oldest}, {_hold(rows[oldest], several=False)} ({example(oldest)}), "
+            f"and shares of the time would begin {strays.shift.days} days earlier because of it",
+            f"correct the time, or give {description.event_time} the rule min: {first}",
+        )
+
+
 def _hold(n_rows: int, several: bool) -> str:  # noqa: FBT001 (a number of days)
     return f"hold{'' if several else 's'} {n_rows:,} row{'s' * (n_rows != 1)}"
 
@@ -161,6 +194,8 @@ def _check_holdout(
     holdout, train = windows.holdout, windows.train
     day = timedelta(days=1)
     n_rows, n_train = _count(places, splits.HOLDOUT), _count(places, splits.TRAIN)
+    if windows.validation == train:
+        n_train += _count(places, splits.VALIDATION)
     expected = n_train * ((holdout.end - holdout.start) / (train.end - train.start))
     if not n_rows or n_rows >= density.LEAST_SHARE * expected:
         return []

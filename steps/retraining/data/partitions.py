@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from retraining.data.splits import Windows
+    from retraining.data.splits import Placement, Windows
     from retraining.description.document import Description
 
 _ROWS_PER_FILE = 1_000_000
@@ -63,7 +63,7 @@ def read_windows(
 def write_splits(
     rows: DataFrame,
     description: Description,
-    windows: Windows | None,
+    at: Placement,
     folder: str,
 ) -> dict[splits.Place, splits.Tally]:
     """Write the rows of each split into a folder with its name.
@@ -73,9 +73,9 @@ def write_splits(
     Returns:
         The rows by where they are.
     """
-    places = splits.count_places(rows, description, windows)
+    places = splits.count_places(rows, description, at)
     n_rows = sum(tally.n_rows for tally in places.values())
-    assigned = splits.assign(rows, description, windows).where(F.col(SPLIT).isNotNull())
+    assigned = splits.assign(rows, description, at).where(F.col(SPLIT).isNotNull())
     n_files = 1 + n_rows // _ROWS_PER_FILE
     key = description.key_columns
     in_order = assigned.repartition(n_files, *key).sortWithinPartitions(SPLIT, *key)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from retraining.description import estimators, feature_rules, mentions
+from retraining.description import estimators, feature_rules, mentions, split_rules
 from retraining.description.columns import TIME_TYPES
 from retraining.description.durations import format_duration
 from retraining.description.expressions import find_foreign, names_in
 from retraining.description.origins import label_columns, never_columns, telling_columns
-from retraining.description.sections import Period, TimeSplit
+from retraining.description.splitting import TimeSplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ def find_problems(description: Description) -> list[Problem]:
         _known_when,
         _rolling,
         _time,
-        _split,
+        split_rules.find_problems,
         estimators.find_problems,
         feature_rules.find_problems,
     )
@@ -211,56 +211,4 @@ def _time(description: Description) -> Iterator[tuple[str, str]]:
         yield (
             "event_time",
             f"is missing but {key} needs it, allowed: a column of type timestamp or date",
-        )
-
-
-def _split(description: Description) -> Iterator[tuple[str, str]]:
-    split, delay = description.split, description.label.delay
-    if not isinstance(split, TimeSplit):
-        total = split.train + split.validation + split.holdout
-        if abs(total - 1) > 1e-9:
-            yield "split", f"train, validation and holdout sum to {total:g}, allowed: 1"
-        if len(description.units) > 1:
-            text = "names two columns, and a split by hash keeps the rows of one unit together"
-            yield "unit", f"{text}, allowed: one column"
-        return
-    allowed = f"allowed: {format_duration(delay)} (label.delay) or more"
-    known = split.known_positives
-    if known is not None and known.delay < delay:
-        yield (
-            "split.known_positives.delay",
-            f"{format_duration(known.delay)} would use labels before they are known, {allowed}",
-        )
-    windows = {"train": split.train, "validation": split.validation, "holdout": split.holdout}
-    periods = {name: value for name, value in windows.items() if isinstance(value, Period)}
-    if len(periods) == len(windows):
-        yield from _periods(periods, max(split.gap, delay))
-        return
-    if periods:
-        yield "split", f"{', '.join(periods)} given as periods, allowed: all three or none"
-    for name, value in windows.items():
-        if isinstance(value, timedelta) and value <= timedelta(0):
-            yield f"split.{name}", f"{format_duration(value)}, allowed: above 0 seconds"
-    if split.gap < delay:
-        yield (
-            "split.gap",
-            f"{format_duration(split.gap)} would test on rows whose labels were not known "
-            f"at training, {allowed}",
-        )
-
-
-def _periods(periods: dict[str, Period], gap: timedelta) -> Iterator[tuple[str, str]]:
-    train, validation, holdout = (periods[name] for name in ("train", "validation", "holdout"))
-    if train.start < validation.end and validation.start < train.end:
-        yield (
-            "split.validation",
-            f"{validation.start} to {validation.end} overlaps train, "
-            f"allowed: up to {train.start} or from {train.end}",
-        )
-    earliest = max(train.end, validation.end) + gap
-    if holdout.start < earliest:
-        yield (
-            "split.holdout",
-            f"start {holdout.start} is too early, allowed: {earliest} or later "
-            f"({format_duration(gap)} after train and validation)",
         )

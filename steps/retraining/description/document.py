@@ -18,12 +18,11 @@ from retraining.description.sections import (
     Estimator,
     Features,
     Files,
-    HashSplit,
     Label,
     Quarantine,
     Search,
-    TimeSplit,
 )
+from retraining.description.splitting import HashSplit, OrderSplit, TimeSplit
 from retraining.description.times import check_zone
 from retraining.digests import digest
 from retraining.gate.policy import Policy
@@ -73,7 +72,7 @@ class Description(Section):
     quarantine: Quarantine = Quarantine()
     features: Features
     never_features: tuple[str, ...] = ()
-    split: Annotated[TimeSplit | HashSplit, Field(discriminator="by")]
+    split: Annotated[TimeSplit | HashSplit | OrderSplit, Field(discriminator="by")]
     class_weights: Literal["none", "balanced"] = "none"
     scaler: Literal["none", "standard", "minmax"] = "none"
     estimator: Estimator
@@ -159,8 +158,9 @@ class Description(Section):
 
         A row of no unit, or of no period, would stop the comparison, long after it was prepared.
         """
-        roles = (self.label.column, *self.key_columns, self.event_time, *self.units, self.weight)
-        needed = (*roles, self.gate.period)
+        order = self.split.columns if isinstance(self.split, OrderSplit) else ()
+        roles = (self.label.column, *self.key_columns, *self.units, self.weight, *order)
+        needed = (*roles, self.event_time, self.gate.period)
         return tuple(n for n, column in self.columns.items() if column.not_null or n in needed)
 
     @property

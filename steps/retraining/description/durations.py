@@ -9,7 +9,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
-_DURATION = re.compile(r"(\d+) (day|hour|minute|second)s?")
+_READ = {"weeks": 7 * 86_400, **_UNITS}
+_DURATION = re.compile(r"(\d+) (week|day|hour|minute|second)s?")
 
 
 def parse_duration(value: object) -> timedelta:
@@ -22,8 +23,8 @@ def parse_duration(value: object) -> timedelta:
         return value
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"is not a duration, allowed: N {'|'.join(_UNITS)}, for example '7 days'")
-    return timedelta(seconds=int(match[1]) * _UNITS[f"{match[2]}s"])
+        raise ValueError(f"is not a duration, allowed: N {'|'.join(_READ)}, for example '7 days'")
+    return timedelta(seconds=int(match[1]) * _READ[f"{match[2]}s"])
 
 
 def format_duration(value: timedelta) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from retraining.description.columns import NUMERIC_TYPES, TIME_TYPES
 from retraining.description.names import RESERVED, ROW_ID
-from retraining.description.sections import TimeSplit
+from retraining.description.splitting import OrderSplit, TimeSplit
 from retraining.gate.policy import PERIODS
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def _mentions(description: Description) -> Iterator[tuple[str, Iterable[str | No
         yield f"features.rolling.{index}", [rolling.key, rolling.value]
     if isinstance(description.split, TimeSplit) and description.split.known_positives:
         yield "split.known_positives.key", [description.split.known_positives.key]
+    if isinstance(description.split, OrderSplit):
+        yield "split.column", description.split.columns
     if description.capacity:
         yield "capacity.unit", [description.capacity.unit]
 

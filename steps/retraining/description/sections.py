@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from retraining.description.durations import Duration, format_duration
 from retraining.description.section import NullValues, Number, Section, Value
@@ -193,60 +193,6 @@ class Features(Section):
     def flags(self) -> tuple[str, ...]:
         """The features that `missing` adds."""
         return tuple(f"{name}_missing" for name in self.missing)
-
-
-class Period(Section):
-    """Whole days from `start` up to but not including `end`."""
-
-    start: date
-    end: date
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Period:
-        if self.start >= self.end:
-            raise ValueError(f"start {self.start} is not before end {self.end}")
-        return self
-
-
-def _length_or_period(value: object) -> str:
-    return "period" if isinstance(value, dict | Period) else "length"
-
-
-Window = Annotated[
-    Annotated[Duration, Tag("length")] | Annotated[Period, Tag("period")],
-    Discriminator(_length_or_period),
-]
-
-
-class KnownPositives(Section):
-    """Drops holdout rows whose key had a positive between the start of train and `delay` ago."""
-
-    key: str
-    delay: Duration
-
-
-class TimeSplit(Section):
-    """Train, validation and holdout by event time: three lengths, or three periods.
-
-    With lengths, the holdout ends at `as_of - label.delay`, and `gap` separates the three.
-    """
-
-    by: Literal["time"]
-    train: Window
-    gap: Duration = timedelta(0)
-    validation: Window
-    holdout: Window
-    known_positives: KnownPositives | None = None
-
-
-class HashSplit(Section):
-    """Train, validation and holdout as shares of the units (of the row keys without a unit)."""
-
-    by: Literal["hash"]
-    train: float = Field(gt=0, lt=1)
-    validation: float = Field(gt=0, lt=1)
-    holdout: float = Field(gt=0, lt=1)
-    seed: int = Field(default=0, ge=-(2**63), lt=2**63)
 
 
 class Estimator(Section):

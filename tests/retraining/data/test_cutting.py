@@ -87,6 +87,18 @@ def test_a_wrong_date_does_not_move_the_windows(
     assert not [*tmp_path.rglob("*.parquet")]
 
 
+def test_a_wrong_date_does_not_lengthen_shares_of_the_time(
+    spark: SparkSession, tmp_path: Path, usual: dict[int, int]
+) -> None:
+    shares = {"by": "time", "train": "60%", "gap": "1 day", "validation": "20%", "holdout": "20%"}
+    with pytest.raises(RetrainingError) as caught:
+        run(spark, tmp_path, {-19_723: 1, **usual}, split=shares)
+    told = str(caught.value)
+    assert "the oldest day, 1970-01-01, holds 1 row (id -19723000 of file:" in told
+    assert "19723 days earlier" in told
+    assert "at the rule min: 2024-01-01" in told
+
+
 def test_the_as_of_of_the_advice_leaves_the_wrong_date_out(
     spark: SparkSession, tmp_path: Path, usual: dict[int, int]
 ) -> None:

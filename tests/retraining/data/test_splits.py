@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from retraining.data import splits
 from retraining.description.reading import from_mapping, load
-from retraining.description.sections import TimeSplit
+from retraining.description.splitting import TimeSplit
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from retraining.description.reading import from_mapping, load
-from retraining.description.sections import Period, TimeSplit
+from retraining.description.splitting import Period, TimeSplit
 from retraining.errors import RetrainingError
 
 DATASETS = Path(__file__).parents[3] / "steps" / "datasets"
@@ -206,7 +206,7 @@ REFUSED: list[tuple[str, Any, str, tuple[str, ...]]] = [
         "split.train",
         ("start 2018-01-02", "end 2018-01-02"),
     ),
-    ("split.train", {"start": "2018-01-02", "end": "2018-01-03"}, "split", ("all three or none",)),
+    ("split.train", {"start": "2018-01-02", "end": "2018-01-03"}, "split", ("all or none",)),
     ("split.known_positives", KNOWN | {"key": "card"}, "split.known_positives.key", ("card",)),
     (
         "split.known_positives",

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from retraining.description.reading import from_mapping, load
-from retraining.description.sections import Period, TimeSplit
+from retraining.description.splitting import Period, TimeSplit
 from retraining.errors import RetrainingError
 
 DATASETS = Path(__file__).parents[3] / "steps" / "datasets"
