@@ -9,8 +9,9 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.util import JavaMLReader
 from pyspark.sql import functions as F
 
+from retraining.data import features
 from retraining.errors import RetrainingError
-from retraining.models import pipelines, scoring, vectors
+from retraining.models import evaluation, pipelines, scoring, vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +45,9 @@ LATER = [(10, None, None, None, None, None, 0), (11, "Paris", 7, 40, float("nan"
 
 def of(describe: Describe, **sections: Any) -> Description:  # noqa: ANN401
     """The description of `TRAIN`; keyword arguments replace keys of `features`."""
-    features = {"plain": ["age", "height", "tall"], "categorical": ["city", "zone"], **sections}
+    inputs = {"plain": ["age", "height", "tall"], "categorical": ["city", "zone"], **sections}
     columns = {name: {"type": kind} for name, kind in COLUMNS.items()}
-    return describe(columns=columns, features=features)
+    return describe(columns=columns, features=inputs)
 
 
 def vector(model: PipelineModel, rows: DataFrame) -> dict[int, list[float]]:
@@ -141,3 +142,50 @@ def test_too_many_categories_are_named(describe: Describe, people: People) -> No
 
     with pytest.raises(RetrainingError, match=r"city has 40 values in train.*maxBins=32 .* 31"):
         pipelines.fit(prepared, describe(), tree)
+
+
+def test_features_may_have_the_names_that_spark_and_the_library_use(
+    spark: SparkSession, describe: Describe
+) -> None:
+    plain = [
+        "label",
+        "weight",
+        "count",
+        "value",
+        "champion",
+        "challenger",
+        "unit",
+        "rows",
+        "select",
+    ]
+    types = dict.fromkeys(plain, "double") | {"id": "int", "index": "string", "target": "int"}
+    description = describe(
+        columns={name: {"type": kind} for name, kind in types.items()},
+        label={"column": "target"},
+        row_key="id",
+        features={
+            "plain": plain,
+            "categorical": ["index"],
+            "derived": {"mean": "count + value"},
+            "fill": {**dict.fromkeys(plain, "median"), "index": "most_frequent", "mean": "mean"},
+            "missing": ["label", "index"],
+            "categories": {"index": {"pool": 1}},
+        },
+    )
+    columns = [f"CAST(id % {n + 2} AS DOUBLE) AS `{name}`" for n, name in enumerate(plain)]
+    frame = spark.range(60).selectExpr(
+        "CAST(id AS INT) AS id", *columns, "'a' || id % 3 AS index", "CAST(id % 2 AS INT) AS target"
+    )
+    rows = features.build(frame, description)
+    prepared = pipelines.prepare(rows, description, pipelines.ClassWeights(1.0, 1.0), 60)
+    tree = pipelines.estimator("DecisionTreeClassifier", {"maxDepth": 3}, 7)
+    model = pipelines.fit(prepared, description, tree)
+    scored = prepared
+    for name in ("_champion", "score"):
+        scored = scoring.score(scored, model, description.feature_columns, name=name)
+        scored = scored.drop("prediction")
+
+    assert set(pipelines.importances(model)) == set(description.feature_columns)
+    assert evaluation.evaluate(scored)["auroc"] > 0.9  # `label` is id % 2, as the target is
+    assert scored.where("_champion = score").count() == 60
+    rows.unpersist()
