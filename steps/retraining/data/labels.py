@@ -46,8 +46,10 @@ def check_values(
     values = [row[0] for row in found.limit(_SHOWN + 1).collect()]
     listed = ", ".join(repr(value) for value in values[:_SHOWN])
     listed += ", ..." if len(values) > _SHOWN else ""
+    is_count = description.columns[label.column].numeric
+    condition = "> 0" if is_count else f"IN ({label.positive!r}, ...)"
     raise RetrainingError(
         f"the label {label.column} has more than two values: {listed}",
         f"list the positive ones (label.positive: [{label.positive!r}, ...]), or make the label "
-        f"a column with an expression (CAST({label.column} = {label.positive!r} AS INT))",
+        f"a column with an expression (CAST({label.column} {condition} AS INT))",
     )

@@ -181,7 +181,7 @@ def _with_features(
     spark: SparkSession, files: Sequence[RawFile], description: Description
 ) -> DataFrame | None:
     """The rows of the files as they are, if they have a column for every feature."""
-    built = set(description.feature_columns) - set(description.columns)
+    built = set(description.feature_columns) - set(description.file_columns)
     paths = [file.path for file in files]
     if not built or not all(path.endswith(".parquet") for path in paths):
         return None

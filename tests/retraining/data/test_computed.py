@@ -137,6 +137,7 @@ def test_a_label_of_more_than_two_values_needs_to_be_told_which_are_positive(
     assert "claims has more than two values: 0, 1, 2, 5: list the positive ones" in str(
         caught.value
     )
+    assert "CAST(claims > 0 AS INT)" in str(caught.value)
     several = describe(label={"column": "claims", "positive": [1, 2, 5]})
     prepared = prepare(spark, several, files=files, root=root, version="two")
     counts = {name: (s.n_rows, s.n_positives) for name, s in prepared.splits.items()}

@@ -112,6 +112,26 @@ def test_a_row_is_scored_though_the_history_has_its_key(
     assert (made.n_rows, made.rejected) == (40, {})
 
 
+def test_a_key_of_several_columns_is_one_text(score: Score, spark: SparkSession) -> None:
+    made = score(LINES, row_key=["key", "city"])
+    keys = [row["key"] for row in spark.read.parquet(made.uri).collect()]
+    assert len(keys) == 40
+    assert {'["0","Molde"]', '["1","Oslo"]'} < set(keys)
+
+
+def test_rows_without_a_key_have_one_of_their_content(
+    score: Score, spark: SparkSession, tmp_path: Path
+) -> None:
+    """Equal rows are two rows; those of the history count for themselves."""
+    (tmp_path / "history.csv").write_text("\n".join(LINES) + "\n")
+    made = score([*LINES, LINES[5]], history=str(tmp_path / "history.csv"), row_key=None)
+    keys = {row["key"] for row in spark.read.parquet(made.uri).collect()}
+    assert (made.n_rows, len(keys)) == (41, 41)
+    (second,) = (key for key in keys if len(key) > 32)
+    assert second.endswith("-2")
+    assert second[:32] in keys
+
+
 def test_rows_may_have_columns_of_any_names_beside_the_features(
     spark: SparkSession,
     tmp_path: Path,
