@@ -8,6 +8,7 @@ names here, so they are always text.
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
@@ -78,6 +79,19 @@ def parse(text: str, where: str) -> Parsed:
 def write(content: Mapping[str, Any]) -> str:
     """Write what `parse` reads back the same, and so does a reader of YAML 1.1."""
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False)
+
+
+def inline(value: object) -> str:
+    """Write a value on one line, for a file that also has comments."""
+    text = yaml.dump(
+        value,
+        Dumper=_Dumper,
+        sort_keys=False,
+        default_flow_style=True,
+        allow_unicode=True,
+        width=sys.maxsize,
+    )
+    return str(text).removesuffix("...\n").rstrip("\n")
 
 
 class _DuplicateKeyError(Exception):

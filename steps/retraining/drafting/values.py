@@ -1,0 +1,242 @@
+"""What the values of a column are: their type, their marks for missing values, their dates."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+# Marks that stand for a missing value wherever they occur, and those that do so among numbers.
+MARKS: Final = ("?", "NA", "N/A", "#N/A", "NULL", "null", "\\N", "NaN", "nan")
+_AMONG_NUMBERS: Final = (*MARKS, "n/a", "na", "None", "none", "-", "--", ".", "missing", "unknown")
+_SENTINELS: Final = (-9999, -999, -99, -9, -1, 99, 999, 9999, 99999, 999999)
+_TOLERATED: Final = 0.01  # the share of values that may be wrong: such rows are put aside
+_INT: Final = r"[-+]?(?:0|[1-9]\d{0,17})"
+_POINT: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_COMMA: Final = r"[-+]?\d+,\d+"
+_THOUSANDS: Final = {
+    ",": r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?",
+    ".": r"[-+]?\d{1,3}(?:\.\d{3})+(?:,\d+)?",
+}
+_ISO_DATE: Final = r"(?:19|[2-9]\d)\d\d-\d{1,2}-\d{1,2}"
+_ISO_TIME: Final = _ISO_DATE + r"[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[-+]\d\d:?\d\d)?"
+_CLOCK: Final = {"": "", r" \d{2}:\d{2}": " HH:mm", r" \d{2}:\d{2}:\d{2}": " HH:mm:ss"}
+_DAYS: Final = (
+    (r"\d{2}\.\d{2}\.\d{4}", "dd.MM.yyyy"),
+    (r"\d{1,2}\.\d{1,2}\.\d{4}", "d.M.yyyy"),
+    (r"\d{2}/\d{2}/\d{4}", "dd/MM/yyyy"),
+    (r"\d{2}/\d{2}/\d{4}", "MM/dd/yyyy"),
+    (r"\d{1,2}/\d{1,2}/\d{4}", "d/M/yyyy"),
+    (r"\d{1,2}/\d{1,2}/\d{4}", "M/d/yyyy"),
+    (r"\d{2}-\d{2}-\d{4}", "dd-MM-yyyy"),
+    (r"\d{4}/\d{2}/\d{2}", "yyyy/MM/dd"),
+    (r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", "yyyyMMdd"),
+)
+_PYTHON: Final = (
+    ("yyyy", "%Y"), ("MM", "%m"), ("dd", "%d"), ("HH", "%H"), ("mm", "%M"), ("ss", "%S"),
+    ("d", "%d"), ("M", "%m"),
+)  # fmt: skip
+_EPOCHS: Final = {"seconds": (10**9, 2 * 10**9), "milliseconds": (10**12, 2 * 10**12)}
+_TIME_WORDS: Final = re.compile(r"time|date|_ts$|^ts$|stamp|epoch|_at$|when|utc", re.IGNORECASE)
+
+
+class Numerals(NamedTuple):
+    """How the files write numbers."""
+
+    decimal: str = "."
+    thousands: str | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a sample shows of a column.
+
+    Attributes:
+        source: Its name in the files.
+        type: As in a description.
+        values: Numbers, times, or texts; missing ones are null.
+        marks: Texts that stand for missing values.
+        format: How its times are written, if not as ISO 8601 says.
+        doubts: What a reader should confirm.
+    """
+
+    source: str
+    type: str
+    values: pd.Series
+    marks: tuple[str, ...] = ()
+    format: str | None = None
+    doubts: tuple[str, ...] = field(default=())
+
+    @property
+    def n_missing(self) -> int:
+        """Rows without a value."""
+        return int(self.values.isna().sum())
+
+    @property
+    def n_distinct(self) -> int:
+        """Different values."""
+        return int(self.values.nunique())
+
+    @property
+    def is_number(self) -> bool:
+        """Whether values can be summed."""
+        return self.type in ("int", "bigint", "double")
+
+    @property
+    def is_time(self) -> bool:
+        """Whether values are moments or days."""
+        return self.type in ("date", "timestamp")
+
+
+def find_numerals(columns: Iterable[pd.Series]) -> Numerals:
+    """How numbers are written in all columns together: one file has one way."""
+    found = Numerals()
+    for text in columns:
+        given = text.dropna()
+        given = given[~given.isin(_AMONG_NUMBERS)]
+        if given.empty or not _all(given, r"[-+]?[\d.,]+"):
+            continue
+        for decimal, thousands in ((".", ","), (",", ".")):
+            grouped = rf"(?:{_THOUSANDS[thousands]}|[-+]?\d+(?:{re.escape(decimal)}\d+)?)"
+            marked = given[given.str.contains(thousands, regex=False)]
+            if marked.empty or not _all(marked, _THOUSANDS[thousands]) or not _all(given, grouped):
+                continue
+            if thousands == "," or given.str.contains(decimal, regex=False).any():
+                found = Numerals(decimal, thousands)
+        commas = given[given.str.contains(",", regex=False)]
+        if len(commas) and _all(commas, _COMMA) and not _all(commas, _THOUSANDS[","]):
+            found = Numerals(",", found.thousands if found.thousands == "." else None)
+    return found
+
+
+def examine(name: str, text: pd.Series, numerals: Numerals) -> Facts:
+    """Find the type of a column of text, and read its values."""
+    for find in (_as_times, _as_numbers, _as_truths):
+        if (facts := find(name, text, numerals)) is not None:
+            return facts
+    marks = tuple(mark for mark in MARKS if (text == mark).any())
+    given = text.where(~text.isin(marks))
+    return Facts(name, "string", given.astype(object), marks)
+
+
+def _as_numbers(name: str, text: pd.Series, numerals: Numerals) -> Facts | None:
+    marks = tuple(mark for mark in _AMONG_NUMBERS if (text == mark).any())
+    given = text.where(~text.isin(marks)).dropna()
+    if given.empty:
+        return None
+    plain = given
+    if numerals.thousands:
+        plain = plain.str.replace(numerals.thousands, "", regex=False)
+    if numerals.decimal == ",":
+        plain = plain.str.replace(",", ".", regex=False)
+    fits = plain.str.fullmatch(_POINT)
+    if fits.mean() < 1 - _TOLERATED:
+        return None
+    if (plain.str.fullmatch(r"0\d+")).any():  # 00123 is a code
+        return None
+    whole = bool(plain[fits].str.fullmatch(_INT).all())
+    values = pd.to_numeric(plain[fits]).reindex(text.index)
+    largest = values.abs().max()
+    kind = "double" if not whole else "int" if largest < 10**9 else "bigint"
+    doubts = list(_wrong(given, fits, "a number"))
+    doubts += _sentinels(values)
+    return Facts(name, kind, values, marks, doubts=tuple(doubts))
+
+
+def _as_truths(name: str, text: pd.Series, _: Numerals) -> Facts | None:
+    marks = tuple(mark for mark in _AMONG_NUMBERS if (text == mark).any())
+    given = text.where(~text.isin(marks))
+    lower = given.str.lower()
+    if set(lower.dropna()) != {"true", "false"}:
+        return None
+    return Facts(name, "boolean", lower, marks)
+
+
+def _as_times(name: str, text: pd.Series, _: Numerals) -> Facts | None:
+    marks = tuple(mark for mark in _AMONG_NUMBERS if (text == mark).any())
+    given = text.where(~text.isin(marks)).dropna()
+    if given.empty:
+        return None
+    for pattern, kind in ((_ISO_DATE, "date"), (_ISO_TIME, "timestamp")):
+        if _all(given, pattern):
+            fits = given.str.fullmatch(pattern)
+            values = _moments(given[fits], None).reindex(text.index)
+            return Facts(name, kind, values, marks, doubts=_wrong(given, fits, "a time"))
+    if given.str.fullmatch(r"\d{10}|\d{13}").all() and _TIME_WORDS.search(name):
+        return _as_epoch(name, pd.to_numeric(given), text.index, marks)
+    matches = []
+    for pattern, day in _DAYS:
+        for clock, suffix in _CLOCK.items():
+            if _all(given, pattern + clock):
+                values = _moments(given, day + suffix)
+                if values.notna().mean() >= 1 - _TOLERATED:
+                    matches.append((day + suffix, values))
+    if not matches or (matches[0][0] == "yyyyMMdd" and not _TIME_WORDS.search(name)):
+        return None
+    style, values = matches[0]
+    doubts = list(_wrong(given, values.notna(), "a time"))
+    if others := [s for s, other in matches[1:] if not other.equals(values)]:
+        doubts.append(f"or format: {others[0]}, which reads all of them too")
+    kind = "timestamp" if ":" in style else "date"
+    return Facts(name, kind, values.reindex(text.index), marks, style, tuple(doubts))
+
+
+def _as_epoch(
+    name: str, numbers: pd.Series, index: pd.Index, marks: tuple[str, ...]
+) -> Facts | None:
+    for unit, (low, high) in _EPOCHS.items():
+        if numbers.between(low, high).all():
+            values = pd.to_datetime(numbers, unit="s" if unit == "seconds" else "ms")
+            return Facts(name, "timestamp", values.reindex(index), marks, unit)
+    return None
+
+
+def _moments(text: pd.Series, style: str | None) -> pd.Series:
+    """Times without a zone; null where a text is none."""
+    if style is None:
+        moments = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+        return moments.dt.tz_localize(None)
+    for theirs, ours in _PYTHON:
+        style = (
+            re.sub(rf"(?<![%A-Za-z]){theirs}(?![A-Za-z])", ours, style)
+            if len(theirs) < 2
+            else style.replace(theirs, ours)
+        )
+    return pd.to_datetime(text, format=style, errors="coerce")
+
+
+def _all(text: pd.Series, pattern: str) -> bool:
+    """Whether nearly all texts have a form."""
+    return bool(text.str.fullmatch(pattern).mean() >= 1 - _TOLERATED)
+
+
+def _wrong(given: pd.Series, fits: pd.Series, what: str) -> tuple[str, ...]:
+    wrong = given[~fits]
+    if wrong.empty:
+        return ()
+    shown = ", ".join(repr(value) for value in wrong.unique()[:3])
+    return (f"{len(wrong):,} rows hold {shown}, not {what}: they would be rejected",)
+
+
+def _sentinels(values: pd.Series) -> Sequence[str]:
+    """Values such as 999 that lie far from all others and are frequent."""
+    counts = values.value_counts()
+    found = []
+    for sentinel in _SENTINELS:
+        others = values[values != sentinel].dropna()
+        if sentinel not in counts.index or counts[sentinel] < 0.005 * len(values) or others.empty:
+            continue
+        low, high = others.min(), others.max()
+        beyond = sentinel < min(low, 0) if sentinel < 0 else sentinel > 2 * high
+        if beyond and others.nunique() > 2:
+            share = counts[sentinel] / len(values)
+            found.append(
+                f"{sentinel} in {share:.1%} of the rows: if it means missing, add "
+                f"null_values: [{sentinel}]"
+            )
+    return found

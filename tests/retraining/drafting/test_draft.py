@@ -1,0 +1,190 @@
+"""Which column serves for what, what is left out, and a file that can be loaded."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from retraining.description import reading, yaml12
+from retraining.drafting import draft, sample, writing
+from retraining.drafting.draft import name_columns
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from retraining.drafting.draft import Draft
+
+Sketch = Any  # a function that makes a Draft
+
+
+def load(made: Draft) -> Any:  # noqa: ANN401
+    """The description of a draft, which must be valid, and its doubts by key."""
+    text = writing.write(made)
+    parsed = yaml12.parse(text, "draft")
+    return reading.from_mapping(parsed.content, "draft", parsed.lines)
+
+
+def doubted(made: Draft) -> set[str]:
+    """The first words of the lines that are marked."""
+    lines = [line for line in writing.write(made).splitlines() if "# CHECK: " in line]
+    return {re.sub(r"[^\w]", " ", line).split()[0] for line in lines}
+
+
+def test_columns_with_a_role_are_found(claims: pd.DataFrame, sketch: Sketch) -> None:
+    made = sketch(claims)
+    found = load(made)
+
+    assert (found.label.column, found.label.positive) == ("fraud", "yes")
+    assert (found.event_time, found.unit) == ("sent_on", "customer_id")
+    assert found.row_key in ("claim_id", ("claim_id",))
+    assert found.split.by == "time"
+    assert found.features.plain == ("amount",)
+    assert found.features.categorical == ("region",)
+    assert found.slices == ("region",)
+    assert doubted(made) >= {"label", "row_key", "event_time", "unit", "paid_out"}
+
+
+def test_what_gives_the_label_away_is_no_feature(claims: pd.DataFrame, sketch: Sketch) -> None:
+    rng = np.random.default_rng(1)
+    frame = claims.assign(
+        status=np.where(claims.fraud == "yes", "rejected", "paid"),
+        rating=(claims.fraud == "yes") + rng.normal(0, 0.2, len(claims)),
+        closing=np.where(claims.fraud == "yes", "", "done"),
+        duration=rng.integers(1, 99, len(claims)),
+        constant=1,
+        counter=np.arange(len(claims)) * 2.5,
+    )
+    made = sketch(frame)
+
+    for name in ("paid_out", "status", "rating", "closing"):
+        assert made.relations[name] > 0.95
+    assert set(made.unused) >= {"paid_out", "status", "rating", "closing", "constant", "counter"}
+    assert {n for n, one in made.unused.items() if not one.is_sure} == {
+        *("paid_out", "status", "rating", "closing", "duration"),
+    }
+    assert set(made.features) == {"amount", "region"}
+    assert load(made).never_features
+
+
+def test_named_columns_are_not_doubted(claims: pd.DataFrame, sketch: Sketch) -> None:
+    made = sketch(claims, label="region", row_key="note", event_time="sent_on")
+
+    assert made.label.column == "region"
+    assert (made.roles.key, made.roles.time) == ("note", "sent_on")
+    assert not doubted(made) & {"row_key", "event_time"}
+
+
+def test_a_number_of_events_is_a_label_by_an_expression(
+    claims: pd.DataFrame, sketch: Sketch
+) -> None:
+    rng = np.random.default_rng(4)
+    frame = claims.drop(columns=["fraud", "paid_out"]).assign(
+        n_claims=rng.poisson(0.3, len(claims))
+    )
+    made = sketch(frame)
+    found = load(made)
+
+    assert found.columns["n_claims_positive"].expression == "n_claims > 0"
+    assert found.label.column == "n_claims_positive"
+    assert made.positive_share == pytest.approx((frame.n_claims > 0).mean())
+    assert "n_claims" in found.never_features
+
+
+def test_gaps_marks_and_many_categories_are_provided_for(
+    claims: pd.DataFrame, sketch: Sketch
+) -> None:
+    rng = np.random.default_rng(6)
+    frame = claims.assign(
+        age=np.where(rng.random(len(claims)) < 0.2, "?", rng.integers(18, 80, len(claims))),
+        brand=rng.choice([f"B{i}" for i in range(80)], len(claims)),
+        region=claims.region.where(rng.random(len(claims)) < 0.7),
+    )
+    found = load(sketch(frame))
+
+    assert found.files.null_values == ("?",)
+    assert found.features.fill == {"age": "median", "region": "missing"}
+    assert found.features.missing == ("age",)
+    assert found.features.categories["brand"].pool == draft.POOLED
+    assert found.columns["amount"].not_null
+    assert not found.columns["age"].not_null
+
+
+def test_without_key_and_time_rows_are_split_by_a_hash(
+    claims: pd.DataFrame, sketch: Sketch
+) -> None:
+    made = sketch(claims[["amount", "region", "fraud"]])
+    found = load(made)
+
+    assert (made.roles.key, made.roles.time, made.roles.unit) == (None, None, None)
+    assert found.split.by == "hash"
+
+
+def test_rows_without_a_label_are_left_out(claims: pd.DataFrame, sketch: Sketch) -> None:
+    frame = claims.assign(fraud=claims.fraud.where(np.arange(len(claims)) % 3 > 0))
+    found = load(sketch(frame))
+
+    assert found.known_when == "fraud IS NOT NULL"
+
+
+def test_few_positives_are_named(claims: pd.DataFrame, sketch: Sketch) -> None:
+    made = sketch(claims.head(200))
+
+    assert made.holdout_positives < 100
+    assert load(made).gate.minimum_positives == 50
+    assert "split" in doubted(made)
+
+
+def test_names_are_made_allowed_and_different() -> None:
+    found = name_columns(["emp.var.rate", "emp_var_rate", "day", "Größe", "возраст", "2nd", "ok"])
+
+    assert found == {
+        "emp.var.rate": "emp_var_rate_",
+        "emp_var_rate": "emp_var_rate",
+        "day": "day_",
+        "Größe": "Groe",
+        "возраст": "column_5",
+        "2nd": "column_6",
+        "ok": "ok",
+    }
+
+
+@pytest.mark.parametrize(
+    ("columns", "named", "said"),
+    [
+        (["amount", "note"], {}, "no column looks like a label"),
+        (["amount", "fraud"], {"label": "frud"}, "label='frud' is not a column"),
+        (["amount", "fraud"], {"row_key": "id"}, "row_key='id' is not a column"),
+        (["amount", "fraud"], {"event_time": "amount"}, "event_time='amount' has type double"),
+        (["amount", "note"], {"label": "note"}, "900 values"),
+        (["note", "fraud"], {}, "no column is left as a feature"),
+    ],
+)
+def test_what_cannot_be_described_is_named(
+    columns: list[str], named: dict[str, str], said: str, claims: pd.DataFrame, sketch: Sketch
+) -> None:
+    with pytest.raises(RetrainingError, match=re.escape(said)):
+        sketch(claims[columns], **named)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    ("folder", "label", "key", "time", "leaks"),
+    [
+        ("drivers", "has_car_accident", "driver_id", None, set()),
+        ("handbook_fraud/raw", "tx_fraud", "transaction_id", "tx_datetime", {"tx_fraud_scenario"}),
+    ],
+)
+def test_reference_data_are_described_as_meant(
+    folder: str, label: str, key: str, time: str | None, leaks: set[str], reference_data: Path
+) -> None:
+    made = draft.make(sample.draw(str(reference_data / folder)), name="mine")
+
+    assert (made.label.column, made.roles.key, made.roles.time) == (label, key, time)
+    assert {n for n, one in made.unused.items() if "AUROC" in one.why} == leaks
+    assert load(made).label.positive in (1, (1,))
