@@ -156,3 +156,34 @@ def test_rows_may_have_columns_of_any_names_beside_the_features(
         scored[name] = predict(spark, loaded, files=files, history=(), folder=output, run_id="run")
     assert scored["crowded"].n_rows == 60
     assert scored["crowded"].fingerprint == scored["plain"].fingerprint
+
+
+def test_features_of_scored_rows_go_by_the_local_clock(
+    spark: SparkSession, tmp_path: Path, describe: Callable[..., Description]
+) -> None:
+    """Five in Berlin, without and with a zone, and three; a machine in UTC sees other hours."""
+    description = describe(
+        columns={"key": {"type": "bigint"}, "at": {"type": "timestamp"}, "ill": {"type": "int"}},
+        timezone="Europe/Berlin",
+        features={"derived": {"hour": "hour(at)"}},
+    )
+    train = spark.range(48).selectExpr(
+        "id AS key", "int(id % 24) AS hour", "int(id % 24 > 4) AS ill"
+    )
+    rows = pipelines.prepare(train, description, pipelines.ClassWeights(1.0, 1.0), 48)
+    classifier = pipelines.estimator("DecisionTreeClassifier", {}, seed=1)
+    model = pipelines.fit(rows, description, classifier)
+    version = cast("Any", SimpleNamespace(name="people", version="1"))
+    lines = ["1,2024-06-01 05:00:00", "2,2024-06-01T03:00:00Z", "3,2024-06-01 03:00:00"]
+    (tmp_path / "new.csv").write_text("\n".join(lines) + "\n")
+    made = predict(
+        spark,
+        LoadedModel(version, model, description, {}),
+        files=list_files(spark, str(tmp_path / "new.csv")),
+        history=(),
+        folder=str(tmp_path / "scores"),
+        run_id="run",
+    )
+    found = {row["key"]: row["score"] for row in spark.read.parquet(made.uri).collect()}
+    assert found[1] == found[2] != found[3]
+    assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
