@@ -17,6 +17,10 @@ from retraining.errors import RetrainingError
 from retraining.spark import s3a
 
 _FILE: Final = re.compile(r"while reading file (\S.*?)\.(?:\s|$)", re.MULTILINE)
+_CODEC: Final = re.compile(
+    r"((?i:unexpected end of (?:input )?stream)|gzip stream CRC failure|block overrun"
+    r"|invalid (?:stored )?block (?:lengths|type)|bad block header|crc error)"
+)
 _GONE: Final = re.compile(r"FileNotFoundException|FILE_NOT_EXIST|NoSuchFileException")
 _CLOSED: Final = re.compile(r"AccessControlException|AccessDeniedException|Permission denied")
 _CAUSE: Final = re.compile(r"^Caused by: (?:[\w.$]+: )*(.+)$", re.MULTILINE)
@@ -55,6 +59,11 @@ def unreadable_file(error: BaseException) -> RetrainingError | None:
     """
     said = _said(error)
     found = _FILE.search(said)
+    if found is None and (codec := _CODEC.search(said)):  # Spark 3.5 does not say which
+        return RetrainingError(
+            f"a compressed file is damaged ({codec[1].strip()})",
+            "find it, for example by gzip -t or bzip2 -t, and get it again",
+        )
     if found is None:
         return None
     path = readable(found[1])

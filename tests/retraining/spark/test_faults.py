@@ -72,3 +72,9 @@ def test_other_failures_are_not_blamed_on_a_file(spark: SparkSession) -> None:
         spark.sql("SELECT assert_true(id < 0) FROM range(1)").collect()
     assert unreadable_file(caught.value) is None
     assert unreadable_file(ValueError("x")) is None
+
+
+def test_a_compressed_file_that_spark_does_not_name_is_damaged_all_the_same() -> None:
+    """As Spark 3.5 puts it."""
+    said = "Task 0 failed: java.io.EOFException: Unexpected end of input stream"
+    assert str(unreadable_file(RuntimeError(said))).startswith("a compressed file is damaged (Unex")
