@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -14,10 +15,11 @@ from pyspark.sql import functions as F
 
 from retraining.data.jsonlines import read_json_lines
 from retraining.data.parquet import read_parquet
+from retraining.data.tables import read_tables
 from retraining.data.text import read_text
 from retraining.description.origins import late_columns
 from retraining.errors import RetrainingError
-from retraining.spark import storage
+from retraining.spark import jdbc, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +38,7 @@ _READERS = {
     r"\.(txt|csv|tsv)(\.(gz|bz2))?$": read_text,
     r"\.(jsonl|ndjson)(\.(gz|bz2))?$": read_json_lines,
     r"\.parquet$": read_parquet,
+    r"^jdbc:": read_tables,
 }
 _SHOWN = 5  # folders
 _GIVE = "give .txt, .csv, .tsv, .jsonl, .ndjson (also .gz, .bz2) or .parquet files"
@@ -62,7 +65,7 @@ def list_files(spark: SparkSession, source: str) -> tuple[RawFile, ...]:
     Args:
         spark: Its Hadoop configuration knows the storage.
         source: A file, a folder, a glob, a comma-separated list of these, or a `.json` file that
-            holds an array of them. Folders within a folder
+            holds an array of them; or a table, `jdbc:postgresql://...`. Folders within a folder
             are read only if they are named like files (`2018-06.parquet`), as Spark writes them,
             or like values (`year=2024`); hidden files (`.` or `_` first) are skipped.
 
@@ -72,6 +75,9 @@ def list_files(spark: SparkSession, source: str) -> tuple[RawFile, ...]:
     """
     listed: dict[str, RawFile] = {}
     for part in _split_source(spark, source):
+        if jdbc.is_address(part):  # what a table holds may change at any time
+            listed[part] = RawFile(part, 1, time.time_ns() // 1_000_000)
+            continue
         skipped: list[str] = []
         entries = storage.find(spark, part)
         _refuse_tables(spark, entries)
@@ -138,6 +144,8 @@ def _split_source(spark: SparkSession, source: str) -> list[str]:
             ) from error
         if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
             raise RetrainingError(f"{source} is not an array of strings", "write an array of paths")
+    elif jdbc.is_address(source):
+        parts = [source]
     else:
         parts = re.split(r",(?![^{]*\})", source)  # a comma in {a,b} belongs to the glob
     parts = [part.strip() for part in parts if part.strip()]

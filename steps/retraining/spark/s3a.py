@@ -12,27 +12,16 @@ POM; a release of spark-hadoop-cloud near to Spark's own will do.
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from pyspark.find_spark_home import _find_spark_home
 
-from retraining.digests import digest
 from retraining.errors import RetrainingError
-from retraining.spark import cache
+from retraining.spark import ivy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-class _Packages(NamedTuple):
-    """Maven coordinates, and what of their dependencies Spark has already or nobody calls."""
-
-    names: tuple[str, ...]
-    excludes: tuple[str, ...]
 
 
 _SPARK_HAS: Final = (
@@ -48,7 +37,7 @@ _OTHER_CLOUDS: Final = (
 )
 _PACKAGES: Final = {
     # Spark 4.2
-    "3.5.0": _Packages(
+    "3.5.0": ivy.Packages(
         (
             "org.apache.hadoop:hadoop-aws:3.5.0",
             "software.amazon.awssdk:s3:2.35.4",
@@ -59,7 +48,7 @@ _PACKAGES: Final = {
         ("software.amazon.awssdk:bundle", *_SPARK_HAS, *_OTHER_CLOUDS),
     ),
     # Spark 3.5
-    "3.3.4": _Packages(
+    "3.3.4": ivy.Packages(
         (
             "org.apache.hadoop:hadoop-aws:3.3.4",
             "com.amazonaws:aws-java-sdk-s3:1.12.262",
@@ -135,7 +124,9 @@ def settings(environment: Mapping[str, str]) -> dict[str, str]:
     home = Path(_find_spark_home())
     jars = home / "jars"
     if not any(jars.glob("hadoop-aws-*.jar")):
-        told["spark.jars"] = ",".join(map(str, _download(home, _hadoop_version(jars))))
+        version = _hadoop_version(jars)
+        found = ivy.jars("Spark's S3 connector", f"s3a-{version}", _PACKAGES[version])
+        told["spark.jars"] = ",".join(map(str, found))
     elif not any(jars.glob("spark-hadoop-cloud_*.jar")):
         # Without Spark's side of them the committers cannot be used.
         told = {key: value for key, value in told.items() if not key.startswith("spark.sql.")}
@@ -155,44 +146,3 @@ def _hadoop_version(jars: Path) -> str:
             "put hadoop-aws of that version and its dependencies into Spark's jars",
         )
     return version
-
-
-def _download(home: Path, version: str) -> list[Path]:
-    """The jars in the user's cache, downloaded if they are not there; all of them or none."""
-    packages = _PACKAGES[version]
-    folder = cache.folder() / f"s3a-{version}-{digest(repr(packages), 8)}"
-    if not folder.is_dir():
-        sys.stderr.write(f"downloading Spark's S3 connector to {folder}, once\n")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
-            _run_ivy(home, packages, Path(draft))
-            if not folder.is_dir():  # another process may have been quicker
-                (Path(draft) / "jars").rename(folder)
-    return sorted(folder.glob("*.jar"))
-
-
-def _run_ivy(home: Path, packages: _Packages, draft: Path) -> None:
-    """Let `spark-submit` fetch packages into `draft/jars`, and start nothing."""
-    told = {
-        "spark.master": "local",
-        "spark.jars.packages": ",".join(packages.names),
-        "spark.jars.excludes": ",".join(packages.excludes),
-        "spark.jars.ivy": str(draft),
-    }
-    options = [part for key, value in told.items() for part in ("--conf", f"{key}={value}")]
-    nothing = ["--class", "org.apache.ivy.Main", "spark-internal", "-version"]
-    done = subprocess.run(  # noqa: S603
-        [home / "bin" / "spark-submit", *options, *nothing],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        said = [line.strip(" \t:") for line in (done.stdout + done.stderr).splitlines()]
-        told_by = (line for line in said if "not found" in line or "rror" in line)
-        raise RetrainingError(
-            f"Spark's S3 connector cannot be downloaded ({next(told_by, said[-1:])})",
-            "let this machine reach Maven Central once, or name a mirror in "
-            "DEFAULT_ARTIFACT_REPOSITORY",
-        )

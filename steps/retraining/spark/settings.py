@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retraining.spark import s3a
+from retraining.spark import jdbc, s3a
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,6 +51,9 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
         return settings
     if any("s3a://" in path for path in paths):
         settings |= s3a.settings(os.environ)
+    if drivers := jdbc.jars(paths):
+        known = [settings["spark.jars"]] if "spark.jars" in settings else []
+        settings["spark.jars"] = ",".join([*known, *map(str, drivers)])
     # The driver runs here, wherever the executors do.
     settings["spark.driver.memory"] = f"{_driver_gibibytes()}g"
     if not is_local(master):

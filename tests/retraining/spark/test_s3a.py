@@ -14,7 +14,7 @@ import boto3
 import pytest
 
 from retraining.errors import RetrainingError
-from retraining.spark import s3a
+from retraining.spark import ivy, s3a
 from retraining.tracking.checkout import ROOT
 from tests.stack.objects import open_objects
 from tests.stack.process import StackError
@@ -271,7 +271,7 @@ def test_an_unknown_hadoop_is_refused(jars: Path) -> None:
 def test_a_download_that_fails_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nowhere = s3a._Packages(("org.example:none:1",), ())
+    nowhere = ivy.Packages(("org.example:none:1",), ())
     monkeypatch.setattr(s3a, "_PACKAGES", dict.fromkeys(s3a._PACKAGES, nowhere))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(RetrainingError, match=r"connector cannot be downloaded \(.*none.*\): let"):
