@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,7 +159,8 @@ def sketch(
         _LOG.info(check)
     if path:
         _write(path, text)
-        _LOG.info(f"next: mlflow run . --env-manager uv -P dataset={path} -P input={source}")
+        given = f"-P dataset={shlex.quote(str(path))} -P input={shlex.quote(source)}"
+        _LOG.info(f"next: mlflow run . --env-manager uv {given}")
     return Described(path, made, checks)
 
 

@@ -85,7 +85,8 @@ def _head(draft: Draft) -> Iterator[str]:
     yield f"# A first description, made from {rows} rows of {files}. Lines marked CHECK hold"
     yield "# guesses: confirm or correct each one."
     yield f"name: {draft.name}"
-    summary = f"About {sample.n_rows:,} rows, {draft.positive_share:.2%} positive."
+    about = "" if sample.complete else "About "
+    summary = f"{about}{sample.n_rows:,} rows, {draft.positive_share:.2%} positive."
     yield f"summary: {yaml12.inline(summary)}"
 
 
