@@ -11,6 +11,8 @@ import mlflow
 from retraining.comparison import campaigns, charges, endings
 from retraining.comparison.columns import ROLES
 from retraining.comparison.scores import score_holdout
+from retraining.data import keys
+from retraining.description.splitting import OrderSplit
 from retraining.errors import RetrainingError
 from retraining.gate.ledger import HoldoutTest, LookEntry
 from retraining.models import pipelines, store
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from retraining.comparison.charges import Charge
     from retraining.comparison.scores import Comparison
     from retraining.data.manifest import Manifest, StoredSplit
+    from retraining.description.document import Description
     from retraining.gate.policy import Policy
     from retraining.models.store import LoadedModel
     from retraining.tracking.lineage import StepRun
@@ -194,6 +197,43 @@ def facts(pair: Pair) -> dict[str, str]:
     A feature has its share of importance beside it, where the model tells.
     """
     return {role: _describe(model) for role, model in zip(ROLES, pair, strict=True)}
+
+
+def facts_of_data(manifest: Manifest) -> dict[str, str]:
+    """What the prepared data and their holdout are, for the report."""
+    description, split = manifest.describe(), manifest.splits["holdout"]
+    made = keys.describe(description)
+    return {
+        "prepared data": _describe_data(manifest),
+        **({"row key": made} if made else {}),
+        "holdout": f"{_describe_time(split, description)}, {split.uri}",
+        "fingerprint of the holdout": split.fingerprint,
+    }
+
+
+def _describe_time(split: StoredSplit, description: Description) -> str:
+    if split.start is None and isinstance(description.split, OrderSplit):
+        return f"the last in the order of {', '.join(description.split.columns)}"
+    if split.start is None:
+        return "chosen by a hash, whatever their time"
+    return f"{split.start} to {split.end}"
+
+
+def _describe_data(manifest: Manifest) -> str:
+    """How many rows the splits have, how many were rejected or not used, and what is odd."""
+    splits = ", ".join(
+        f"{name} {split.n_rows:,} rows ({split.n_positives:,} positives"
+        + (")" if split.weight is None else f", weight {split.weight:,.6g})")
+        for name, split in manifest.splits.items()
+    )
+    quarantine = manifest.quarantine
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in quarantine.by_reason.items())
+    told = [splits, f"{quarantine.n_rows:,} rows in quarantine{f': {reasons}' * bool(reasons)}"]
+    unused = manifest.account.unused if manifest.account else {}
+    if unused:
+        counts = ", ".join(f"{count:,} {text}" for text, count in unused.items())
+        told.append(f"{sum(unused.values()):,} rows in no split: {counts}")
+    return "; ".join([*told, *manifest.remarks])
 
 
 def _describe(loaded: LoadedModel) -> str:

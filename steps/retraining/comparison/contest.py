@@ -7,14 +7,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mlflow.artifacts import list_artifacts
+
 from retraining.comparison import campaigns, contenders, evidence, screening
 from retraining.comparison.charges import returned_on_error
 from retraining.comparison.columns import ROLES
 from retraining.comparison.scores import Comparison, digest_of_folder
 from retraining.comparison.tables import check_kept, read_kept, read_scores
-from retraining.data import keys
 from retraining.description.reading import read_policy
-from retraining.description.splitting import OrderSplit
 from retraining.errors import RetrainingError
 from retraining.gate.campaign import Standing
 from retraining.gate.policy import Policy
@@ -30,13 +30,15 @@ if TYPE_CHECKING:
     from retraining.comparison.campaigns import Progress
     from retraining.comparison.charges import Charge
     from retraining.comparison.contenders import Contenders
-    from retraining.data.manifest import Manifest, StoredSplit
-    from retraining.description.document import Description
+    from retraining.data.manifest import Manifest
     from retraining.gate.decision import Evidence
     from retraining.tracking.lineage import StepRun
     from retraining.tracking.result import Reused
 
     OpenSpark = Callable[..., SparkSession]
+
+
+FACTS = "facts.json"  # of a run: what its report says of models and data
 
 
 class Contest(NamedTuple):
@@ -196,14 +198,10 @@ def _meet(
         looks["campaign"] = f"look {progress.number} of {policy.campaign.looks}, {n_new:,} new rows"
         if progress.previous:
             looks["campaign"] += f" and {scores.n_rows - n_new:,} of run {progress.previous}"
-    split = manifest.splits["holdout"]
     facts = {
         **contenders.facts(loaded),
         **({"on the validation rows": screened.describe()} if screened else {}),
-        "prepared data": _describe(manifest),
-        **({"row key": made} if (made := keys.describe(manifest.describe())) else {}),
-        "holdout": f"{_describe_time(split, manifest.describe())}, {split.uri}",
-        "fingerprint of the holdout": split.fingerprint,
+        **contenders.facts_of_data(manifest),
         "rows excluded because a model was trained on them": f"{scores.n_excluded:,}",
         **looks,
     }
@@ -229,31 +227,6 @@ def gather(contest: Contest, only: str | None) -> Evidence | Untested:
         )
         numbers = {"n_rows": found.n_rows, "n_holdout": of.n_holdout, "n_excluded": of.n_excluded}
         return Untested(contest.contenders, contest.charge, reason, numbers)
-
-
-def _describe_time(split: StoredSplit, description: Description) -> str:
-    if split.start is None and isinstance(description.split, OrderSplit):
-        return f"the last in the order of {', '.join(description.split.columns)}"
-    if split.start is None:
-        return "chosen by a hash, whatever their time"
-    return f"{split.start} to {split.end}"
-
-
-def _describe(manifest: Manifest) -> str:
-    """How many rows the splits have, how many were rejected or not used, and what is odd."""
-    splits = ", ".join(
-        f"{name} {split.n_rows:,} rows ({split.n_positives:,} positives"
-        + (")" if split.weight is None else f", weight {split.weight:,.6g})")
-        for name, split in manifest.splits.items()
-    )
-    quarantine = manifest.quarantine
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in quarantine.by_reason.items())
-    told = [splits, f"{quarantine.n_rows:,} rows in quarantine{f': {reasons}' * bool(reasons)}"]
-    unused = manifest.account.unused if manifest.account else {}
-    if unused:
-        counts = ", ".join(f"{count:,} {text}" for text, count in unused.items())
-        told.append(f"{sum(unused.values()):,} rows in no split: {counts}")
-    return "; ".join([*told, *manifest.remarks])
 
 
 def of_scores(run: StepRun, spark: OpenSpark, scores: str, overrides: Mapping[str, Any]) -> Contest:
@@ -291,7 +264,7 @@ def of_replay(run: StepRun, spark: OpenSpark, replay: str, overrides: Mapping[st
         table = read_scores(session, uri)
     kept = inputs.read_json(replay, "policy.json")
     champion, challenger = (original.data.tags.get(tags.COMPARED + role, role) for role in ROLES)
-    facts = {"replay of run": replay, "scores": uri}
+    facts = {"replay of run": replay, **_facts_of(replay), "scores": uri}
     policy = choose_policy(read_policy(kept), overrides)
     verdict = inputs.read_json(replay, "verdict.json")
     test_alpha = None if "alpha" in overrides else verdict["alpha"]
@@ -308,6 +281,12 @@ def of_replay(run: StepRun, spark: OpenSpark, replay: str, overrides: Mapping[st
         looked=_holdout_of(original),
         standing=standing,
     )
+
+
+def _facts_of(run_id: str) -> dict[str, str]:
+    """What the report of a run says of models and data; runs of earlier releases kept nothing."""
+    kept = {file.path for file in list_artifacts(run_id=run_id)}
+    return inputs.read_json(run_id, FACTS) if FACTS in kept else {}
 
 
 def _holdout_of(original: Run) -> dict[str, str]:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from retraining.comparison import endings, evidence
 from retraining.comparison.columns import ROLES
+from retraining.comparison.contest import FACTS
 from retraining.digests import digest_of_files
 from retraining.report import page, summary
 from retraining.tracking import commands, registry, tags
@@ -126,6 +127,7 @@ def log(run_id: str, contest: Contest, judged: Evidence, decision: Decision) -> 
     verdict = decision.verdict
     mlflow.log_dict(verdict.to_mapping(), "verdict.json")
     mlflow.log_dict(dataclasses.asdict(contest.policy), "policy.json")
+    mlflow.log_dict(dict(contest.facts), FACTS)
     html = page.render(
         verdict,
         judged.rows,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from scipy import optimize, special
 
+from retraining.statistics.metrics import METRICS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -115,6 +117,16 @@ def minimum_detectable_effect(
         degrees: Degrees of freedom of Student's t; infinity for the normal.
     """
     return min_effect_size + standard_error * _reach(alpha, power, degrees)
+
+
+def largest_gain(metric: str, champion: float) -> float:
+    """The effect of a perfect challenger: what the range of the metric leaves above the champion.
+
+    Args:
+        metric: Name of a metric; losses and costs end at 0, all others at 1.
+        champion: Its value of the champion.
+    """
+    return 1 - champion if METRICS[metric].greater_is_better else champion
 
 
 def chance(effect: float, standard_error: float, alpha: float, degrees: float = math.inf) -> float:

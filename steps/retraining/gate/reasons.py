@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from retraining.gate.campaign import LEAST
+from retraining.gate.power import largest_gain
 from retraining.gate.verdict import UNDECIDABLE
 from retraining.gate.wording import number, percent
 
@@ -208,6 +209,12 @@ def _doubt(verdict: Verdict) -> str:
 def _detectable(verdict: Verdict) -> str:
     if math.isnan(verdict.minimum_detectable_effect) or not verdict.standard_error:
         return "The standard error and the minimum detectable effect cannot be estimated."
+    if verdict.minimum_detectable_effect > largest_gain(verdict.metric, verdict.champion):
+        return (
+            f"These rows are too few to find any gain in {verdict.metric}: even a perfect "
+            f"challenger would be promoted in less than {percent(verdict.power)} of such "
+            f"{'campaigns' if verdict.campaign else 'tests'}."
+        )
     return (
         f"The minimum detectable effect is {number(verdict.minimum_detectable_effect)}: a "
         "challenger that is better by this much would be promoted in "

@@ -150,24 +150,31 @@ def draw_power(verdict: Verdict) -> Markup | None:
         min_effect_size=verdict.min_effect_size,
         degrees=verdict.degrees_of_freedom,
     )
+    most = power.largest_gain(verdict.metric, verdict.champion)
+    points = [point for point in points if point.effect <= most]
     if not points or verdict.standard_error == 0:
         return None
     figure, axes = svg.new_figure()
     axes.semilogx(*zip(*points, strict=True), color=CHALLENGER, linewidth=1.8)
-    axes.plot([verdict.n_rows], [verdict.minimum_detectable_effect], "o", color=CHALLENGER)
+    at_hand = ""
+    if verdict.minimum_detectable_effect <= most:
+        axes.plot([verdict.n_rows], [verdict.minimum_detectable_effect], "o", color=CHALLENGER)
+        at_hand = (
+            f"{number(verdict.minimum_detectable_effect)} with the {verdict.n_rows:,} rows at hand "
+            "(the dot), "
+        )
     if verdict.effect_size > 0:
         axes.axhline(verdict.effect_size, color=INK, linewidth=1, linestyle=DASHED)
         _name(axes, (0.98, verdict.effect_size), "observed effect", "right", LEVEL)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
     axes.set(xlabel="rows", ylabel="detectable effect")
-    fewest, most = points[0], points[-1]
+    fewest, last = points[0], points[-1]
     return svg.to_svg(
         figure,
         "power",
         f"Curve of the minimum detectable effect: {number(fewest.effect)} with {fewest.rows:,} "
-        f"rows, {number(verdict.minimum_detectable_effect)} with the {verdict.n_rows:,} rows at "
-        f"hand (the dot), {number(most.effect)} with {most.rows:,}.",
+        f"rows, {at_hand}{number(last.effect)} with {last.rows:,}.",
     )
 
 

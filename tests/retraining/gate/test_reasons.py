@@ -72,6 +72,18 @@ def test_explain_verdict_says_what_more_rows_would_do() -> None:
     assert "1,234 of them positives" in sentences[3]
 
 
+@pytest.mark.parametrize(("metric", "champion"), [("auroc", 0.9), ("log_loss", 0.1)])
+def test_effects_beyond_the_range_of_the_metric_are_not_promised(
+    metric: str, champion: float
+) -> None:
+    verdict = replace(VERDICT, metric=metric, champion=champion, minimum_detectable_effect=0.11)
+    said = explain_verdict(verdict)[2]
+    assert f"find any gain in {metric}: even a perfect challenger" in said
+    assert numbers(said) == ["80%"]
+    said = explain_verdict(replace(verdict, minimum_detectable_effect=0.09))[2]
+    assert numbers(said) == ["0.09", "80%"]
+
+
 def test_explain_verdict_names_what_failed_instead_of_the_doubt() -> None:
     checks = (
         Guardrail("minimum_positives", "failed", "Too few."),
