@@ -242,11 +242,12 @@ def files(draw: st.DrawFn) -> tuple[str, bytes]:
     return f"file.{suffix}", content
 
 
-def read_file(spark: SparkSession, name: str, content: bytes, folder: Path) -> None:
+def read_file(spark: SparkSession, file: tuple[str, bytes], folder: Path) -> None:
     """Read and judge the rows of a raw file."""
     description = reading.from_mapping(_SMALL, "small")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
+    name, content = file
     (folder / name).write_bytes(content)
     with suppress(RetrainingError), open_session("fuzz"):
         raw = sources.read_raw(spark, sources.list_files(spark, str(folder)), description)

@@ -66,7 +66,7 @@ def fuzz(examples: int, number: int, kind: str) -> None:
             "raw files": (
                 few,
                 fuzzing.files(),
-                lambda file: fuzzing.read_file(spark, *file, folder / "raw"),
+                lambda file: fuzzing.read_file(spark, file, folder / "raw"),
             ),
         }
         chosen = {title: what for title, what in kinds.items() if kind in ("", title)}

@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # The same examples every time: what chance finds belongs to the benchmark.
-FIXED = {"derandomize": True, "suppress_health_check": [*HealthCheck], "database": None}
+FIXED = settings(derandomize=True, suppress_health_check=[*HealthCheck], database=None)
 
 
-@settings(max_examples=200, **FIXED)
+@settings(FIXED, max_examples=200)
 @given(fuzzing.descriptions())
 def test_descriptions(text: str) -> None:
     fuzzing.read_description(text)
 
 
-@settings(max_examples=100, **FIXED)
+@settings(FIXED, max_examples=100)
 @given(fuzzing.tables(kept=True))
 def test_tables_of_scores(table: pd.DataFrame) -> None:
     fuzzing.compare_in_memory(table)
 
 
 @pytest.mark.spark
-@settings(max_examples=10, **FIXED)
+@settings(FIXED, max_examples=10)
 @given(table=fuzzing.tables())
 def test_tables_of_scores_in_files(
     spark: SparkSession, tmp_path: Path, table: pd.DataFrame
@@ -41,7 +41,7 @@ def test_tables_of_scores_in_files(
 
 
 @pytest.mark.spark
-@settings(max_examples=10, **FIXED)
+@settings(FIXED, max_examples=10)
 @given(file=fuzzing.files())
 def test_raw_files(spark: SparkSession, tmp_path: Path, file: tuple[str, bytes]) -> None:
-    fuzzing.read_file(spark, *file, tmp_path / "raw")
+    fuzzing.read_file(spark, file, tmp_path / "raw")

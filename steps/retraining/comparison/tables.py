@@ -47,6 +47,7 @@ def read_scores(spark: SparkSession, uri: str) -> Comparison:
         )
     columns = ScoreColumns.of_table(frame.columns)
     _check_types(frame, columns)
+    frame = _without_times(frame, columns)
     single = [name for name in columns.slices if _is_single(frame, columns.slices[name])]
     n_rows, *values = frame.agg(
         F.count(F.lit(1)),
@@ -130,6 +131,15 @@ def _check_types(frame: DataFrame, columns: ScoreColumns) -> None:
             serves, remedy = _is_single(frame, name), "give text, numbers or dates"
         if not serves:
             raise RetrainingError(f"{name} has the type {kind.simpleString()}", remedy)
+
+
+def _without_times(frame: DataFrame, columns: ScoreColumns) -> DataFrame:
+    """Times as text, since those of pandas end in the year 2262, and the day as a date."""
+    for field in frame.schema:
+        if isinstance(field.dataType, T.TimestampType | T.TimestampNTZType):
+            kind = "date" if field.name == columns.day else "string"
+            frame = frame.withColumn(field.name, F.col(quote(field.name)).cast(kind))
+    return frame
 
 
 def _is_single(frame: DataFrame, name: str) -> bool:

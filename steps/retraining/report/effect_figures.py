@@ -151,7 +151,7 @@ def draw_power(verdict: Verdict) -> Markup | None:
         degrees=verdict.degrees_of_freedom,
     )
     most = power.largest_gain(verdict.metric, verdict.champion)
-    points = [point for point in points if point.effect <= most]
+    points = tuple(point for point in points if point.effect <= most)
     if not points or verdict.standard_error == 0:
         return None
     figure, axes = svg.new_figure()

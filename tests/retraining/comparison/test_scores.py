@@ -155,6 +155,19 @@ def test_columns_that_cannot_be_what_their_names_say_are_refused(
 
 
 @pytest.mark.spark
+def test_times_that_pandas_cannot_hold_are_units_and_slices(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "scores.parquet")
+    frame = spark.createDataFrame(pd.DataFrame({**SCORED, "far": [0, 1] * 8}))
+    far = "timestamp'2263-01-01 00:00:00' + make_interval(far)"
+    frame.selectExpr("*", f"{far} unit", f"{far} since").write.parquet(path)
+    evidence = gather(read_scores(spark, path), Policy())
+    assert evidence.rows.n_units == 2
+    assert "since=2263-01-01 00:00:00" in evidence.slices
+
+
+@pytest.mark.spark
 def test_columns_that_are_no_slices_are_named(spark: SparkSession, tmp_path: Path) -> None:
     path = str(tmp_path / "scores.parquet")
     frame = spark.createDataFrame(pd.DataFrame({**SCORED, "a`b": [0, 1] * 8, "c d.e": ["x"] * 16}))
