@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mlflow.entities.model_registry import ModelVersion
 
-    from retraining.data.sources import RawFile
+    from retraining.data.files.sources import RawFile
     from retraining.models.prediction import Prediction
     from retraining.tracking.lineage import StepRun
     from retraining.tracking.result import Reused
@@ -142,7 +142,7 @@ def score_rows(
     spark_master: str | None,
 ) -> Scored | Reused:
     """Read raw rows, build their features, score them and write the scores."""
-    from retraining.data import sources
+    from retraining.data.files import sources
     from retraining.models import prediction, store
     from retraining.spark import storage
     from retraining.spark.session import open_session

@@ -154,7 +154,8 @@ def prepare(
     spark_master: str | None,
 ) -> Prepared | Reused:
     """Prepare a data set and log what it looks like."""
-    from retraining.data import preparation, sources
+    from retraining.data import preparation
+    from retraining.data.files import sources
     from retraining.data.manifest import is_data_set
     from retraining.spark.session import open_session
     from retraining.tracking import inputs
@@ -189,8 +190,8 @@ def _log(spark: SparkSession, manifest: Manifest, description: Description) -> t
     """Log manifest, profile, pictures and page; return the features that may hold the label."""
     import mlflow
 
-    from retraining.data import portrait, profile
     from retraining.data.manifest import read_split
+    from retraining.data.profiling import portrait, profile
     from retraining.report.data_page import render
     from retraining.tracking import lineage
 

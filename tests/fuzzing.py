@@ -22,7 +22,8 @@ from retraining.comparison.columns import ScoreColumns
 from retraining.comparison.evidence import gather
 from retraining.comparison.scores import Comparison
 from retraining.comparison.tables import read_scores
-from retraining.data import quality, sources
+from retraining.data.files import sources
+from retraining.data.rows import quality
 from retraining.description import reading, yaml12
 from retraining.errors import RetrainingError
 from retraining.gate.decision import judge

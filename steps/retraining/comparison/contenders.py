@@ -11,7 +11,7 @@ import mlflow
 from retraining.comparison import campaigns, charges, endings
 from retraining.comparison.columns import ROLES
 from retraining.comparison.scores import score_holdout
-from retraining.data import keys
+from retraining.data.rows import keys
 from retraining.description.splitting import OrderSplit
 from retraining.errors import RetrainingError
 from retraining.gate.ledger import HoldoutTest, LookEntry

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pyspark.sql import functions as F
 
 from retraining.comparison.columns import ROLES, ScoreColumns
-from retraining.data import keys
 from retraining.data.columns import is_positive, quote
 from retraining.data.instants import clock_of, day_of
 from retraining.data.manifest import read_split
 from retraining.data.overlap import without_rows_of
+from retraining.data.rows import keys
 from retraining.description.names import PREDICTION
 from retraining.digests import digest
 from retraining.models import evaluation, scoring

@@ -11,8 +11,8 @@ from pyspark.sql import types as T
 from retraining.comparison import scores
 from retraining.comparison.columns import ROLES, ScoreColumns
 from retraining.comparison.scores import Comparison, digest_of_folder
-from retraining.data import parquet
 from retraining.data.columns import quote
+from retraining.data.files import parquet
 from retraining.digests import digest_of_files
 from retraining.errors import RetrainingError, reason
 from retraining.spark import storage

@@ -9,8 +9,8 @@ from pyspark import StorageLevel
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from retraining.data import expressions
 from retraining.data.rolling import add_rolling, present, reach
+from retraining.data.rows import expressions
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyspark.sql import functions as F
 
 from retraining.data.features import history
+from retraining.data.files.sources import FILE, MALFORMED
 from retraining.data.instants import day_before, day_of, midnight
 from retraining.data.manifest import find_change, read_folders
-from retraining.data.quality import RAW, REASON, duplicate
-from retraining.data.sources import FILE, MALFORMED
+from retraining.data.rows.quality import RAW, REASON, duplicate
 from retraining.spark import storage
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
+    from retraining.data.files.sources import RawFile
     from retraining.data.manifest import Manifest
-    from retraining.data.sources import RawFile
     from retraining.description.document import Description
 
 _KNOWN = "_known"  # not null in a row whose unique value a stored row has

@@ -27,7 +27,7 @@ from retraining.data.account import (  # noqa: TC001 (pydantic needs them at run
     Coverage,
 )
 from retraining.data.columns import quote
-from retraining.data.sources import RawFile  # noqa: TC001 (pydantic needs it at run time)
+from retraining.data.files.sources import RawFile  # noqa: TC001 (pydantic needs it at run time)
 from retraining.description import reading
 from retraining.digests import digest
 from retraining.errors import RetrainingError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from retraining.data import keys
 from retraining.data.manifest import read_manifest, read_split
+from retraining.data.rows import keys
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:

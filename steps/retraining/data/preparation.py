@@ -9,18 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
-from retraining.data import (
-    categories,
-    expressions,
-    features,
-    increment,
-    keys,
-    partitions,
-    quality,
-    sources,
-)
+from retraining.data import categories, features, increment
 from retraining.data.account import Account
-from retraining.data.cutting import Prepared, cut
+from retraining.data.files import sources
 from retraining.data.instants import clock_of, day_of
 from retraining.data.manifest import (
     Manifest,
@@ -30,6 +21,9 @@ from retraining.data.manifest import (
     read_folders,
     stage,
 )
+from retraining.data.rows import expressions, keys, quality
+from retraining.data.splitting import partitions
+from retraining.data.splitting.cutting import Prepared, cut
 from retraining.digests import digest
 from retraining.errors import RetrainingError
 
@@ -39,10 +33,10 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-    from retraining.data.cutting import Cut
+    from retraining.data.files.sources import RawFile
     from retraining.data.increment import Plan
     from retraining.data.manifest import StoredSplit
-    from retraining.data.sources import RawFile
+    from retraining.data.splitting.cutting import Cut
     from retraining.description.document import Description
 
 _LOG = logging.getLogger(__name__)

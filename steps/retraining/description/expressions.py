@@ -2,7 +2,7 @@
 
 What is allowed is listed: columns, the functions of `functions`, and the words and signs below.
 This needs no Spark. What follows only from types is checked when Spark has analysed the expression,
-before any row is read (`data.expressions`).
+before any row is read (`data.rows.expressions`).
 """
 
 from __future__ import annotations

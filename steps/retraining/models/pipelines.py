@@ -18,7 +18,7 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import functions as F
 
 from retraining.data.columns import is_positive
-from retraining.data.splits import check_classes
+from retraining.data.splitting.splits import check_classes
 from retraining.description.names import FEATURES
 from retraining.errors import RetrainingError, reason
 from retraining.models import vectors

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 
-from retraining.data import expressions, features, keys, parquet, quality, sources
+from retraining.data import features
 from retraining.data.columns import quote
+from retraining.data.files import parquet, sources
 from retraining.data.fingerprint import fingerprint
 from retraining.data.instants import clock_of
+from retraining.data.rows import expressions, keys, quality
 from retraining.description.names import PREDICTION, SCORE
 from retraining.errors import RetrainingError
 from retraining.models import scoring
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-    from retraining.data.sources import RawFile
+    from retraining.data.files.sources import RawFile
     from retraining.description.document import Description
     from retraining.models.store import LoadedModel
 

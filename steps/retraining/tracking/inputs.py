@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from pyspark.sql import SparkSession
 
+    from retraining.data.files.sources import RawFile
     from retraining.data.manifest import Manifest
-    from retraining.data.sources import RawFile
     from retraining.description.document import Description
     from retraining.tracking.lineage import StepRun
 

@@ -14,10 +14,10 @@ import pytest
 from retraining.comparison import scores
 from retraining.comparison.evidence import gather
 from retraining.comparison.scores import Comparison, score_holdout
+from retraining.data.files.sources import list_files
 from retraining.data.manifest import read_split
 from retraining.data.preparation import prepare
-from retraining.data.profile import profile
-from retraining.data.sources import list_files
+from retraining.data.profiling.profile import profile
 from retraining.description.names import RESERVED
 from retraining.description.reading import from_mapping
 from retraining.errors import RetrainingError

@@ -8,10 +8,10 @@ import pytest
 
 from retraining.comparison.evidence import gather
 from retraining.comparison.scores import score_holdout, score_validation
+from retraining.data.files.sources import list_files, read_raw
 from retraining.data.manifest import read_split
 from retraining.data.preparation import prepare
-from retraining.data.quality import REASON, validate
-from retraining.data.sources import list_files, read_raw
+from retraining.data.rows.quality import REASON, validate
 from retraining.description.reading import from_mapping
 from retraining.errors import RetrainingError
 from retraining.gate.policy import Policy

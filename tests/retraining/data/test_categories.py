@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retraining.data import categories
+from retraining.data.files.sources import list_files
 from retraining.data.preparation import prepare
-from retraining.data.sources import list_files
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:

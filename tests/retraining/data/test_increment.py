@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retraining.data.files.sources import RawFile
 from retraining.data.increment import plan
 from retraining.data.manifest import Manifest, StoredQuarantine, StoredSplit
-from retraining.data.sources import RawFile
 from retraining.description.reading import from_mapping, load
 
 if TYPE_CHECKING:

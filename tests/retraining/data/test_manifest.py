@@ -13,6 +13,7 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrameWriter
 
+from retraining.data.files.sources import RawFile
 from retraining.data.manifest import (
     Manifest,
     StoredQuarantine,
@@ -24,7 +25,6 @@ from retraining.data.manifest import (
     read_split,
     stage,
 )
-from retraining.data.sources import RawFile
 from retraining.description.reading import load
 from retraining.errors import RetrainingError
 from retraining.spark import storage

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retraining.data.files.sources import list_files
 from retraining.data.manifest import Manifest, read_split
 from retraining.data.preparation import prepare
-from retraining.data.sources import list_files
 from retraining.description.reading import from_mapping, load
 from retraining.errors import RetrainingError
 

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from pyspark.errors import PySparkException
 
+from retraining.data.files.sources import list_files, read_raw
 from retraining.data.instants import clock_of, day_before, later, midnight, on_clock
 from retraining.data.manifest import Manifest, read_split
 from retraining.data.preparation import prepare
-from retraining.data.profile import count_classes
-from retraining.data.quality import validate
-from retraining.data.sources import list_files, read_raw
+from retraining.data.profiling.profile import count_classes
+from retraining.data.rows.quality import validate
 from retraining.description.reading import from_mapping
 from retraining.description.times import check_format
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retraining.data.files.sources import list_files, read_raw
 from retraining.data.preparation import prepare
-from retraining.data.quality import count_reasons, validate
-from retraining.data.sources import list_files, read_raw
+from retraining.data.rows.quality import count_reasons, validate
 from retraining.description.reading import from_mapping
 from retraining.errors import RetrainingError
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from pyspark.sql import functions as F
 
-from retraining.data.sources import list_files
+from retraining.data.files.sources import list_files
 from retraining.description.names import RESERVED
 from retraining.errors import RetrainingError
 from retraining.models import pipelines

@@ -1,0 +1,1 @@
+"""Raw files and tables: from what is stored to rows of text."""

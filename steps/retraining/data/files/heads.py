@@ -1,0 +1,131 @@
+"""The beginning of a text file: its encoding, how its lines end, and its first record."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from retraining.errors import RetrainingError
+from retraining.spark import storage
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from retraining.data.files.delimited import Grammar
+    from retraining.description.document import Description
+
+_MARKS: Final = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16le",
+    codecs.BOM_UTF16_BE: "utf-16be",
+}
+_JAVA: Final = {"utf-8-sig": "utf-8", "utf-16-le": "utf-16le", "utf-16-be": "utf-16be"}
+_SIZES: Final = (2**16, 2**20, 2**24)  # bytes that are read until they hold the first record
+UNDECODABLE: Final = "\ufffd"
+
+
+class Encoding(NamedTuple):
+    """How bytes become lines.
+
+    Attributes:
+        name: As Python and Java call it.
+        ending: Of a line: a line feed, which a carriage return may precede, or that alone. One
+            for a file, so that no text can end a line by the other one.
+    """
+
+    name: str
+    ending: str
+
+
+class Head(NamedTuple):
+    """The beginning of a file.
+
+    Attributes:
+        encoding: Of its lines.
+        record: The first line that is neither blank nor a comment, with those that an open quote
+            adds to it; None if there is none.
+        lines: Lines of the beginning, whole ones.
+    """
+
+    encoding: Encoding
+    record: str | None
+    lines: list[str]
+
+
+def read_head(
+    spark: SparkSession, path: str, description: Description, grammar: Grammar | None
+) -> Head:
+    """Read as much of a file as its first record needs.
+
+    Args:
+        spark: The session.
+        path: Of a text file.
+        description: States encoding and comments.
+        grammar: Of its records; None if each line is one.
+
+    Raises:
+        RetrainingError: If the file cannot be read, or is not in the encoding that it should be in.
+    """
+    for size in _SIZES:
+        start = storage.read_start(spark, path, size)
+        is_all = len(start) < size
+        name = _name(start, path, description.files.encoding)
+        text = start.decode(name, errors="replace").removeprefix("\ufeff")
+        alone = text.count("\r") - text.count("\r\n")
+        ending = "\r" if alone > text.count("\n") else "\n"
+        lines = [line.rstrip("\r") for line in text.split(ending)]
+        if not is_all:
+            lines.pop()  # cut somewhere, perhaps within a character
+        record = _first_record(lines, description.files.comment, grammar)
+        if is_all or record is not None:
+            break
+    _check(path, name, lines, record, description)
+    return Head(Encoding(name, ending), record, lines)
+
+
+def _name(start: bytes, path: str, stated: str) -> str:
+    """The encoding that the first bytes state, or else the description."""
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise RetrainingError(f"{path} is in UTF-32", "write it in UTF-8")
+    marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+    if marked:
+        return marked
+    name = _JAVA.get(name := codecs.lookup(stated).name, name)
+    if name == "utf-16":
+        raise RetrainingError(
+            f"{path} does not begin with the mark of UTF-16",
+            "set files.encoding to utf-16-le or utf-16-be",
+        )
+    return name
+
+
+def _first_record(lines: list[str], comment: str | None, grammar: Grammar | None) -> str | None:
+    """The first record, if it ends within these lines."""
+    for index, line in enumerate(lines):
+        if not line.strip() or (comment and line.startswith(comment)):
+            continue
+        record = line
+        for more in lines[index + 1 :]:
+            if grammar is None or not grammar.is_open(record):
+                return record
+            record += f"\n{more}"
+        return None if grammar is not None and grammar.is_open(record) else record
+    return None
+
+
+def _check(
+    path: str, name: str, lines: list[str], record: str | None, description: Description
+) -> None:
+    """Refuse a file whose text is in another encoding; rows of it alone go to the quarantine."""
+    bad = [line for line in lines if UNDECODABLE in line]
+    if not bad:
+        if name == "utf-8" and record is not None and "\0" in record[:4]:
+            raise RetrainingError(f"{path} is not UTF-8 but perhaps UTF-16", "set files.encoding")
+        return
+    if UNDECODABLE in (record or "") or len(bad) > description.quarantine.max_share * len(lines):
+        sample = re.sub(r"\s+", " ", bad[0])[:60]
+        raise RetrainingError(
+            f"{path} is not in the encoding {name} ({sample!r})",
+            "set files.encoding, for example to cp1251, latin-1 or utf-16",
+        )

@@ -1,0 +1,148 @@
+"""Parquet files, read by the names of their columns."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F
+
+from retraining.data import values
+from retraining.data.columns import quote
+from retraining.data.files.fields import Part, at_once, escape_glob, folder_values, match
+from retraining.errors import RetrainingError, reason
+from retraining.spark import faults, s3a
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.data.files.fields import Matched
+    from retraining.description.document import Description
+
+_NANOSECONDS = re.compile(r"int64 (\S+) \(TIMESTAMP\(NANOS")
+
+
+class Footer(NamedTuple):
+    """What the end of a parquet file says of all of it.
+
+    Attributes:
+        schema: As Parquet writes it.
+        names: Of the columns.
+    """
+
+    schema: str
+    names: tuple[str, ...]
+
+
+def read_parquet(
+    spark: SparkSession,
+    paths: Sequence[str],
+    description: Description,
+    optional: frozenset[str],
+) -> Iterator[Part]:
+    """Read parquet files, those of one schema together: Spark uses that of one file for all.
+
+    Times in nanoseconds, as pandas writes them, can be read by Spark only as whole numbers, and
+    only if a setting says so.
+
+    Raises:
+        RetrainingError: If a file is not parquet, lacks a column or has it twice.
+    """
+    groups: dict[tuple[str, Matched], list[str]] = defaultdict(list)
+    footers = at_once(lambda path: _read_footer(spark, path), paths)
+    for path, footer in zip(paths, footers, strict=True):
+        matched = match(path, footer.names, description, optional)
+        groups[footer.schema, matched].append(path)
+    for (schema, matched), alike in groups.items():
+        frame = _with_times(open_parquet(spark, alike), schema)
+        file = F.col("_metadata.file_path")
+        given = {
+            column: values.as_text(
+                F.col(quote(name)), frame.schema[name].dataType, column, description
+            )
+            for column, name in matched.names
+        }
+        given |= folder_values(file, matched.folders)
+        yield Part(frame, given, F.lit(None).cast("string"), file)
+
+
+def open_table(spark: SparkSession, folder: str, file: str) -> DataFrame:
+    """Read a folder of parquet files of one schema, or a single file.
+
+    Args:
+        spark: The session.
+        folder: The folder or the file.
+        file: One of the files in the folder, or the file.
+
+    Raises:
+        RetrainingError: If it is not parquet, or Spark cannot read it.
+    """
+    footer = _read_footer(spark, file)
+    return _with_times(open_parquet(spark, [folder]), footer.schema)
+
+
+def by_footer(spark: SparkSession, paths: Sequence[str]) -> dict[Footer, list[str]]:
+    """Group parquet files by their schema.
+
+    Raises:
+        RetrainingError: If one cannot be opened, or is not a parquet file.
+    """
+    groups: dict[Footer, list[str]] = defaultdict(list)
+    footers = at_once(lambda path: _read_footer(spark, path), paths)
+    for path, footer in zip(paths, footers, strict=True):
+        groups[footer].append(path)
+    return groups
+
+
+def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+    """Read parquet files by their exact paths; times in nanoseconds are read as whole numbers.
+
+    Raises:
+        RetrainingError: If Spark cannot read them.
+    """
+    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+    try:
+        return spark.read.parquet(*map(escape_glob, paths))
+    except (Py4JJavaError, PySparkException) as error:
+        twin = re.search(r"COLUMN_ALREADY_EXISTS\] The column (\S+) already exists", str(error))
+        if twin:
+            what = f"{paths[0]} has the column {twin[1].strip('`')} twice"
+            raise RetrainingError(what, "rename one; upper and lower case are the same") from error
+        told = faults.unreadable_file(error)
+        if told:
+            raise told from error
+        cause = error.java_exception.toString() if isinstance(error, Py4JJavaError) else error
+        what = f"{paths[0]} cannot be read ({reason(cause)})"
+        raise RetrainingError(what, "write it again") from error
+
+
+def _with_times(frame: DataFrame, schema: str) -> DataFrame:
+    """The rows with times in place of whole numbers of nanoseconds."""
+    for name in _NANOSECONDS.findall(schema):
+        frame = frame.withColumn(name, F.expr(f"timestamp_micros({quote(name)} div 1000)"))
+    return frame
+
+
+def _read_footer(spark: SparkSession, path: str) -> Footer:
+    jvm, hadoop = spark._jvm, spark._jsc.hadoopConfiguration()
+    try:
+        where = jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
+        source = jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromPath(where, hadoop)  # type: ignore[union-attr]
+        reader = jvm.org.apache.parquet.hadoop.ParquetFileReader.open(source)  # type: ignore[union-attr]
+        schema = reader.getFileMetaData().getSchema()
+        names = tuple(str(field.getName()) for field in schema.getFields())
+        footer = Footer(str(schema.toString()), names)
+        reader.close()
+    except (Py4JJavaError, PySparkException) as error:
+        if s3a.complaint(error):
+            raise
+        told = faults.closed_or_gone(path, str(error))
+        if told:
+            raise told from error
+        raise RetrainingError(f"{path} is not a parquet file", "write it again") from error
+    return footer

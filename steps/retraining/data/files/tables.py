@@ -1,0 +1,41 @@
+"""Tables of databases, read by the names of their columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from retraining.data import values
+from retraining.data.columns import quote
+from retraining.data.files.fields import Part, match
+from retraining.spark import jdbc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pyspark.sql import SparkSession
+
+    from retraining.description.document import Description
+
+
+def read_tables(
+    spark: SparkSession,
+    addresses: Sequence[str],
+    description: Description,
+    optional: frozenset[str],
+) -> Iterator[Part]:
+    """Read the rows at addresses of databases.
+
+    Raises:
+        RetrainingError: If one cannot be read, or lacks a column.
+    """
+    for address in addresses:
+        frame = jdbc.read(spark, address)
+        given = {
+            column: values.as_text(
+                F.col(quote(name)), frame.schema[name].dataType, column, description
+            )
+            for column, name in match(address, frame.columns, description, optional).names
+        }
+        yield Part(frame, given, F.lit(None).cast("string"), F.lit(address))

@@ -1,0 +1,172 @@
+"""Text files with separators, read by their header or by position."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pyspark.sql import functions as F
+
+from retraining.data.files.delimited import Grammar
+from retraining.data.files.fields import (
+    Part,
+    at_once,
+    escape_glob,
+    folder_keys,
+    folder_values,
+    match,
+)
+from retraining.data.files.heads import Encoding, read_head
+from retraining.data.files.records import FILE, MARKED, TEXT, TORN, is_undecodable, read_records
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pyspark.sql import SparkSession
+
+    from retraining.data.files.heads import Head
+    from retraining.description.document import Description
+
+_NUMBERS: Final = ("int", "bigint", "double")
+
+
+class _Layout(NamedTuple):
+    """What files must share to be read together.
+
+    Attributes:
+        encoding: Of their lines.
+        grammar: Of their records.
+        header: The record that names the fields; None without one.
+        fields: The column in each field; None for one that is not needed.
+        folders: Columns that are keys of folders.
+    """
+
+    encoding: Encoding
+    grammar: Grammar
+    header: str | None
+    fields: tuple[str | None, ...]
+    folders: tuple[tuple[str, str], ...]
+
+
+def read_text(
+    spark: SparkSession,
+    paths: Sequence[str],
+    description: Description,
+    optional: frozenset[str],
+) -> Iterator[Part]:
+    """Read text files, those of the same layout together.
+
+    Raises:
+        RetrainingError: If a file cannot be read, is in another encoding, lacks a column or has it
+            twice, or if its first row is a header and the description says that there is none.
+    """
+    groups: dict[_Layout, list[str]] = defaultdict(list)
+    layouts = at_once(lambda path: _layout(spark, path, description, optional), paths)
+    for path, layout in zip(paths, layouts, strict=True):
+        groups[layout].append(path)
+    for layout, alike in groups.items():
+        yield _read(spark, alike, layout, description)
+
+
+def _read(
+    spark: SparkSession, paths: Sequence[str], layout: _Layout, description: Description
+) -> Part:
+    encoding, grammar, header, fields, folders = layout
+    names = [escape_glob(path) for path in paths]
+    rows = read_records(spark, names, encoding, grammar, description.files.comment)
+    text = F.col(TEXT)
+    if header is not None:
+        rows = rows.where(text != header)
+    frame = rows.select("*", grammar.fields(text, F.col(MARKED)).alias("_fields"))
+    is_row = (F.size("_fields") == len(fields)) & ~F.col(TORN) & ~is_undecodable(text)
+    given = {
+        column: grammar.unquoted(F.get("_fields", F.lit(index)))
+        for index, column in enumerate(fields)
+        if column
+    }
+    given |= folder_values(F.col(FILE), folders)
+    return Part(frame, given, F.when(~is_row, text), F.col(FILE))
+
+
+def _layout(
+    spark: SparkSession, path: str, description: Description, optional: frozenset[str]
+) -> _Layout:
+    files = description.files
+    grammar = Grammar.of(files, path)
+    head = read_head(spark, path, description, grammar)
+    names = [name.strip() for name in grammar.split(head.record)] if head.record else []
+    is_header = files.header
+    if head.record is not None and not files.header and _spells_columns(names, description):
+        if files.header is False:
+            raise RetrainingError(
+                f"the first row of {path} names columns ({head.record[:80]}), "
+                "and files.header is false",
+                "leave files.header out, or set it to true",
+            )
+        is_header = True
+    if is_header:
+        matched = match(path, names, description, optional)
+        at = {names.index(name): column for column, name in matched.names}
+        fields = tuple(at.get(index) for index in range(len(names)))
+        return _Layout(head.encoding, grammar, head.record, fields, matched.folders)
+    return _by_position(path, head, names, grammar, description, optional)
+
+
+def _by_position(
+    path: str,
+    head: Head,
+    first: Sequence[str],
+    grammar: Grammar,
+    description: Description,
+    optional: frozenset[str],
+) -> _Layout:
+    keys = folder_keys(path)
+    folders = tuple(
+        (column, found[0])
+        for column, rule in description.file_columns.items()
+        if (found := [name for name in (column, *rule.source) if name in keys])
+    )
+    columns = tuple(c for c in description.file_columns if c not in dict(folders))
+    if head.record is not None:
+        _refuse_unlike_rows(path, head.record, first, grammar, description, columns)
+    absent = columns[len(first) :]
+    fields = columns[: len(first)] if first and optional.issuperset(absent) else columns
+    return _Layout(head.encoding, grammar, None, fields, folders)
+
+
+def _spells_columns(names: Sequence[str], description: Description) -> bool:
+    """Whether the fields of a row are names of columns; two are no accident."""
+    rules = description.file_columns
+    known = {name.lower() for column, rule in rules.items() for name in (column, *rule.source)}
+    return len({name.lower() for name in names} & known) >= min(2, len(rules))
+
+
+def _refuse_unlike_rows(
+    path: str,
+    record: str,
+    first: Sequence[str],
+    grammar: Grammar,
+    description: Description,
+    columns: Sequence[str],
+) -> None:
+    """Refuse a file whose first row is divided by another separator, or is an unknown header."""
+    for other in (",", ";", "\t", "|"):
+        if len(first) == 1 < len(columns) <= 2 * len(record.split(other)):
+            raise RetrainingError(
+                f"{grammar.separator!r} does not divide the first row of {path} ({record[:80]})",
+                f"set files.separator, for example to {other!r}",
+            )
+    if description.files.header is False:
+        return
+    values = [
+        value
+        for column, value in zip(columns, first, strict=False)
+        if description.file_columns[column].type in _NUMBERS
+    ]
+    if len(values) > 1 and all(value.strip()[:1].isalpha() and len(value) > 1 for value in values):
+        raise RetrainingError(
+            f"the first row of {path} looks like a header ({record[:80]}), "
+            "but its names are not those of the columns",
+            "set files.header to true and list the names as sources of columns, or set it to false",
+        )

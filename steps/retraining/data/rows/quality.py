@@ -1,0 +1,299 @@
+"""Which raw rows are valid, and the reason why each other one is not."""
+
+from __future__ import annotations
+
+import operator
+from functools import reduce
+from operator import and_
+from typing import TYPE_CHECKING, NamedTuple
+
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import functions as F
+from pyspark.sql import window as W
+
+from retraining.data import values
+from retraining.data.columns import quote
+from retraining.data.files.sources import FILE, MALFORMED
+from retraining.data.rows import computed, known, labels
+from retraining.description.origins import unjudged_columns
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from retraining.description.columns import Column as ColumnRules
+    from retraining.description.document import Description
+
+REASON = "_reason"  # the first rule that a row breaks; null if it is valid
+RAW = "_raw"  # a struct of the raw text of all columns; null for a valid row
+
+_TEXT = "_text"  # a struct of the clean text of all columns
+_EXAMPLE_CHARACTERS = 60
+
+_REASONS_SHOWN = 3
+
+_BROKEN = {"min": operator.lt, "max": operator.gt, "above": operator.le, "below": operator.ge}
+
+
+class Rejected(NamedTuple):
+    """Rejected rows.
+
+    Attributes:
+        by_reason: How many, the most frequent reason first.
+        examples: The smallest and the largest of the values that led to a reason.
+    """
+
+    by_reason: dict[str, int]
+    examples: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def sorted(cls, counts: Mapping[str, int], examples: Mapping[str, tuple[str, ...]]) -> Rejected:
+        """Put the most frequent reason first, and leave out reasons without an example."""
+        order = sorted(counts, key=lambda reason: (-counts[reason], reason))
+        return cls(
+            {reason: counts[reason] for reason in order},
+            {reason: examples[reason] for reason in order if examples.get(reason)},
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """How many there are."""
+        return sum(self.by_reason.values())
+
+    def __str__(self) -> str:
+        """The most frequent reasons: `unparseable age: 12, for example 'abc'`."""
+        told = []
+        for reason, n_rows in list(self.by_reason.items())[:_REASONS_SHOWN]:
+            shown = " or ".join(map(repr, self.examples.get(reason, ())))
+            told.append(f"{reason}: {n_rows:,}" + (f", for example {shown}" if shown else ""))
+        return "; ".join(told)
+
+
+def validate(raw: DataFrame, description: Description, *, labelled: bool = True) -> DataFrame:
+    """Give raw rows their types, and the rows that break a rule a reason.
+
+    Args:
+        raw: From `sources.read_raw`: strings, `_malformed` and `_file`.
+        description: States types and rules. Blank text is null.
+        labelled: Whether the label has to be valid too.
+
+    Returns:
+        The columns of the description with their types, `_raw`, `_malformed`, `_file` and
+        `_reason`: null, or the first of "malformed", "unparseable <column>", "null <column>",
+        "range <column>", "not allowed <column>", "pattern <column>", "duplicate <column>".
+    """
+    return flag_duplicates(flag_invalid(raw, description, labelled=labelled), description)
+
+
+def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = True) -> DataFrame:
+    """Give a reason to each row that breaks a rule by itself; duplicates come later.
+
+    Raises:
+        RetrainingError: If Java, which matches patterns in Spark, does not know one, or an
+            expression is not valid.
+    """
+    held = description.file_columns
+    _check_patterns(raw.sparkSession, description.columns)
+    texts = [values.clean(name, description).alias(name) for name in held]
+    text = raw.select(F.struct(*held).alias(RAW), F.struct(*texts).alias(_TEXT), MALFORMED, FILE)
+    typed = text.select(
+        *(
+            values.parse(f"{_TEXT}.{quote(name)}", rule, description.files).alias(name)
+            for name, rule in held.items()
+        ),
+        *(RAW, _TEXT, MALFORMED, FILE),
+    )
+    unjudged = frozenset() if labelled else unjudged_columns(description)
+    rules = {name: rule for name, rule in description.columns.items() if name not in unjudged}
+    typed = known.mark(computed.add(typed, description, rules), description)
+    # The text of a valid row repeats its values: kept, it would double what is cached.
+    judged = typed.withColumn(REASON, F.coalesce(*_reasons(description, rules)))
+    judged = judged.drop(_TEXT, computed.UNCAST, known.KNOWN)
+    return judged.withColumn(RAW, F.when(F.col(REASON).isNotNull(), F.col(RAW)))
+
+
+def flag_duplicates(
+    frame: DataFrame, description: Description, *, first: Column | None = None
+) -> DataFrame:
+    """Give a reason to all but one of the valid rows that share the values of a unique key.
+
+    The row with the earliest event time stays valid; among several, the one whose content has the
+    smallest hash. Rows that have a reason already are not considered.
+
+    Args:
+        frame: From `flag_invalid`; the union of any number of such frames.
+        description: Names the unique keys, the row key among them.
+        first: An order that goes before the event time; None for no such order.
+    """
+    is_valid = F.col(REASON).isNull()
+    content = F.xxhash64(
+        *(part for name in description.columns for part in (F.col(name).isNull(), F.col(name)))
+    )
+    age = [] if first is None else [first]
+    age += [F.col(description.event_time)] if description.event_time else []
+    for key in description.unique_keys:
+        # Rejected rows are spread by their content: many share a null key, and a single task
+        # would have to sort all of them.
+        window = W.Window.partitionBy(*key, F.when(~is_valid, content)).orderBy(
+            *age, content, F.col(FILE)
+        )
+        is_repeated = is_given(key) & is_valid & (F.row_number().over(window) > 1)
+        reason = F.when(is_repeated, duplicate(key)).otherwise(F.col(REASON))
+        frame = frame.withColumn(REASON, reason)
+    return frame
+
+
+def is_given(key: Sequence[str]) -> Column:
+    """Whether a row has a value in every column of a key."""
+    return reduce(and_, (F.col(name).isNotNull() for name in key))
+
+
+def duplicate(key: Sequence[str]) -> str:
+    """Return the reason of a row that has the key of another one."""
+    return f"duplicate {' and '.join(key)}"
+
+
+def count_reasons(
+    frame: DataFrame, description: Description, *, labelled: bool = True
+) -> tuple[int, Rejected]:
+    """Count valid rows and rejected ones by reason, with two values that led to each reason.
+
+    Args:
+        frame: From `flag_duplicates`.
+        description: Of the data set.
+        labelled: Whether the labels of the valid rows have to be of two values.
+
+    Raises:
+        RetrainingError: If they have more.
+    """
+    example = F.when(F.col(REASON).isNotNull(), _example(description))
+    counted = frame.groupBy(REASON).agg(
+        F.count(F.lit(1)),
+        F.min(example),
+        F.max(example),
+        *labels.outermost_negatives(description),
+    )
+    counts, examples = {}, {}
+    for reason, n_rows, *shown, smallest, largest in counted.collect():
+        if labelled and reason is None:
+            valid = frame.where(F.col(REASON).isNull())
+            labels.check_values(valid, description, smallest, largest)
+        counts[reason] = n_rows
+        examples[reason] = tuple(dict.fromkeys(text for text in shown if text is not None))
+    n_valid = counts.pop(None, 0)
+    return n_valid, Rejected.sorted(counts, examples)
+
+
+def check_share(rejected: Rejected, n_rows: int, description: Description, remedy: str) -> None:
+    """Check that the share of rejected rows is at most `quarantine.max_share`.
+
+    Args:
+        rejected: The rejected rows.
+        n_rows: Number of all rows.
+        description: States the largest share.
+        remedy: What the user can do; ends with the key that could be raised.
+
+    Raises:
+        RetrainingError: If it is larger, with the most frequent reasons.
+    """
+    largest = description.quarantine.max_share
+    if rejected.n_rows > largest * n_rows:
+        raise RetrainingError(
+            f"{rejected.n_rows / n_rows:.2%} of {n_rows:,} rows were rejected ({rejected})",
+            f"{remedy} above {largest:.2%}",
+        )
+
+
+def valid_rows(frame: DataFrame, description: Description) -> DataFrame:
+    """Return the rows without a reason, with the columns that are kept."""
+    return frame.where(F.col(REASON).isNull()).select(*description.kept_columns)
+
+
+def quarantined_rows(frame: DataFrame) -> DataFrame:
+    """Return the rows with a reason: `_reason`, `_file`, `_malformed`, and each column as text.
+
+    The text is that of the file. A duplicate is valid by itself: its values are cast to text.
+    """
+    texts = frame.select(f"{RAW}.*").columns
+    is_kept = F.col(RAW).isNotNull()
+    text = [
+        F.when(is_kept, F.col(f"{RAW}.{name}")).otherwise(F.col(name).cast("string")).alias(name)
+        for name in texts
+    ]
+    return frame.where(F.col(REASON).isNotNull()).select(REASON, FILE, MALFORMED, *text)
+
+
+def _reasons(description: Description, rules: Mapping[str, ColumnRules]) -> list[Column]:
+    """Return the reasons of a row by the order in which they count; null where a rule holds."""
+    where = known.applies(description)
+    reasons = [F.when(F.col(MALFORMED).isNotNull(), "malformed")]
+    reasons += [
+        F.when(where(name, _text(name).isNotNull() & F.col(name).isNull()), f"unparseable {name}")
+        for name in rules
+        if name in description.file_columns
+    ]
+    reasons += [
+        F.when(where(name, F.col(computed.UNCAST) == uncast), uncast)
+        for name in rules
+        if name not in description.file_columns
+        for uncast in [f"unparseable {name}"]
+    ]
+    needed = [name for name in description.not_null_columns if name in rules]
+    reasons += [F.when(where(name, F.col(name).isNull()), f"null {name}") for name in needed]
+    reasons += [
+        F.when(where(name, broken), f"{kind} {name}")
+        for kind in ("range", "not allowed", "pattern")
+        for name, rule in rules.items()
+        for broken in _broken_rules(name, rule, kind)
+    ]
+    weight = description.weight
+    if weight is not None and weight in rules:
+        no_weight = where(weight, F.col(weight) <= 0)
+        reasons.append(F.when(no_weight, f"range {weight}"))
+    return reasons
+
+
+def _example(description: Description) -> Column:
+    """Return the text of the column that a reason ends with, or the line that is malformed."""
+    texts: list[Column] = []
+    for name in description.columns:
+        text = F.col(f"{RAW}.{name}" if name in description.file_columns else name)
+        text = text.cast("string")
+        if any(name in key for key in description.unique_keys):  # of a row that is a duplicate
+            text = F.coalesce(text, F.col(name).cast("string"))
+        texts += [F.lit(name), text]
+    column = F.element_at(F.split(REASON, " "), -1)
+    text = F.coalesce(F.create_map(*texts)[column], F.col(MALFORMED))
+    return F.when(F.trim(text) != "", F.substring(text, 1, _EXAMPLE_CHARACTERS))
+
+
+def _check_patterns(spark: SparkSession, rules: Mapping[str, ColumnRules]) -> None:
+    for name, rule in rules.items():
+        if rule.pattern is None:
+            continue
+        try:
+            spark._jvm.java.util.regex.Pattern.compile(rule.pattern)  # type: ignore[union-attr]
+        except Py4JJavaError as error:
+            reason = error.java_exception.getDescription()
+            raise RetrainingError(
+                f"columns.{name}.pattern: {rule.pattern!r} is not a regular expression ({reason})",
+                "write one that Java knows",
+            ) from error
+
+
+def _text(name: str) -> Column:
+    return F.col(f"{_TEXT}.{quote(name)}")
+
+
+def _broken_rules(name: str, rules: ColumnRules, kind: str) -> Iterator[Column]:
+    value = F.col(name)
+    if kind == "range":
+        for rule, bound in rules.bounds.items():
+            yield _BROKEN[rule](value, F.lit(bound))
+    elif kind == "not allowed" and rules.allowed is not None:
+        yield ~value.isin(*rules.allowed)
+    elif kind == "pattern" and rules.pattern is not None:
+        text = _text(name) if rules.expression is None else value.cast("string")
+        yield value.isNotNull() & ~text.rlike(rf"\A(?:{rules.pattern})\z")

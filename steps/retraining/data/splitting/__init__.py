@@ -1,0 +1,1 @@
+"""Rows of days cut into train, validation and holdout."""

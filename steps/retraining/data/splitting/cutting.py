@@ -1,0 +1,277 @@
+"""Prepared rows cut into train, validation and holdout, at windows that hold rows."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from retraining.data import features
+from retraining.data.account import Coverage
+from retraining.data.instants import day_before, midnight
+from retraining.data.splitting import density, partitions, splits
+from retraining.data.splitting.ordering import find_order
+from retraining.description.splitting import Period, Share, TimeSplit
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from datetime import date, datetime
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.data.manifest import StoredSplit
+    from retraining.data.splitting.splits import Place, Tally, Windows
+    from retraining.description.document import Description
+
+    Places = Mapping[Place, Tally]
+
+_LOG = logging.getLogger(__name__)
+
+
+class Prepared(NamedTuple):
+    """Rows with features: in folders by day; without event times, in a frame.
+
+    Attributes:
+        columns: Spark SQL types by column.
+        days: Folders by day.
+        rows: Rows by day.
+        frame: None if the rows are in folders.
+    """
+
+    columns: dict[str, str]
+    days: Mapping[date, str]
+    rows: Mapping[date, int]
+    frame: DataFrame | None
+
+
+class Cut(NamedTuple):
+    """What the splits hold, and where all other rows are.
+
+    Attributes:
+        windows: None for rows that were not split by time.
+        splits: What was written.
+        unused: Rows in no split, by the fields of `Account`.
+        coverage: For whom the holdout speaks; None if all labels are known.
+        warnings: What a reader should know of the splits.
+    """
+
+    windows: Windows | None
+    splits: dict[str, StoredSplit]
+    unused: dict[str, int]
+    coverage: Coverage | None
+    warnings: tuple[str, ...]
+
+
+def cut(
+    spark: SparkSession,
+    description: Description,
+    prepared: Prepared,
+    folder: str,
+    as_of: datetime | None,
+    example: Callable[[date], str],
+) -> Cut:
+    """Write the splits, and examine what was written.
+
+    Args:
+        spark: The session.
+        description: Has the split.
+        prepared: The rows.
+        folder: Of the data set.
+        as_of: The moment up to which labels were reported; None is the end of the newest day.
+        example: Names a row of a day, and its file.
+
+    Raises:
+        RetrainingError: If a split has no rows, or next to none because of what the newest day is.
+    """
+    warnings = []
+    windows, rows = None, prepared.frame
+    if rows is None:
+        _check_oldest(description, prepared.rows, example)
+        warnings += _check_newest(description, prepared.rows, as_of, example)
+        windows = _windows(description, prepared.days, as_of)
+        rows = partitions.read_windows(spark, prepared.days, prepared.columns, windows)
+        _warn_of_short_history(description, min(prepared.days), windows)
+    at = windows or find_order(rows, description)
+    places = partitions.write_splits(rows, description, at, folder)
+    if windows is not None:
+        warnings += _check_holdout(description, windows, places, as_of)
+    for warning in warnings:
+        _LOG.warning(warning)
+    found = partitions.examine_splits(
+        spark, description, prepared.columns, windows, folder, tuple(prepared.days)
+    )
+    unused = _count_unused(prepared.rows, windows, places, found)
+    coverage = _cover(places) if description.known_when else None
+    return Cut(windows, found, unused, coverage, tuple(warnings))
+
+
+def _windows(
+    description: Description, days: Collection[date], as_of: datetime | None = None
+) -> Windows | None:
+    oldest, newest = (midnight(day, description.zone) for day in (min(days), max(days)))
+    return splits.windows(description, newest, as_of, oldest)
+
+
+def _is_placed(description: Description, as_of: datetime | None) -> bool:
+    """Whether the newest row decides where the windows are."""
+    split = description.split
+    return as_of is None and isinstance(split, TimeSplit) and not isinstance(split.holdout, Period)
+
+
+def _check_newest(
+    description: Description,
+    rows: Mapping[date, int],
+    as_of: datetime | None,
+    example: Callable[[date], str],
+) -> list[str]:
+    """Refuse windows that a wrong date would move; say so if only the last day is nearly empty.
+
+    Raises:
+        RetrainingError: If the windows would move by more than a day.
+    """
+    if not _is_placed(description, as_of):
+        return []
+    newest = max(rows)
+    placed = _windows(description, rows)
+    span = placed.as_of - placed.span.start if placed else timedelta(0)
+    strays = density.newest_strays(rows, span)
+    if strays is None:
+        return []
+    n_rows = sum(rows[day] for day in strays.days)
+    first = strays.days[-1]
+    when = f"{first} to {newest}" if first < newest else f"{newest}"
+    what = (
+        f"the newest day{'s' * (first < newest)}, {when}, {_hold(n_rows, first < newest)}, "
+        f"and a day before has {strays.ordinary:,.0f} ({example(newest)})"
+    )
+    if not strays.apart:
+        return [
+            f"{what}: as_of={strays.last + timedelta(days=1)} would place the windows before it"
+        ]
+    raise RetrainingError(
+        f"{what}: the windows would be placed {strays.shift.days} days later because of it",
+        f"correct the time, give a rule max to {description.event_time}, "
+        f"or type as_of={strays.last + timedelta(days=1)} (as_of={newest + timedelta(days=1)} if "
+        "it is right)",
+    )
+
+
+def _check_oldest(
+    description: Description, rows: Mapping[date, int], example: Callable[[date], str]
+) -> None:
+    """Refuse shares of a time that a wrong date would make longer.
+
+    Raises:
+        RetrainingError: If the oldest days hold next to nothing, and stand apart.
+    """
+    split = description.split
+    if not isinstance(split, TimeSplit) or not isinstance(split.train, Share):
+        return
+    oldest, newest = min(rows), max(rows)
+    mirrored = {oldest + (newest - day): n_rows for day, n_rows in rows.items()}
+    strays = density.newest_strays(mirrored, newest - oldest)
+    if strays is not None and strays.apart:
+        first = oldest + (newest - strays.last)
+        raise RetrainingError(
+            f"the oldest day, {oldest}, {_hold(rows[oldest], several=False)} ({example(oldest)}), "
+            f"and shares of the time would begin {strays.shift.days} days earlier because of it",
+            f"correct the time, or give {description.event_time} the rule min: {first}",
+        )
+
+
+def _hold(n_rows: int, several: bool) -> str:  # noqa: FBT001 (a number of days)
+    return f"hold{'' if several else 's'} {n_rows:,} row{'s' * (n_rows != 1)}"
+
+
+def _check_holdout(
+    description: Description, windows: Windows, places: Places, as_of: datetime | None
+) -> list[str]:
+    """Say so if the holdout holds next to nothing, compared with train.
+
+    Raises:
+        RetrainingError: If nobody asked for this holdout: it follows from the newest row.
+    """
+    holdout, train = windows.holdout, windows.train
+    day = timedelta(days=1)
+    n_rows, n_train = _count(places, splits.HOLDOUT), _count(places, splits.TRAIN)
+    if windows.validation == train:
+        n_train += _count(places, splits.VALIDATION)
+    expected = n_train * ((holdout.end - holdout.start) / (train.end - train.start))
+    if not n_rows or n_rows >= density.LEAST_SHARE * expected:
+        return []
+    rate = n_train / ((train.end - train.start) / day)
+    what = (
+        f"the holdout, {holdout.start:%Y-%m-%d} to {holdout.end:%Y-%m-%d}, "
+        f"{_hold(n_rows, several=False)}, where train, with {rate:,.3g} a day, lets expect "
+        f"{expected:,.0f}"
+    )
+    if _is_placed(description, as_of):
+        raise RetrainingError(
+            what,
+            f"give the files of those days or another as_of; as_of={windows.as_of:%Y-%m-%d} "
+            "tests on it all the same",
+        )
+    return [what]
+
+
+def _count_unused(
+    rows: Mapping[date, int],
+    windows: Windows | None,
+    places: Places,
+    found: Mapping[str, StoredSplit],
+) -> dict[str, int]:
+    """Rows in no split: those that were read to be split, and those of other days."""
+    older = newer = 0
+    if windows is not None:
+        start, end = windows.span
+        older = sum(n_rows for day, n_rows in rows.items() if day < start.date())
+        newer = sum(n_rows for day, n_rows in rows.items() if day > end.date())
+    return {
+        "older": older + _count(places, splits.OLDER, any_label=True),
+        "gaps": _count(places, splits.GAP, any_label=True),
+        "newer": newer + _count(places, splits.NEWER, any_label=True),
+        "known_positives": _count(places, splits.HOLDOUT) - found[splits.HOLDOUT].n_rows,
+        "unlabelled": sum(
+            tally.n_rows for (name, known), tally in places.items() if name in found and not known
+        ),
+    }
+
+
+def _count(places: Places, name: str, *, any_label: bool = False) -> int:
+    """Rows of a place whose label is known, or all of them."""
+    return sum(
+        tally.n_rows
+        for (other, known), tally in places.items()
+        if other == name and (known or any_label)
+    )
+
+
+def _cover(places: Places) -> Coverage:
+    """For how much of the holdout's window its labelled rows speak.
+
+    Weights that unlabelled rows lack are taken for inverse propensities: those of the labelled rows
+    then stand for all rows.
+    """
+    nothing = splits.Tally(0, 0.0, 0)
+    labelled = places.get(splits.Place(splits.HOLDOUT, known=True), nothing)
+    others = places.get(splits.Place(splits.HOLDOUT, known=False), nothing)
+    n_rows = labelled.n_rows + others.n_rows
+    weight = None
+    if labelled.n_weighted:
+        lacking = others.n_weighted < others.n_rows
+        weight = labelled.weight / (n_rows if lacking else labelled.weight + others.weight)
+    return Coverage(rows=labelled.n_rows / n_rows if n_rows else 0.0, weight=weight)
+
+
+def _warn_of_short_history(description: Description, oldest: date, windows: Windows | None) -> None:
+    if windows is None:
+        return
+    start = min(windows.train.start, windows.validation.start)
+    history = features.history(description)
+    needed = day_before(start, history)
+    if oldest > needed:
+        begin = f"features of rows from {start:%Y-%m-%d} on look back to {needed}"
+        if not history:
+            begin = f"the window of the training rows begins on {needed}"
+        _LOG.info(f"{begin}, but the oldest rows are of {oldest}")

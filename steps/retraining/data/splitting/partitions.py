@@ -1,0 +1,182 @@
+"""Prepared rows on storage: divided into days, and into train, validation and holdout."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from retraining.data.columns import is_positive
+from retraining.data.fingerprint import fingerprint
+from retraining.data.instants import day_of
+from retraining.data.manifest import SPLITS, StoredSplit, read_folders
+from retraining.data.rows import labels
+from retraining.data.splitting import splits
+from retraining.description.names import DAY, SPLIT
+from retraining.errors import RetrainingError
+from retraining.spark import storage
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from pyspark.sql import SparkSession
+
+    from retraining.data.splitting.splits import Placement, Windows
+    from retraining.description.document import Description
+
+_ROWS_PER_FILE = 1_000_000
+
+
+def write_days(rows: DataFrame, event_time: str, folder: str) -> dict[date, int]:
+    """Write rows, which are cached, into one folder a day, and count those of each day."""
+    by_day = rows.withColumn(DAY, day_of(event_time))
+    by_day.repartition(DAY).write.partitionBy(DAY).parquet(folder)
+    return {row[0]: row[1] for row in by_day.groupBy(DAY).count().orderBy(DAY).collect()}
+
+
+def split_folder(folder: str, name: str) -> str:
+    """Return where `write_splits` puts the rows of a split."""
+    return f"{folder}/splits/{SPLIT}={name}"
+
+
+def day_folder(folder: str, day: date) -> str:
+    """Return where `write_days` puts the rows of a day."""
+    return f"{folder}/{DAY}={day.isoformat()}"
+
+
+def read_windows(
+    spark: SparkSession,
+    days: Mapping[date, str],
+    columns: Mapping[str, str],
+    windows: Windows | None,
+) -> DataFrame:
+    """Read the days that the windows touch; without windows, all days."""
+    folders = list(days.values())
+    if windows is not None:
+        start, end = windows.span
+        folders = [uri for day, uri in days.items() if start.date() <= day <= end.date()]
+    return read_folders(spark, folders, columns)
+
+
+def write_splits(
+    rows: DataFrame,
+    description: Description,
+    at: Placement,
+    folder: str,
+) -> dict[splits.Place, splits.Tally]:
+    """Write the rows of each split into a folder with its name.
+
+    Files and the order of rows in them do not depend on the session's number of partitions.
+
+    Returns:
+        The rows by where they are.
+    """
+    places = splits.count_places(rows, description, at)
+    n_rows = sum(tally.n_rows for tally in places.values())
+    assigned = splits.assign(rows, description, at).where(F.col(SPLIT).isNotNull())
+    n_files = 1 + n_rows // _ROWS_PER_FILE
+    key = description.key_columns
+    in_order = assigned.repartition(n_files, *key).sortWithinPartitions(SPLIT, *key)
+    in_order.write.partitionBy(SPLIT).parquet(f"{folder}/splits")
+    return places
+
+
+def examine_splits(
+    spark: SparkSession,
+    description: Description,
+    columns: Mapping[str, str],
+    windows: Windows | None,
+    folder: str,
+    days: Collection[date] = (),
+) -> dict[str, StoredSplit]:
+    """Count and fingerprint what was written, and check that no row key is in two splits.
+
+    Args:
+        spark: The session.
+        description: Names the row key and the label.
+        columns: Spark SQL types by column.
+        windows: Where rows were split by time.
+        folder: Of the data set.
+        days: Those that have rows.
+
+    Raises:
+        RetrainingError: If a split has no rows, or train has rows of one class only.
+    """
+    for name in SPLITS:
+        if not storage.exists(spark, split_folder(folder, name)):
+            raise _empty(name, windows, days)
+    uris = {name: split_folder(folder, name) for name in SPLITS}
+    rows = {name: read_folders(spark, [uri], columns) for name, uri in uris.items()}
+    counts = _count_classes(rows, description)
+    stored = {}
+    for name, frame in rows.items():
+        span = getattr(windows, name, None)
+        start, end = span or (None, None)
+        digest, n_rows = fingerprint(frame)
+        n_positives, weight, positive_weight = counts[name]
+        stored[name] = StoredSplit(
+            uri=uris[name],
+            n_rows=n_rows,
+            n_positives=n_positives,
+            weight=weight,
+            positive_weight=positive_weight,
+            fingerprint=digest,
+            start=start,
+            end=end,
+        )
+    splits.check_classes(stored["train"].n_rows, stored["train"].n_positives)
+    return stored
+
+
+def _count_classes(
+    rows: Mapping[str, DataFrame], description: Description
+) -> dict[str, tuple[int, float | None, float | None]]:
+    """Count positives and weigh rows by split, after a check that no row key is in two of them.
+
+    Returns:
+        Number of positives, weight of all rows, and of the positives: None if rows have no weight.
+    """
+    label, weight = description.label, description.weight
+    needed = dict.fromkeys((*description.key_columns, label.column, *filter(None, [weight])))
+    marked = [frame.select(*needed, F.lit(name).alias(SPLIT)) for name, frame in rows.items()]
+    together = reduce(DataFrame.unionByName, marked)
+    splits.check_disjoint(together, description)
+    positive = is_positive(label)
+    mass = F.col(weight) if weight else F.lit(None).cast("double")
+    counts = together.groupBy(SPLIT).agg(
+        F.count_if(positive),
+        F.sum(mass),
+        F.sum(F.when(positive, mass).otherwise(mass * 0)),
+        *labels.outermost_negatives(description),
+    )
+    found = counts.collect()
+    # Days that were prepared before and those that are new may have two values each.
+    outermost = [value for row in found for value in row[4:] if value is not None]
+    labels.check_values(
+        together, description, min(outermost, default=None), max(outermost, default=None)
+    )
+    return {row[0]: (row[1], _rounded(row[2]), _rounded(row[3])) for row in found}
+
+
+def _rounded(total: float | None) -> float | None:
+    """Twelve digits, which do not depend on the order in which weights were summed."""
+    return None if total is None else float(f"{total:.12g}")
+
+
+def _empty(name: str, windows: Windows | None, days: Collection[date]) -> RetrainingError:
+    """The error of a split without rows: what there is, and what would help."""
+    if windows is None or not days:
+        return RetrainingError(f"{name} has no rows", "give more files")
+    span = getattr(windows, name)
+    end = max(days) + timedelta(days=1)
+    remedy = f"give more files or another as_of, for example as_of={end}"
+    if windows.as_of.date() == end:
+        remedy = "give more files, or shorter windows in the description's split"
+    return RetrainingError(
+        f"{name} from {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d} has no rows "
+        f"(the rows are of {min(days)} to {max(days)})",
+        remedy,
+    )

@@ -1,0 +1,169 @@
+"""JSON lines, parquet files and folders named like values: columns are found by their names."""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from retraining.data.files.parquet import open_parquet
+from retraining.data.files.sources import list_files, read_raw
+from retraining.errors import RetrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pyspark.sql import Row, SparkSession
+
+    from retraining.description.document import Description
+
+    Describe = Callable[..., Description]
+
+pytestmark = pytest.mark.spark
+
+COLUMNS = ("key", "city", "age", "height", "ill")
+
+
+def read(spark: SparkSession, folder: Path, description: Description) -> list[Row]:
+    return read_raw(spark, list_files(spark, str(folder)), description).sort("key").collect()
+
+
+def columns(**sources: str) -> dict[str, dict[str, object]]:
+    kinds = dict(zip(COLUMNS, ("bigint", "string", "int", "double", "int"), strict=True))
+    given = {name: {"source": [source]} for name, source in sources.items()}
+    return {name: {"type": kind, **given.get(name, {})} for name, kind in kinds.items()}
+
+
+def test_json_lines_are_read_by_key(
+    spark: SparkSession, tmp_path: Path, describe: Describe
+) -> None:
+    """Keys in any order, nulls written and left out, objects in objects, a torn line."""
+    lines = [
+        '{"key": 1, "city": "Os\\"lo,\\nN", "who": {"age": 20, "more": {"h": 1.50}}, "ill": false}',
+        '{"ill": null, "who": {"age": 21}, "key": 2, "x": [1]}',
+        "",
+        '{"key": 3, "ci',
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    (tmp_path / "b.ndjson.gz").write_bytes(gzip.compress("\ufeff".encode() + lines[0].encode()))
+    description = describe(columns=columns(age="who.age", height="who.more.h"))
+    rows = read(spark, tmp_path, description)
+    assert [tuple(row)[:5] for row in rows if row["_malformed"] is None] == [
+        *[("1", 'Os"lo,\nN', "20", "1.5", "false")] * 2,
+        ("2", None, "21", None, None),
+    ]
+    assert [row["_malformed"] for row in rows if row["_malformed"]] == ['{"key": 3, "ci']
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"key": 1, "city": {"name": "x"}, "age": 1, "height": 1, "ill": 1}', "city.name"),
+        ('{"key": 1, "town": "x", "age": 1, "height": 1, "ill": 1}', "no column city.*town"),
+        ('{"key": 1, "city": "x", "age": 1, "height": 1, "ill": 1, "age": 2}', "age 2 times"),
+        ('{"key": 1, "city": "x", "age": 1, "height": 1, "ill": 1, "Age": 2}', "age, Age"),
+        ('[{"key": 1}]', "one object per line"),
+    ],
+)
+def test_json_lines_that_cannot_be_meant_are_refused(
+    spark: SparkSession, tmp_path: Path, describe: Describe, line: str, words: str
+) -> None:
+    (tmp_path / "a.jsonl").write_text(line)
+    with pytest.raises(RetrainingError, match=rf"a\.jsonl.*{words}|{words}.*a\.jsonl|{words}"):
+        read(spark, tmp_path, describe())
+
+
+def test_keys_of_folders_are_columns(
+    spark: SparkSession, tmp_path: Path, describe: Describe
+) -> None:
+    """Text without and with header, JSON lines and parquet; values that Hive encodes, and none."""
+    towns = {
+        "Os%2Flo %C3%A5": "Os/lo å",
+        "a+b": "a+b",
+        "5%": "5%",
+        "__HIVE_DEFAULT_PARTITION__": None,
+    }
+    texts = {
+        "a.csv": "1,1.50,0",
+        "b.csv": "height,ill,key\n1.50,0,2",
+        "c.jsonl": '{"key": 3, "height": "1.50", "ill": 0}',
+    }
+    for town in towns:
+        folder = tmp_path / "raw" / "year=20" / f"town={town}"
+        folder.mkdir(parents=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text)
+    frame = spark.sql("SELECT 4 key, 20 year, 'x' town, '1.50' height, 0 ill")
+    frame.write.partitionBy("year", "town").parquet(f"{tmp_path}/raw", mode="append")
+    description = describe(columns=columns(city="town", age="year"))
+    rows = [tuple(row)[:5] for row in read(spark, tmp_path / "raw", description)]
+    expected = [(key, city, "20", "1.50", "0") for key in "123" for city in towns.values()] + [
+        ("4", "x", "20", "1.50", "0")
+    ]
+    assert sorted(rows, key=str) == sorted(expected, key=str)
+
+
+def test_folders_that_are_not_entered_are_named(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "2024").mkdir()
+    (tmp_path / "2024" / "a.csv").write_text("x")
+    with pytest.raises(RetrainingError, match=r"holds no files.* 2024, .*/\*$"):
+        list_files(spark, str(tmp_path))
+    (tmp_path / "b.csv").write_text("x")
+    assert len(list_files(spark, str(tmp_path))) == 1
+    assert "the folders 2024 are not entered" in caplog.text
+
+
+def test_a_delta_table_is_not_read_as_its_files(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "_delta_log").mkdir()
+    spark.range(1).write.parquet(f"{tmp_path}/part.parquet")
+    with pytest.raises(RetrainingError, match=r"Delta Lake"):
+        list_files(spark, str(tmp_path))
+
+
+@pytest.mark.parametrize("names", [["key", "age", "age"], ["key", "age", "Age"]])
+def test_a_column_that_parquet_has_twice_is_named(
+    spark: SparkSession, tmp_path: Path, describe: Describe, names: list[str]
+) -> None:
+    more = [name for name in COLUMNS if name not in names]
+    arrays = [pa.array([1])] * (len(names) + len(more))
+    pq.write_table(pa.Table.from_arrays(arrays, names=names + more), tmp_path / "a.parquet")
+    with pytest.raises(RetrainingError, match=r"a\.parquet has the column age 2 times"):
+        read(spark, tmp_path, describe())
+    with pytest.raises(RetrainingError, match=r"a\.parquet has the column age twice"):
+        open_parquet(spark, [f"{tmp_path}/a.parquet"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.parquet", b"", "not a parquet file"),
+        ("a.parquet", b"key,city\n1,Oslo\n", "not a parquet file"),
+        ("a.csv.gz", gzip.compress(b"1,Oslo,20,1.5,0\n" * 9)[:20], "damaged"),
+        ("a.csv.gz", b"1,Oslo,20,1.5,0\n", "damaged"),
+        ("a.csv.bz2", b"1,Oslo,20,1.5,0\n", "bzip2"),
+        ("a.csv", gzip.compress(b"1,Oslo,20,1.5,0\n" * 9), "encoding"),
+    ],
+)
+def test_files_that_are_not_what_they_say_are_named(
+    spark: SparkSession, tmp_path: Path, describe: Describe, name: str, content: bytes, words: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RetrainingError, match=rf"/{name}.*{words}"):
+        read(spark, tmp_path, describe())
+
+
+def test_a_file_that_vanished_is_named(
+    spark: SparkSession, tmp_path: Path, describe: Describe
+) -> None:
+    for name in ("a.csv", "b.jsonl", "c.parquet"):
+        (tmp_path / name).write_text("x")
+        files = list_files(spark, f"{tmp_path}/{name}")
+        (tmp_path / name).unlink()
+        with pytest.raises(RetrainingError, match=rf"/{name} (cannot be reached|is gone)"):
+            read_raw(spark, files, describe())

@@ -1,0 +1,112 @@
+"""How well a single feature orders rows, against the exact value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retraining.data.profiling import relation
+from retraining.data.profiling.profile import profile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from retraining.description.document import Description
+
+pytestmark = pytest.mark.spark
+
+N = 6000
+
+
+@pytest.fixture(scope="module")
+def people(spark: SparkSession) -> pd.DataFrame:
+    """A label, numbers that are related to it in all degrees, and categories."""
+    rng = np.random.default_rng(5)
+    ill = (rng.random(N) < 0.2).astype(int)
+    return pd.DataFrame(
+        {
+            "key": np.arange(N),
+            "ill": ill,
+            "far": ill * 2.5 + rng.normal(size=N),
+            "against": np.round(rng.normal(size=N) - ill, 1),
+            "noise": rng.normal(size=N),
+            "flag": (rng.random(N) < 0.3 + 0.3 * ill).astype(bool),
+            "leak": ill * 5 + rng.random(N),
+            "city": np.where(ill == 1, "Oslo", rng.choice(["Oslo", "Bergen", "Molde"], N)),
+            "name": [f"n{i}" for i in range(N)],
+        }
+    )
+
+
+@pytest.fixture
+def description(describe: Callable[..., Description]) -> Description:
+    kinds = {"key": "bigint", "ill": "int", "flag": "boolean", "city": "string", "name": "string"}
+    numbers = ["far", "against", "noise", "leak"]
+    return describe(
+        columns={n: {"type": t} for n, t in (kinds | dict.fromkeys(numbers, "double")).items()},
+        features={"plain": [*numbers, "flag"], "categorical": ["city", "name"]},
+    )
+
+
+def exact(people: pd.DataFrame, name: str) -> float:
+    """The AUROC by the library that the gate uses."""
+    values = people[name].astype(float).to_numpy()
+    pairs = values[people.ill == 1][:, None] - values[people.ill == 0][None, :]
+    found = float((pairs > 0).mean() + (pairs == 0).mean() / 2)
+    return max(found, 1 - found)
+
+
+def relations(frame: DataFrame, description: Description, n_rows: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = profile(frame, description, n_rows)["relations"]
+    return found
+
+
+def test_numbers_have_the_exact_auroc_within_the_tolerance(
+    spark: SparkSession, people: pd.DataFrame, description: Description
+) -> None:
+    found = relations(spark.createDataFrame(people).repartition(3), description)
+
+    for name in ("far", "against", "noise", "flag", "leak"):
+        assert found[name]["auroc"] == pytest.approx(
+            exact(people, name), abs=relation.TOLERANCE + 0.0005
+        ), name
+    assert [found[name]["direction"] for name in ("far", "against", "leak")] == [
+        "higher",
+        "lower",
+        "higher",
+    ]
+
+
+def test_categories_are_judged_by_rows_that_did_not_order_them(
+    spark: SparkSession, people: pd.DataFrame, description: Description
+) -> None:
+    found = relations(spark.createDataFrame(people), description)
+
+    order = people.city.map(people.groupby("city").ill.mean())
+    assert found["city"]["auroc"] == pytest.approx(
+        exact(people.assign(order=order), "order"), abs=0.02
+    )
+    assert found["name"] == {"auroc": 0.5, "direction": "categories"}
+
+
+def test_of_very_many_rows_a_share_is_looked_at(
+    spark: SparkSession, people: pd.DataFrame, description: Description
+) -> None:
+    frame = spark.createDataFrame(people)
+    some, every = (relations(frame, description, n)["far"]["auroc"] for n in (4_000_000, N))
+
+    assert some != every
+    assert some == pytest.approx(exact(people, "far"), abs=0.03)
+
+
+def test_without_both_classes_nothing_is_known(
+    spark: SparkSession, people: pd.DataFrame, description: Description
+) -> None:
+    found = relations(spark.createDataFrame(people).where("ill = 0"), description)
+
+    assert {one["auroc"] for one in found.values()} == {None}
