@@ -120,7 +120,7 @@ def _describe_label(name: str, fact: Facts, doubts: list[str]) -> Label:
     counts = fact.values.dropna().value_counts()
     if len(counts) < 2:
         raise RetrainingError(
-            f"label={name!r} has the value {_text(counts.index[0])} alone"
+            f"label={name!r} has only the value {_text(counts.index[0])}"
             if len(counts)
             else f"label={name!r} has no value",
             "name another one, or give more files",
@@ -204,9 +204,8 @@ def _rate_unit(name: str, fact: Facts) -> float:
     if fact.is_time or fact.type in ("double", "boolean"):
         return 0.0
     repeated = _FEWEST_UNITS < fact.n_distinct < 0.9 * len(fact.values)
-    if not repeated or not _UNITS.search(name):
-        return 0.0
-    return 1.0 + bool(_KEYS.search(name))
+    # A panel calls its persons just `id`: a key that is repeated is no key of the rows.
+    return repeated * (2.0 * bool(_UNITS.search(name)) + bool(_KEYS.search(name)))
 
 
 def auroc(score: pd.Series, is_positive: pd.Series) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from retraining.description import yaml12
 from retraining.drafting.draft import POOLED
+from retraining.gate.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 CHECK: Final = "CHECK: "
 _LARGE: Final = 1_000_000  # rows; beyond, the first search is smaller
-_USUAL_POSITIVES: Final = 100
-_FEWEST_POSITIVES: Final = 50
 _SHOWN: Final = 4  # categories
 _MARGIN: Final = 60  # comments begin there, or after the text
 _BASELINE: Final = """
@@ -190,7 +189,7 @@ def _roles(draft: Draft) -> Iterator[str]:
             yield _line(f"{key}: {column}", doubts)
         elif key == "row_key":
             yield _line(
-                "# row_key:", [f"{CHECK}no column has different values alone: an id is made"]
+                "# row_key:", [f"{CHECK}no column identifies a row: an id is made of its content"]
             )
     if draft.weight:
         yield _line(f"# weight: {draft.weight}", [f"{CHECK}is this how much a row counts?"])
@@ -234,10 +233,11 @@ def _never(draft: Draft) -> Iterator[str]:
 
 def _split(draft: Draft) -> Iterator[str]:
     comments = []
-    if draft.holdout_positives < _USUAL_POSITIVES:
+    least = Policy().minimum_positives
+    if draft.holdout_positives < least:
         comments.append(
-            f"{CHECK}about {draft.holdout_positives} positives in the holdout decide little: "
-            "give more rows"
+            f"{CHECK}about {draft.holdout_positives} of the rarer class in the holdout, "
+            f"but the gate decides nothing below {least}: give more rows"
         )
     if draft.roles.time and not draft.sample.complete:
         comments.append(f"{CHECK}do all files together cover as long a time as the sample?")
@@ -254,13 +254,8 @@ def _models(draft: Draft) -> Iterator[str]:
 
 
 def _gate(draft: Draft) -> Iterator[str]:
-    least = min(_USUAL_POSITIVES, max(_FEWEST_POSITIVES, draft.holdout_positives // 20 * 10))
     yield "gate:"
     yield "  metric: auroc"
-    yield _line(
-        f"  minimum_positives: {least}",
-        [f"the holdout will have about {draft.holdout_positives:,} of the rarer class"],
-    )
     yield "  tests_per_year: 12"
     if draft.slices:
         yield f"slices: {yaml12.inline([*draft.slices])}"

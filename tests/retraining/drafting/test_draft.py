@@ -125,6 +125,14 @@ def test_without_key_and_time_rows_are_split_by_a_hash(
     assert found.split.by == "hash"
 
 
+def test_the_repeated_id_of_a_panel_is_its_unit(claims: pd.DataFrame, sketch: Sketch) -> None:
+    panel = claims[["amount", "fraud"]].assign(id=np.arange(len(claims)) // 4)
+    made = sketch(panel)
+
+    assert (made.roles.key, made.roles.unit) == (None, "id")
+    assert load(made).unit == "id"
+
+
 def test_rows_without_a_label_are_left_out(claims: pd.DataFrame, sketch: Sketch) -> None:
     frame = claims.assign(fraud=claims.fraud.where(np.arange(len(claims)) % 3 > 0))
     found = load(sketch(frame))
@@ -136,7 +144,7 @@ def test_few_positives_are_named(claims: pd.DataFrame, sketch: Sketch) -> None:
     made = sketch(claims.head(200))
 
     assert made.holdout_positives < 100
-    assert load(made).gate.minimum_positives == 50
+    assert load(made).gate.minimum_positives == 100
     assert "split" in doubted(made)
 
 
