@@ -228,12 +228,12 @@ def _describe_data(manifest: Manifest) -> str:
     )
     quarantine = manifest.quarantine
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in quarantine.by_reason.items())
-    told = [splits, f"{quarantine.n_rows:,} rows in quarantine{f': {reasons}' * bool(reasons)}"]
+    parts = [splits, f"{quarantine.n_rows:,} rows in quarantine{f': {reasons}' * bool(reasons)}"]
     unused = manifest.account.unused if manifest.account else {}
     if unused:
         counts = ", ".join(f"{count:,} {text}" for text, count in unused.items())
-        told.append(f"{sum(unused.values()):,} rows in no split: {counts}")
-    return "; ".join([*told, *manifest.remarks])
+        parts.append(f"{sum(unused.values()):,} rows in no split: {counts}")
+    return "; ".join([*parts, *manifest.remarks])
 
 
 def _describe(loaded: LoadedModel) -> str:

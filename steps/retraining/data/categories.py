@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from retraining.description.document import Description
 
-# Sketches of this error, in one pass over these columns alone, tell which counts are worth exact
+# Sketches of this error, in one pass over these columns alone, show which counts are worth exact
 # counting: that sorts the values.
 _ERROR: Final = 0.02
 _CLOSE: Final = 0.8

@@ -9,7 +9,7 @@ from retraining.description import estimators, feature_rules, mentions, split_ru
 from retraining.description.columns import TIME_TYPES
 from retraining.description.durations import format_duration
 from retraining.description.expressions import find_foreign, names_in
-from retraining.description.origins import label_columns, never_columns, telling_columns
+from retraining.description.origins import label_columns, never_columns, revealing_columns
 from retraining.description.splitting import TimeSplit
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _label(description: Description) -> Iterator[tuple[str, str]]:
         )
     roles = (*description.key_columns, *description.units, description.event_time)
     roles = (*roles, description.weight)
-    for name in sorted(telling_columns(description).intersection(filter(None, roles))):
+    for name in sorted(revealing_columns(description).intersection(filter(None, roles))):
         made = "" if name == label.column else f", which is made from {label.column},"
         text = f"{name}{made} is also row_key, unit, event_time or weight, allowed: none of them"
         yield "label.column", text
@@ -181,8 +181,8 @@ def _label(description: Description) -> Iterator[tuple[str, str]]:
 
 def _rolling(description: Description) -> Iterator[tuple[str, str]]:
     label = description.label
-    telling = label_columns(description)
-    late = {*telling, *never_columns(description)}
+    revealing = label_columns(description)
+    late = {*revealing, *never_columns(description)}
     for index, rolling in enumerate(description.features.rolling):
         key = f"features.rolling.{index}"
         what = f"{format_duration(rolling.delay)} on {rolling.value} would use"
@@ -194,8 +194,11 @@ def _rolling(description: Description) -> Iterator[tuple[str, str]]:
             )
         elif rolling.value in late and rolling.delay <= timedelta(0):
             yield f"{key}.delay", f"{what} the row's own label, allowed: above 0 seconds"
-        if rolling.key in telling:
-            yield f"{key}.key", f"{rolling.key} is {telling[rolling.key]}, allowed: another column"
+        if rolling.key in revealing:
+            yield (
+                f"{key}.key",
+                f"{rolling.key} is {revealing[rolling.key]}, allowed: another column",
+            )
 
 
 def _time(description: Description) -> Iterator[tuple[str, str]]:

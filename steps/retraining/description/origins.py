@@ -1,4 +1,4 @@
-"""What the columns of a description are made of: above all, which of them tell the label."""
+"""What the columns of a description are made of: above all, which of them reveal the label."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def find_origins(description: Description) -> dict[str, frozenset[str]]:
 
 
 def label_columns(description: Description) -> dict[str, str]:
-    """Return the columns that tell the label, and what each is.
+    """Return the columns that reveal the label, and what each is.
 
-    A label that is made of other columns is told by them. If `never_features` has some of them, it
+    A label that is made of other columns is revealed by them. If `never_features` has some of them, it
     says which ones are known only afterwards: the others may be features.
     """
     label, origins = description.label.column, find_origins(description)
@@ -39,12 +39,12 @@ def label_columns(description: Description) -> dict[str, str]:
         f"what the label {label} is made of; "
         "never_features can say which of these columns are known only afterwards"
     )
-    told = dict.fromkeys(sorted(made_of), why)
-    made = _made_from([label, *made_of], origins, "what tells the label")
-    return {**made, **told, label: "the label"}
+    sources = dict.fromkeys(sorted(made_of), why)
+    made = _made_from([label, *made_of], origins, "what reveals the label")
+    return {**made, **sources, label: "the label"}
 
 
-def telling_columns(description: Description) -> frozenset[str]:
+def revealing_columns(description: Description) -> frozenset[str]:
     """Return the label and the columns that are made from it."""
     label = description.label.column
     return frozenset({label, *_made_from([label], find_origins(description), "")})
@@ -77,7 +77,7 @@ def late_columns(description: Description) -> frozenset[str]:
 def unjudged_columns(description: Description) -> frozenset[str]:
     """Return the columns that no rule applies to when a row is scored.
 
-    They are those that tell the label, a weight that is no feature, and those that are made from
+    They are those that reveal the label, a weight that is not a feature, and those that are made from
     what may be unknown.
     """
     origins, label = find_origins(description), description.label.column
@@ -109,7 +109,7 @@ def _used_columns(description: Description) -> frozenset[str]:
         used.add(description.event_time)
     # Labels of earlier rows are used only where they are known.
     looks_back = (entry.value for entry in features.rolling)
-    if description.known_when and not telling_columns(description).isdisjoint(looks_back):
+    if description.known_when and not revealing_columns(description).isdisjoint(looks_back):
         words = names_in(description.known_when)
         used.update(name for name in description.columns if name.lower() in words)
     used.discard(description.label.column)

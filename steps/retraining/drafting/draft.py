@@ -173,7 +173,7 @@ def _unused(
         )
     if roles.is_id(name, fact):
         what = "is text of many kinds" if fact.type == "string" else "names something"
-        return Unused(f"{what}: a model would learn it by heart", is_sure=fact.type == "string")
+        return Unused(f"{what}: a model would memorise it", is_sure=fact.type == "string")
     if found.time and roles.runs_with(fact, facts[found.time]):
         return Unused(f"runs with {found.time}: later rows have values never seen", is_sure=True)
     if fact.is_time:

@@ -252,7 +252,7 @@ def is_known_afterwards(name: str) -> bool:
 
 
 def is_id(name: str, fact: Facts) -> bool:
-    """Whether values name something: as a feature they would be learnt by heart."""
+    """Whether values name something: as a feature they would be memorised."""
     if fact.type in ("double", "boolean") or fact.is_time:
         return False
     named = bool(_KEYS.search(name) or _UNITS.search(name)) and fact.n_distinct > _FEWEST_UNITS

@@ -45,7 +45,7 @@ def refuse_vacancy(name: str, once: Mapping[str, str]) -> None:
     Raises:
         RetrainingError: With the command that names a champion.
     """
-    # Of a model that does not exist yet, a server with permissions tells nothing but searches.
+    # Where a model does not exist yet, a server with permissions answers searches only.
     has_champion = registry.versions_of(name) and registry.holder(name, CHAMPION)
     if not has_champion and not _begins(name, once):
         raise registry.vacancy(name)

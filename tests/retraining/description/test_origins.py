@@ -76,7 +76,7 @@ def test_never_features_say_which_part_of_a_label_is_known_afterwards(
     ("sections", "key", "shown"),
     [
         ({"features": {"plain": ["price"]}}, "features.plain", ("price", "is made of", "never_f")),
-        ({"features": {"plain": ["again"]}}, "features.plain", ("again", "tells the label")),
+        ({"features": {"plain": ["again"]}}, "features.plain", ("again", "reveals the label")),
         ({"features": {"derived": {"x": "twice + 1"}}}, "features.derived.x", ("twice",)),
         (
             {"features": {**PLAIN, "categorical": ["noted"]}, "never_features": ["note"]},

@@ -143,7 +143,7 @@ def _find_calls(parsed: Any) -> Iterator[str]:  # noqa: ANN401 (an object of the
 
 
 def _find_faults(analysed: Any, named: frozenset[str]) -> Iterator[str]:  # noqa: ANN401 (an object of the JVM)
-    """Yield what only types and names that were looked up can tell."""
+    """Yield what shows only once types and names are resolved."""
     if not analysed.deterministic():
         yield "it has another value each time"
     for kind, node in _nodes(analysed):

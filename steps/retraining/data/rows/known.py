@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from retraining.data.rows import expressions
-from retraining.description.origins import telling_columns
+from retraining.description.origins import revealing_columns
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -43,8 +43,10 @@ def mark(typed: DataFrame, description: Description) -> DataFrame:
         raise RetrainingError(f"{what}: has type {kind.simpleString()}", remedy)
     known = F.coalesce(F.expr(f"({condition}\n)"), F.lit(False))  # noqa: FBT003 (a value)
     rows = typed.withColumn(KNOWN, known)
-    telling = telling_columns(description)
-    columns = (F.when(F.col(KNOWN), F.col(c)).alias(c) if c in telling else c for c in rows.columns)
+    revealing = revealing_columns(description)
+    columns = (
+        F.when(F.col(KNOWN), F.col(c)).alias(c) if c in revealing else c for c in rows.columns
+    )
     return rows.select(*columns)
 
 
@@ -55,5 +57,5 @@ def applies(description: Description) -> Callable[[str, Column], Column]:
     """
     if description.known_when is None:
         return lambda _, broken: broken
-    learning = {*telling_columns(description), description.weight}
+    learning = {*revealing_columns(description), description.weight}
     return lambda name, broken: broken & F.col(KNOWN) if name in learning else broken

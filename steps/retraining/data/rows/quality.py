@@ -64,11 +64,11 @@ class Rejected(NamedTuple):
 
     def __str__(self) -> str:
         """The most frequent reasons: `unparseable age: 12, for example 'abc'`."""
-        told = []
+        parts = []
         for reason, n_rows in list(self.by_reason.items())[:_REASONS_SHOWN]:
             shown = " or ".join(map(repr, self.examples.get(reason, ())))
-            told.append(f"{reason}: {n_rows:,}" + (f", for example {shown}" if shown else ""))
-        return "; ".join(told)
+            parts.append(f"{reason}: {n_rows:,}" + (f", for example {shown}" if shown else ""))
+        return "; ".join(parts)
 
 
 def validate(raw: DataFrame, description: Description, *, labelled: bool = True) -> DataFrame:

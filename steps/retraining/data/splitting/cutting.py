@@ -203,7 +203,7 @@ def _check_holdout(
     rate = n_train / ((train.end - train.start) / day)
     what = (
         f"the holdout, {holdout.start:%Y-%m-%d} to {holdout.end:%Y-%m-%d}, "
-        f"{_hold(n_rows, several=False)}, where train, with {rate:,.3g} a day, lets expect "
+        f"{_hold(n_rows, several=False)}, and train, with {rate:,.3g} rows per day, would suggest "
         f"{expected:,.0f}"
     )
     if _is_placed(description, as_of):
