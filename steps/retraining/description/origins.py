@@ -28,8 +28,8 @@ def find_origins(description: Description) -> dict[str, frozenset[str]]:
 def label_columns(description: Description) -> dict[str, str]:
     """Return the columns that reveal the label, and what each is.
 
-    A label that is made of other columns is revealed by them. If `never_features` has some of them, it
-    says which ones are known only afterwards: the others may be features.
+    A label that is made of other columns is revealed by them. If `never_features` has some of
+    them, it says which ones are known only afterwards: the others may be features.
     """
     label, origins = description.label.column, find_origins(description)
     made_of = origins.get(label, frozenset())
@@ -77,8 +77,8 @@ def late_columns(description: Description) -> frozenset[str]:
 def unjudged_columns(description: Description) -> frozenset[str]:
     """Return the columns that no rule applies to when a row is scored.
 
-    They are those that reveal the label, a weight that is not a feature, and those that are made from
-    what may be unknown.
+    They are those that reveal the label, a weight that is not a feature, and those that are made
+    from what may be unknown.
     """
     origins, label = find_origins(description), description.label.column
     used = _used_columns(description)
