@@ -1,4 +1,4 @@
-"""Errors of Spark that files, folders, memory or the object store are to blame for, in one line.
+"""Errors of Spark in one line, where files, memory, an object store or a database are to blame.
 
 Spark opens files when it runs, long after they were listed. What it throws then names the file, and
 far below, among lines of Java, what is wrong with it.
@@ -34,6 +34,7 @@ _DENIED: Final = re.compile(
 )
 _NO_FOLDER: Final = re.compile(r"Parent path is not a directory")
 _MEMORY: Final = re.compile(r"java\.lang\.OutOfMemoryError(?:: (.+))?|SparkOutOfMemoryError")
+_DATABASE: Final = re.compile(r"(?:org\.postgresql\.util\.PSQL|java\.sql\.SQL\w*)Exception: (.+)")
 _TYPES: Final = re.compile(r"COLUMN_DATA_TYPE_MISMATCH|SchemaColumnConvertNotSupportedException")
 
 
@@ -46,6 +47,7 @@ def fault(error: BaseException) -> RetrainingError | None:
         _of_memory(said)
         or _of_full_disk(said)
         or _of_object_store(error)
+        or _of_database(said)
         or unreadable_file(error)
         or _of_folder(said)
     )
@@ -125,6 +127,16 @@ def _of_object_store(error: BaseException) -> RetrainingError | None:
             f"the object store fails Spark ({complaint})",
             "see that it is up and that the credentials hold, then run the step again; what "
             "was half-written does not count",
+        )
+    return None
+
+
+def _of_database(text: str) -> RetrainingError | None:
+    if found := _DATABASE.search(text):
+        return RetrainingError(
+            f"the database fails Spark ({found[1].strip()})",
+            "see that it is up, and that the table, the query and the permissions are as they "
+            "should be, then run the step again",
         )
     return None
 

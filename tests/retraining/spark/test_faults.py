@@ -9,7 +9,7 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from retraining.spark.faults import unreadable_file
+from retraining.spark.faults import fault, unreadable_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,3 +78,22 @@ def test_a_compressed_file_that_spark_does_not_name_is_damaged_all_the_same() ->
     """As Spark 3.5 puts it."""
     said = "Task 0 failed: java.io.EOFException: Unexpected end of input stream"
     assert str(unreadable_file(RuntimeError(said))).startswith("a compressed file is damaged (Unex")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'ERROR: relation "public.people" does not exist',
+        "An I/O error occurred while sending to the backend.",
+        "Connection to db:5432 refused. Check that the hostname and port are correct.",
+    ],
+)
+def test_a_database_that_fails_an_action_is_named(said: str) -> None:
+    error = PySparkException(
+        "Job aborted due to stage failure: Task 0 in stage 1.0 failed 1 times, most recent "
+        f"failure: Lost task 0.0: org.postgresql.util.PSQLException: {said}\n  Position: 15\n\tat x"
+    )
+    told = fault(error)
+    assert told is not None
+    assert told.what == f"the database fails Spark ({said})"
+    assert "\n" not in str(told)

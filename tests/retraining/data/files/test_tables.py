@@ -28,10 +28,13 @@ pytestmark = pytest.mark.spark
 
 SCRIPT = """
 import json, sys
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from retraining.data.rows import quality
 from retraining.data.files import sources
 from retraining.description.reading import from_mapping
 from retraining.errors import RetrainingError
+from retraining.spark import faults
 from retraining.spark.session import open_session
 mapping, *inputs = json.loads(sys.argv[1])
 description = from_mapping(mapping)
@@ -45,6 +48,8 @@ with open_session("test", "local[2]", inputs) as spark:
             said.append([raw.rdd.getNumPartitions(), [list(row) for row in rows.collect()]])
         except RetrainingError as error:
             said.append(str(error))
+        except (Py4JJavaError, PySparkException) as error:
+            said.append(str(faults.fault(error)))
 print(json.dumps(said))
 """
 
@@ -61,7 +66,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 def test_rows_come_from_a_table_and_from_a_query(
     postgres: Postgres, describe: Callable[..., Description]
 ) -> None:
-    """Values of several types and nulls; in one task and in several; a password that is wrong."""
+    """Values of several types and nulls; in one task and in several; failures before the schema and after."""
     postgres.uri("people")
     postgres.call(
         "psql",
@@ -79,11 +84,13 @@ def test_rows_come_from_a_table_and_from_a_query(
     description = describe(columns=columns, label={"column": "ill", "positive": True})
     at = f"jdbc:postgresql://{LOOPBACK}:{postgres.port}/people"
     query = "SELECT * FROM people WHERE key IN (1, 2)"
+    late = [f"{query} AND 1 / (key - 1) > 0", f"{query} AND pg_terminate_backend(pg_backend_pid())"]
     sources = [
         f"{at}?table=public.people&ApplicationName=x",
         f"{at}?query={query}",
         f"{at}?table=people&partition=key",
         f"{at}?table=nobody",
+        *(f"{at}?query={failing}" for failing in late),
     ]
     environment = {
         "PYTHONPATH": str(ROOT / "steps"),
@@ -101,7 +108,7 @@ def test_rows_come_from_a_table_and_from_a_query(
     )
     assert done.returncode == 0, done.stderr
     assert postgres.password not in done.stdout + done.stderr
-    table, selected, ranges, failure = json.loads(done.stdout.splitlines()[-1])
+    table, selected, ranges, failure, *failures = json.loads(done.stdout.splitlines()[-1])
     oslo = ["1", 'Oslo, "N"', "20", "1.5", "true", "2024-02-29", "2024-02-29 23:59:59.5"]
     second = ["2", None, "21", None, "false", None, None]
     assert table[1][:2] == [oslo, second]
@@ -111,6 +118,8 @@ def test_rows_come_from_a_table_and_from_a_query(
     assert (table[0], ranges[0] > 1) == (1, True)
     assert "nobody" in failure
     assert "does not exist" in failure
+    assert failures[0].startswith("the database fails Spark (ERROR: division by zero): ")
+    assert failures[1].startswith("the database fails Spark (FATAL: terminating connection due to")
 
 
 @pytest.mark.parametrize(
