@@ -35,6 +35,8 @@ _LOGGERS = {
     # MLflow tries to save a model where Spark cannot, before it does otherwise; what fails is
     # raised anyway.
     "ml.util.Instrumentation": "OFF",
+    # That Delta Lake filters deleted rows itself, and not by Parquet.
+    "sql.delta.DeltaParquetFileFormat": "OFF",
     # Why a task fails: the call that waits for it raises that too.
     **dict.fromkeys(
         (

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retraining.spark import jdbc, s3a
+from retraining.spark import delta, jdbc, s3a
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,10 +30,11 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
     Args:
         master: A Spark master URL. None leaves the choice to `spark-submit` or `SPARK_CONF_DIR`
             and, where neither is there, takes `local[*]` with settings for a laptop.
-        paths: What the session will read and write; `s3a://` needs settings of its own.
+        paths: What the session will read and write; `s3a://`, databases and tables of Delta Lake
+            need jars of their own.
 
     Raises:
-        RetrainingError: If the connector for `s3a://` cannot be downloaded.
+        RetrainingError: If they cannot be downloaded.
     """
     settings = {
         "spark.scheduler.mode": "FAIR",
@@ -51,9 +52,11 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
         return settings
     if any("s3a://" in path for path in paths):
         settings |= s3a.settings(os.environ)
-    if drivers := jdbc.jars(paths):
+    if tables := delta.jars(paths):
+        settings |= delta.SETTINGS
+    if more := [*tables, *jdbc.jars(paths)]:
         known = [settings["spark.jars"]] if "spark.jars" in settings else []
-        settings["spark.jars"] = ",".join([*known, *map(str, drivers)])
+        settings["spark.jars"] = ",".join([*known, *map(str, more)])
     # The driver runs here, wherever the executors do.
     settings["spark.driver.memory"] = f"{_driver_gibibytes()}g"
     if not is_local(master):

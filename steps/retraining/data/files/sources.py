@@ -19,7 +19,7 @@ from retraining.data.files.tables import read_tables
 from retraining.data.files.text import read_text
 from retraining.description.origins import late_columns
 from retraining.errors import RetrainingError
-from retraining.spark import jdbc, storage
+from retraining.spark import delta, jdbc, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ _READERS = {
     r"\.(txt|csv|tsv)(\.(gz|bz2))?$": read_text,
     r"\.(jsonl|ndjson)(\.(gz|bz2))?$": read_json_lines,
     r"\.parquet$": read_parquet,
-    r"^jdbc:": read_tables,
+    r"^(jdbc|delta):": read_tables,
 }
 _SHOWN = 5  # folders
 _GIVE = "give .txt, .csv, .tsv, .jsonl, .ndjson (also .gz, .bz2) or .parquet files"
@@ -46,10 +46,10 @@ _GIVE = "give .txt, .csv, .tsv, .jsonl, .ndjson (also .gz, .bz2) or .parquet fil
 
 @dataclass(frozen=True, order=True)
 class RawFile:
-    """A raw file, as it was when it was listed.
+    """A raw file or table, as it was when it was listed.
 
     Attributes:
-        path: Absolute, with its scheme.
+        path: Absolute, with its scheme; of a table its address.
         size: Bytes.
         modified: Milliseconds since 1970.
     """
@@ -65,9 +65,10 @@ def list_files(spark: SparkSession, source: str) -> tuple[RawFile, ...]:
     Args:
         spark: Its Hadoop configuration knows the storage.
         source: A file, a folder, a glob, a comma-separated list of these, or a `.json` file that
-            holds an array of them; or a table, `jdbc:postgresql://...`. Folders within a folder
-            are read only if they are named like files (`2018-06.parquet`), as Spark writes them,
-            or like values (`year=2024`); hidden files (`.` or `_` first) are skipped.
+            holds an array of them; or a table, `jdbc:postgresql://...` or `delta:...`. Folders
+            within a folder are read only if they are named like files (`2018-06.parquet`), as
+            Spark writes them, or like values (`year=2024`); hidden files (`.` or `_` first) are
+            skipped. A folder that is a table of Delta Lake is read as one.
 
     Raises:
         RetrainingError: If there are no files, a part of the source cannot be read, or a file is
@@ -79,9 +80,7 @@ def list_files(spark: SparkSession, source: str) -> tuple[RawFile, ...]:
             listed[part] = RawFile(part, 1, time.time_ns() // 1_000_000)
             continue
         skipped: list[str] = []
-        entries = storage.find(spark, part)
-        _refuse_tables(spark, entries)
-        files = [file for entry in entries for file in _files_of(spark, entry, skipped)]
+        files = _list_part(spark, part, skipped)
         folders = ", ".join(skipped[:_SHOWN]) + ", ..." * (len(skipped) > _SHOWN)
         if not files:
             inside = f", but the folders {folders}, which are not entered" if skipped else ""
@@ -154,13 +153,18 @@ def _split_source(spark: SparkSession, source: str) -> list[str]:
     return parts
 
 
-def _refuse_tables(spark: SparkSession, entries: Sequence[storage.Entry]) -> None:
-    for entry in entries:
-        if entry.is_folder and storage.exists(spark, f"{entry.path}/_delta_log"):
-            raise RetrainingError(
-                f"{entry.path} is a table of Delta Lake, whose files hold deleted rows, too",
-                "write the rows that it has now to parquet files, and give these",
-            )
+def _list_part(spark: SparkSession, part: str, skipped: list[str]) -> list[RawFile]:
+    if delta.is_address(part):
+        return [RawFile(*delta.find(spark, part))]
+    entries = storage.find(spark, part)
+    return [file for entry in entries for file in _look_into(spark, entry, skipped)]
+
+
+def _look_into(spark: SparkSession, entry: storage.Entry, skipped: list[str]) -> list[RawFile]:
+    """The table that a folder is, or else the files of an entry."""
+    if entry.is_folder and delta.is_table(spark, entry.path):
+        return [RawFile(*delta.find(spark, delta.address_of(entry.path)))]
+    return _files_of(spark, entry, skipped)
 
 
 def _files_of(spark: SparkSession, entry: storage.Entry, skipped: list[str]) -> list[RawFile]:
@@ -168,7 +172,9 @@ def _files_of(spark: SparkSession, entry: storage.Entry, skipped: list[str]) -> 
     if entry.is_folder:
         files = []
         for inner in storage.list_folder(spark, entry.path):
-            if inner.is_folder and not _is_raw(inner.path) and "=" not in inner.name:
+            if inner.is_folder and _is_raw(inner.path):
+                files += _look_into(spark, inner, skipped)
+            elif inner.is_folder and "=" not in inner.name:
                 skipped.append(inner.name)
             else:
                 files += _files_of(spark, inner, skipped)

@@ -1,4 +1,4 @@
-"""Tables of databases, read by the names of their columns."""
+"""Tables of databases and of Delta Lake, read by the names of their columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from retraining.data import values
 from retraining.data.columns import quote
 from retraining.data.files.fields import Part, match
-from retraining.spark import jdbc
+from retraining.spark import delta, jdbc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,13 +25,14 @@ def read_tables(
     description: Description,
     optional: frozenset[str],
 ) -> Iterator[Part]:
-    """Read the rows at addresses of databases.
+    """Read the rows at addresses of tables.
 
     Raises:
         RetrainingError: If one cannot be read, or lacks a column.
     """
     for address in addresses:
-        frame = jdbc.read(spark, address)
+        read = delta.read if delta.is_address(address) else jdbc.read
+        frame = read(spark, address)
         given = {
             column: values.as_text(
                 F.col(quote(name)), frame.schema[name].dataType, column, description

@@ -66,7 +66,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 def test_rows_come_from_a_table_and_from_a_query(
     postgres: Postgres, describe: Callable[..., Description]
 ) -> None:
-    """Values of several types and nulls; in one task and in several; failures before the schema and after."""
+    """Several types and nulls, in one task and in several; what fails early, and what late."""
     postgres.uri("people")
     postgres.call(
         "psql",
