@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 
-FRAUD = Path(__file__).parents[3] / "steps" / "datasets" / "fraud.yaml"
+FRAUD = Path(__file__).parents[4] / "steps" / "datasets" / "fraud.yaml"
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 
-FRAUD = Path(__file__).parents[3] / "steps" / "datasets" / "fraud.yaml"
+FRAUD = Path(__file__).parents[4] / "steps" / "datasets" / "fraud.yaml"
 GOOD = {
     "transaction_id": "1",
     "tx_datetime": "2018-04-01 00:00:31",

@@ -244,7 +244,7 @@ def test_assign_agrees_with_the_handbook(spark: SparkSession, reference_data: Pa
     """Its published week: 67,240 and 598 in train, 58,264 and 385 in the test that is left."""
     raw = spark.read.parquet(str(reference_data / "handbook_fraud" / "raw"))
     raw = raw.withColumn("tx_datetime", F.col("tx_datetime").cast("timestamp"))
-    fraud = load(Path(__file__).parents[3] / "steps" / "datasets" / "fraud.yaml").to_mapping()
+    fraud = load(Path(__file__).parents[4] / "steps" / "datasets" / "fraud.yaml").to_mapping()
     fraud["split"] = {
         "by": "time",
         "train": {"start": "2018-07-25", "end": "2018-08-01"},
