@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from retraining.data.files.fields import Matched
     from retraining.description.document import Description
 
-_NANOSECONDS = re.compile(r"int64 (\S+) \(TIMESTAMP\(NANOS")
+# Inner fields are indented more. The flag: whether they are instants, or times without a zone.
+_NANOSECONDS = re.compile(r"^  \w+ int64 (.+) \(TIMESTAMP\(NANOS,(true|false)\)\)", re.MULTILINE)
 
 
 class Footer(NamedTuple):
@@ -123,8 +124,13 @@ def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
 
 def _with_times(frame: DataFrame, schema: str) -> DataFrame:
     """The rows with times in place of whole numbers of nanoseconds."""
-    for name in _NANOSECONDS.findall(schema):
-        frame = frame.withColumn(name, F.expr(f"timestamp_micros({quote(name)} div 1000)"))
+    for name, is_instant in _NANOSECONDS.findall(schema):
+        micros = f"{quote(name)} div 1000"
+        time = f"timestamp_micros({micros})"
+        if is_instant == "false":
+            seconds = f"CAST(({micros}) / 1000000BD AS DECIMAL(18, 6))"
+            time = f"TIMESTAMP_NTZ'1970-01-01 00:00:00' + make_dt_interval(0, 0, 0, {seconds})"
+        frame = frame.withColumn(name, F.expr(time))
     return frame
 
 

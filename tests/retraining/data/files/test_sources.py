@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from retraining.data.files.sources import RawFile, list_files, read_raw
+from retraining.data.instants import clock_of
+from retraining.data.rows.quality import validate
 from retraining.description.reading import from_mapping, load
 from retraining.errors import RetrainingError
 
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 
-FRAUD = Path(__file__).parents[3] / "steps" / "datasets" / "fraud.yaml"
+FRAUD = Path(__file__).parents[4] / "steps" / "datasets" / "fraud.yaml"
 ROW = "1,2018-04-01 00:00:31,596,3156,57.16,31,0,0,0"
 HEADER = "# tranaction_id | tx_datetime | customer_id | terminal_id | tx_amount"
 
@@ -177,6 +182,40 @@ def test_parquet_with_times_in_nanoseconds_is_read(spark: SparkSession, tmp_path
 
     (found,) = read(spark, tmp_path).collect()
     assert found["tx_datetime"] == "2018-04-01 00:00:31.5"
+
+
+@pytest.mark.parametrize("unit", ["us", "ns"])
+def test_nanoseconds_of_parquet_are_instants_only_if_they_say_so(
+    spark: SparkSession, tmp_path: Path, unit: str
+) -> None:
+    """A column of another one's field has its name, and is a whole number."""
+    at = datetime(2024, 7, 1, 0, 30)
+    columns = {
+        "id": pa.array([7000]),
+        "ill": pa.array([0]),
+        "local": pa.array([at], pa.timestamp(unit)),
+        "instant": pa.array([at], pa.timestamp(unit, "UTC")),
+        "inner": pa.array([{"id": at}], pa.struct([("id", pa.timestamp("ns"))])),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    time = {"type": "timestamp"}
+    kinds = {"id": {"type": "int"}, "ill": {"type": "int"}, "local": time, "instant": time}
+    description = from_mapping(
+        {
+            "name": "times",
+            "columns": kinds,
+            "timezone": "Europe/Berlin",
+            "label": {"column": "ill"},
+            "features": {"derived": {"one": "1"}},
+            "split": {"by": "hash", "train": 0.6, "validation": 0.2, "holdout": 0.2},
+            "estimator": {"name": "LogisticRegression"},
+        }
+    )
+    with clock_of(spark, description.zone):
+        raw = read_raw(spark, list_files(spark, str(tmp_path)), description)
+        row = validate(raw, description).selectExpr("id", "hour(local)", "hour(instant)").first()
+    assert row is not None
+    assert tuple(row) == (7000, 0, 2)
 
 
 def test_parquet_without_a_column_is_refused_by_name(spark: SparkSession, tmp_path: Path) -> None:
