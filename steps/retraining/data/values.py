@@ -37,7 +37,7 @@ _MARKS = {",": "[,]", ".": "[.]", " ": "[ \u00a0\u2007\u202f]", "'": "['\u2019]"
 
 
 def as_text(value: Column, kind: T.DataType, name: str, description: Description) -> Column:
-    """Return a typed column as the text that `parse` reads the same value from.
+    """Return a typed column as the text that `parse` reads the same value from; null for NaN.
 
     Args:
         value: The column of a file.
@@ -53,8 +53,8 @@ def as_text(value: Column, kind: T.DataType, name: str, description: Description
         return F.date_format(value.cast("timestamp"), _MOMENT)
     text = value.cast("string")
     if decimal != "." and isinstance(kind, T.FractionalType):
-        return F.replace(text, F.lit("."), F.lit(decimal))
-    return text
+        text = F.replace(text, F.lit("."), F.lit(decimal))
+    return F.when(~F.isnan(value), text) if isinstance(kind, T.FloatType | T.DoubleType) else text
 
 
 def clean(name: str, description: Description) -> Column:
@@ -92,8 +92,10 @@ def parse(text: str, rule: ColumnRules, files: Files) -> Column:
     if rule.type == "double":
         value = f"try_cast({number} AS DOUBLE)"
         return F.expr(f"CASE WHEN abs({value}) < double('Infinity') THEN {value} END")
-    exact = f"try_cast({number} AS DECIMAL(38, 10))"  # 1.0 and 1e3 are whole numbers, 1.5 is not
-    whole = f"CASE WHEN {exact} % 1 = 0 THEN {exact} END"
+    # 1.0 and 1e3 are whole numbers; 1.5 is not, nor 1e-30, which `exact` has no places for.
+    exact = f"try_cast({number} AS DECIMAL(38, 18))"
+    is_exact = f"CAST({exact} AS DOUBLE) = try_cast({number} AS DOUBLE)"
+    whole = f"CASE WHEN {exact} % 1 = 0 AND {is_exact} THEN {exact} END"
     quick = text if _is_plain(files) else number
     return F.expr(f"coalesce(try_cast({quick} AS {rule.type}), try_cast({whole} AS {rule.type}))")
 

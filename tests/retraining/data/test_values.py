@@ -57,6 +57,7 @@ CASES: list[tuple[dict[str, Any], str, dict[str, Any], dict[str, object]]] = [
         {"null_values": [999, "n/a"]},
         {
             "1.0": "1", " 2 ": "2", f"{NO_BREAK}3\t": "3", "1e2": "100", "-4.": "-4",
+            "1.00000000001": BAD, "1e-30": BAD, "1.5e1": "15",
             "999": None, "999.00": None, "n/a": None, "": None, "N/A": BAD,
             "1.5": BAD, "1,000": BAD, "2147483648": BAD, "3e9": BAD, "5d": BAD,
         },
@@ -112,11 +113,11 @@ def test_text_is_read_as_it_is_written(
 def test_typed_files_mean_their_values_whatever_text_is_written_like(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    """Parquet: fractions that are whole, a decimal point, blanks in text, numbers as null marks."""
+    """Parquet: fractions that are whole, a decimal point, blanks, numbers as null marks, NaN."""
     path = tmp_path / "t.parquet"
     spark.sql(
         "SELECT 1.0D AS id, 0 AS ill, 1234.5D AS x, ' a ' AS s, 999.0D AS n UNION ALL "
-        "SELECT 2.0D, 1, 1e10D, 'a', 5.0D"
+        "SELECT 2.0D, 1, 1e10D, 'a', 5.0D UNION ALL SELECT 3.0D, 1, double('NaN'), 'a', 5.0D"
     ).write.parquet(str(path))
     description = describe(
         {
@@ -131,6 +132,7 @@ def test_typed_files_mean_their_values_whatever_text_is_written_like(
     assert [tuple(row) for row in rows] == [
         (None, 1, 1234.5, "a", None),
         (None, 2, 1e10, "a", 5),
+        (None, 3, None, "a", 5),
     ]
 
 
