@@ -157,7 +157,7 @@ def _reason_against(jvm: Any, chosen: Mapping[str, str]) -> str:  # noqa: ANN401
         for jars in (system.getProperty("spark.jars"), chosen.get("spark.jars"))
     )
     if not needed <= had:
-        return "was started without the connector for s3a://"
+        return "was started without jars that this step needs"
     me = str(os.getpid())
     properties = system.getProperties()
     tenant = properties.putIfAbsent(_TENANT, me) or me

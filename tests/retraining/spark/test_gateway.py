@@ -238,7 +238,7 @@ def test_a_step_that_needs_other_jars_has_its_own_jvm(jvm: int, folder: Path) ->
     own, log = output_of(start(script, folder))
 
     assert int(own) != jvm
-    assert "was started without the connector for s3a://: this step starts its own" in log
+    assert "was started without jars that this step needs: this step starts its own" in log
 
 
 def test_a_jvm_that_has_died_is_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
