@@ -45,16 +45,21 @@ def as_text(value: Column, kind: T.DataType, name: str, description: Description
         name: What the description calls it.
         description: Of the data set.
     """
-    rule, decimal = description.columns[name], description.files.decimal
+    rule = description.columns[name]
     is_ambiguous = isinstance(kind, T.TimestampType) and description.timezone != "UTC"
     if rule.format is not None:
         is_ambiguous = isinstance(kind, T.DateType | T.TimestampType | T.TimestampNTZType)
     if is_ambiguous and rule.type in TIME_TYPES:
         return F.date_format(value.cast("timestamp"), _MOMENT)
     text = value.cast("string")
-    if decimal != "." and isinstance(kind, T.FractionalType):
-        text = F.replace(text, F.lit("."), F.lit(decimal))
+    if isinstance(kind, T.FractionalType):
+        text = with_mark(text, description.files)
     return F.when(~F.isnan(value), text) if isinstance(kind, T.FloatType | T.DoubleType) else text
+
+
+def with_mark(number: Column, files: Files) -> Column:
+    """Return the text of a number with the decimal mark that `parse` expects."""
+    return number if files.decimal == "." else F.replace(number, F.lit("."), F.lit(files.decimal))
 
 
 def clean(name: str, description: Description) -> Column:

@@ -11,6 +11,7 @@ import pytest
 
 from retraining.data.files.parquet import open_parquet
 from retraining.data.files.sources import list_files, read_raw
+from retraining.data.rows.quality import validate
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -75,6 +76,62 @@ def test_json_lines_that_cannot_be_meant_are_refused(
     (tmp_path / "a.jsonl").write_text(line)
     with pytest.raises(RetrainingError, match=rf"a\.jsonl.*{words}|{words}.*a\.jsonl|{words}"):
         read(spark, tmp_path, describe())
+
+
+def test_a_json_line_is_a_row_only_if_one_object_is_all_of_it(
+    spark: SparkSession, tmp_path: Path, describe: Describe
+) -> None:
+    """Beyond the beginning that decides on the keys of a file."""
+    start = '{"key": 0, "city": "Oslo", "who": {"age": 20}, "height": 1, "ill": 0'
+    torn = [
+        start + '}{"key": 2, "ill": 0}',
+        start + '},{"key": 2, "ill": 0}',
+        start + '}] [{"key": 2, "ill": 0}',
+        start + "} junk }",
+        start + ', "key": 2}',
+        start + ', "KEY": 2}',
+        start.replace("20", '20, "age": 21') + "}",
+    ]
+    whole = [start + ', "more": 1, "more": 2}', start + "} \r"]
+    (tmp_path / "a.jsonl").write_text("\n".join([f"{start}}}"] * 2000 + torn + whole))
+    description = describe(columns=columns(age="who.age"))
+    rows = read(spark, tmp_path, description)
+    assert sorted(row["_malformed"] for row in rows if row["_malformed"]) == sorted(torn)
+    assert [tuple(row)[:5] for row in rows if row["_malformed"] is None] == [
+        ("0", "Oslo", "20", "1", "0")
+    ] * 2002
+
+
+def test_json_lines_may_differ_in_the_name_of_a_column(
+    spark: SparkSession, tmp_path: Path, describe: Describe
+) -> None:
+    """And the name of an object may be that of a column that is in it."""
+    lines = [
+        '{"key": 1, "city": {"name": "a"}, "age": 20, "height": 1, "ill": 0}',
+        '{"key": 2, "city": {"name": "b"}, "years": 21, "height": 1, "ill": 0}',
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    rows = read(spark, tmp_path, describe(columns=columns(age="years", city="city.name")))
+    assert [row["age"] for row in rows] == ["20", "21"]
+    assert [row["city"] for row in rows] == ["a", "b"]
+
+
+def test_numbers_of_json_have_no_marks_and_its_texts_have(
+    spark: SparkSession, tmp_path: Path, describe: Describe
+) -> None:
+    heights = {"1.234": 1.234, "1234.5": 1234.5, "1e3": 1000.0, '"1.234,5"': 1234.5, '"5.5"': None}
+    lines = [
+        f'{{"key": {n}, "city": 1.5, "who": {{"h": {height}}}, "age": 1.0, "ill": 0}}'
+        for n, height in enumerate(heights)
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    marks = {"decimal": ",", "thousands": "."}
+    description = describe(columns=columns(height="who.h"), files=marks)
+    raw = read_raw(spark, list_files(spark, str(tmp_path)), description)
+    rows = validate(raw, description).sort("key").collect()
+    assert [row["height"] for row in rows] == list(heights.values())
+    assert {(row["city"], row["age"]) for row in rows} == {("1.5", 1)}
+    assert [row["_reason"] for row in rows] == [None] * 4 + ["unparseable height"]
 
 
 def test_keys_of_folders_are_columns(
