@@ -130,13 +130,18 @@ def _describe_label(name: str, fact: Facts, doubts: list[str]) -> Label:
             f"label={name!r} has type {fact.type} and {len(counts)} values",
             "name a column with few values, or one of numbers",
         )
-    numbers = fact.is_number
-    if numbers and len(counts) > 2:
+    has_none = fact.is_number and counts.index.min() <= 0 < counts.index.max()
+    if has_none and len(counts) > 2:
         is_positive = (fact.values > 0).where(fact.values.notna())
         doubts.append(f"{len(counts)} values: any above 0 is taken as positive")
         return Label(name, (), is_positive, tuple(doubts))
+    if len(counts) > _MOST_CLASSES:
+        raise RetrainingError(
+            f"label={name!r} has {len(counts)} values, none of which means no event",
+            "name a column with few values, or one of numbers of which some are 0",
+        )
     chosen = [v for v in counts.index if _text(v).lower() in _POSITIVE or _text(v).startswith(">")]
-    if len(chosen) != 1:
+    if len(chosen) != 1 or (fact.is_number and not has_none):  # 1 of 1 and 2 may mean no
         chosen = [counts.index[-1]]
         others = ", ".join(_text(value) for value in counts.index[:-1][:6])
         doubts.append(f"positive is the rarest value; the others: {others}")

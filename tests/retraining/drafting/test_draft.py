@@ -96,6 +96,22 @@ def test_a_number_of_events_is_a_label_by_an_expression(
     assert "n_claims" in found.never_features
 
 
+@pytest.mark.parametrize("kinds", [(1, 2, 3, 4), (1, 2)])
+def test_of_numbers_without_a_0_the_rarest_is_positive(
+    kinds: tuple[int, ...], claims: pd.DataFrame, sketch: Sketch
+) -> None:
+    rarest = kinds[-1]
+    levels = np.where(
+        np.arange(len(claims)) % 9 == 0, rarest, np.arange(len(claims)) % (rarest - 1) + 1
+    )
+    made = sketch(claims.assign(level=levels), label="level")
+
+    assert made.label.positive == (rarest,)
+    assert made.positive_share == pytest.approx(1 / 9)
+    assert "label" in doubted(made)
+    assert load(made).label.column == "level"
+
+
 def test_gaps_marks_and_many_categories_are_provided_for(
     claims: pd.DataFrame, sketch: Sketch
 ) -> None:
@@ -170,6 +186,7 @@ def test_names_are_made_allowed_and_different() -> None:
         (["amount", "fraud"], {"row_key": "id"}, "row_key='id' is not a column"),
         (["amount", "fraud"], {"event_time": "amount"}, "event_time='amount' has type double"),
         (["amount", "note"], {"label": "note"}, "900 values"),
+        (["amount", "claim_id"], {"label": "claim_id"}, "none of which means no event"),
         (["note", "fraud"], {}, "no column is left as a feature"),
     ],
 )
