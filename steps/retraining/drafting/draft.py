@@ -171,6 +171,10 @@ def _unused(
         return Unused(
             f"{alone}: is it a copy of the label, or known only afterwards?", is_sure=False
         )
+    if not fact.source:
+        return Unused("has no name in the files: is it a row number?", is_sure=False)
+    if roles.is_identifier(name, fact):
+        return Unused("differs in every row: is it another identifier?", is_sure=False)
     if roles.is_id(name, fact):
         what = "is text of many kinds" if fact.type == "string" else "names something"
         return Unused(f"{what}: a model would memorise it", is_sure=fact.type == "string")

@@ -256,6 +256,11 @@ def is_known_afterwards(name: str) -> bool:
     return bool(_AFTERWARDS.search(name))
 
 
+def is_identifier(name: str, fact: Facts) -> bool:
+    """Whether every row has its own value, as it has one of a row key."""
+    return _rate_key(name, fact) > 0
+
+
 def is_id(name: str, fact: Facts) -> bool:
     """Whether values name something: as a feature they would be memorised."""
     if fact.type in ("double", "boolean") or fact.is_time:

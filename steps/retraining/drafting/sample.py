@@ -94,7 +94,7 @@ def draw(source: str) -> Sample:
     read = sum(path.stat().st_size * part.share for path, part in zip(chosen, parts, strict=True))
     share = read / sum(path.stat().st_size for path in filled)
     missing = [
-        f"column {name} is not in every file"
+        f"column {name or 'without a name'} is not in every file"
         for name in table.columns
         if any(name not in part.table.columns for part in parts)
     ]
@@ -228,7 +228,7 @@ def _read_text(path: Path, most_bytes: int, most_rows: int) -> _Part:
         records.pop()
     names = records.pop(0) if form.header else [f"c{n}" for n in range(1, len(records[0]) + 1)]
     lower = [name.lower() for name in names]
-    if twice := next((name for name in names if lower.count(name.lower()) > 1), None):
+    if twice := next((name for name in names if name and lower.count(name.lower()) > 1), None):
         raise RetrainingError(f"{path} has two columns {twice}", "rename one of them")
     if tail and not encoding.startswith("UTF-16"):
         text = tail[tail.find(b"\n") + 1 :].decode(encoding, "replace")
@@ -236,8 +236,9 @@ def _read_text(path: Path, most_bytes: int, most_rows: int) -> _Part:
     rows = [record for record in records if len(record) == len(names)]
     share, rows = _bound(rows, share, most_rows)
     table = _frame(rows, names)
-    if "" in names:
-        return _Part(table.drop(columns=""), form, share, ("a column has no name",))
+    if (n_unnamed := names.count("")) > 1:
+        note = f"{n_unnamed} columns have no name and are left out: name them in the files"
+        return _Part(table.drop(columns=""), form, share, (note,))
     return _Part(table, form, share)
 
 

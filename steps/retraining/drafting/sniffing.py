@@ -126,11 +126,15 @@ def _rate(text: str, separator: str) -> tuple[float, int]:
 def _has_header(records: Sequence[Sequence[str]]) -> tuple[bool, bool]:
     """Whether the first record names the columns, and whether that is sure."""
     first, body = records[0], records[1:]
-    if sum(map(bool, first)) < max(1, len(first) - 1):  # an index may have no name
+    if not any(first):
         return False, len(first) > 1
     if any(_VALUE.fullmatch(name) for name in first):
         return False, True
     columns = list(zip(*[record for record in body if len(record) == len(first)], strict=True))
+    if first.count("") > 1:  # an index may have no name; further gaps may be those of a row
+        named = [column for name, column in zip(first, columns, strict=False) if name]
+        found = any(map(_are_values, named))
+        return found, found
     if any(_are_values(column) for column in columns):
         return True, True
     if len({name.lower() for name in first}) < len(first):

@@ -64,8 +64,9 @@ def draw(tmp_path: Path) -> Callable[..., Sample]:
 def sketch(draw: Callable[..., Sample]) -> Callable[..., Draft]:
     """Write a frame as text, and make a draft of the file."""
 
-    def make(frame: pd.DataFrame, **named: str) -> Draft:
-        return draft.make(draw(frame, quoting=csv.QUOTE_MINIMAL), name="claims", **named)
+    def make(frame: pd.DataFrame, *, index: bool = False, **named: str) -> Draft:
+        drawn = draw(frame, quoting=csv.QUOTE_MINIMAL, index=index)
+        return draft.make(drawn, name="claims", **named)
 
     return make
 

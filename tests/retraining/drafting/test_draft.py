@@ -141,6 +141,28 @@ def test_without_key_and_time_rows_are_split_by_a_hash(
     assert found.split.by == "hash"
 
 
+def test_a_row_number_without_a_name_is_the_key(claims: pd.DataFrame, sketch: Sketch) -> None:
+    frame = claims.drop(columns="claim_id")
+    made = sketch(frame.set_index(np.arange(len(frame)) + 1), index=True)
+    found = load(made)
+
+    assert made.roles.key == "column_1"
+    assert found.columns["column_1"].source in ("", ("",))
+    assert "column_1" not in made.features
+    repeated = sketch(claims.set_index(np.arange(len(claims)) // 2), index=True)
+    assert "column_1" in doubted(repeated)
+    assert "column_1" not in repeated.features
+
+
+def test_a_second_identifier_is_no_feature(claims: pd.DataFrame, sketch: Sketch) -> None:
+    order = np.random.default_rng(3).permutation(len(claims))
+    made = sketch(claims.assign(seqno=order, code=[f"c{i}" for i in order], big=order + 10**12))
+
+    assert made.roles.key == "claim_id"
+    assert set(load(made).never_features) >= {"seqno", "code", "big"}
+    assert doubted(made) >= {"seqno", "code", "big"}
+
+
 def test_the_repeated_id_of_a_panel_is_its_unit(claims: pd.DataFrame, sketch: Sketch) -> None:
     panel = claims[["amount", "fraud"]].assign(id=np.arange(len(claims)) // 4)
     made = sketch(panel)

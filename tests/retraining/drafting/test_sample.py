@@ -119,13 +119,27 @@ def test_folders_of_keys_become_columns(tmp_path: Path) -> None:
     assert drawn.n_files == 2
 
 
-def test_an_index_without_a_name_is_left_out(
-    claims: pd.DataFrame, draw: Callable[..., Sample]
-) -> None:
+def test_an_index_without_a_name_stays(claims: pd.DataFrame, draw: Callable[..., Sample]) -> None:
     drawn = draw(claims, index=True)
 
-    assert list(drawn.table) == list(claims)
-    assert drawn.notes == ("a column has no name",)
+    assert list(drawn.table) == ["", *claims]
+    assert drawn.notes == ()
+
+
+def test_several_columns_without_a_name_are_left_out_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "gaps.csv"
+    path.write_text("id,,amount,,y\n" + "".join(f"{i},a,{i}.5,b,yes\n" for i in range(20)))
+    drawn = sample.draw(str(path))
+
+    assert list(drawn.table) == ["id", "amount", "y"]
+    assert len(drawn.table) == 20
+    assert drawn.form is not None
+    assert (drawn.form.header, drawn.form.header_is_sure) == (True, True)
+    (note,) = drawn.notes
+    assert note.startswith("2 columns have no name")
+    path.write_text("x,,,z\n" + "a,b,c,d\n" * 20)
+    assert (form := sample.draw(str(path)).form) is not None
+    assert (form.header, form.header_is_sure) == (False, False)
 
 
 @pytest.mark.parametrize(
