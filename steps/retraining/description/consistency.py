@@ -9,7 +9,12 @@ from retraining.description import estimators, feature_rules, mentions, split_ru
 from retraining.description.columns import TIME_TYPES
 from retraining.description.durations import format_duration
 from retraining.description.expressions import find_foreign, names_in
-from retraining.description.origins import label_columns, never_columns, revealing_columns
+from retraining.description.origins import (
+    label_columns,
+    late_keys,
+    never_columns,
+    revealing_columns,
+)
 from retraining.description.splitting import TimeSplit
 
 if TYPE_CHECKING:
@@ -183,6 +188,7 @@ def _rolling(description: Description) -> Iterator[tuple[str, str]]:
     label = description.label
     revealing = label_columns(description)
     late = {*revealing, *never_columns(description)}
+    unknown = late_keys(description)
     for index, rolling in enumerate(description.features.rolling):
         key = f"features.rolling.{index}"
         what = f"{format_duration(rolling.delay)} on {rolling.value} would use"
@@ -198,6 +204,14 @@ def _rolling(description: Description) -> Iterator[tuple[str, str]]:
             yield (
                 f"{key}.key",
                 f"{rolling.key} is {revealing[rolling.key]}, allowed: another column",
+            )
+        elif rolling.key in unknown:
+            names = ", ".join(sorted(unknown[rolling.key]))
+            yield (
+                f"{key}.key",
+                f"{rolling.key} may be known only afterwards ({names} in never_features), "
+                "allowed: another column, or one with not_null: true if every row to be scored "
+                "has it",
             )
 
 

@@ -28,16 +28,18 @@ def find_origins(description: Description) -> dict[str, frozenset[str]]:
 def label_columns(description: Description) -> dict[str, str]:
     """Return the columns that reveal the label, and what each is.
 
-    A label that is made of other columns is revealed by them. If `never_features` has some of
-    them, it says which ones are known only afterwards: the others may be features.
+    A label that is made of other columns is revealed by them. If `never_features` has some that
+    files hold, it says which ones are known only afterwards: the others may be features. One with
+    an expression does not say which of its parts are, so that all of them reveal the label.
     """
     label, origins = description.label.column, find_origins(description)
     made_of = origins.get(label, frozenset())
-    if not made_of.isdisjoint(description.never_features):
-        made_of = frozenset()
+    never = made_of.intersection(description.never_features)
+    if never - origins.keys():
+        made_of = frozenset[str]().union(*(origins.get(name, ()) for name in never))
     why = (
-        f"what the label {label} is made of; "
-        "never_features can say which of these columns are known only afterwards"
+        f"what the label {label} is made of; never_features can say which of these columns, "
+        "those without an expression, are known only afterwards"
     )
     sources = dict.fromkeys(sorted(made_of), why)
     made = _made_from([label, *made_of], origins, "what reveals the label")
@@ -54,6 +56,18 @@ def never_columns(description: Description) -> dict[str, str]:
     """Return `never_features` and the columns that are made from them, and what each is."""
     made = _made_from(description.never_features, find_origins(description), "never_features")
     return {**made, **dict.fromkeys(description.never_features, "in never_features")}
+
+
+def late_keys(description: Description) -> dict[str, frozenset[str]]:
+    """Return the keys of rolling features that are known only afterwards, and what of them is.
+
+    A column of `never_features` in which null is an error is known when a row is scored.
+    """
+    origins = find_origins(description)
+    late = set(description.never_features) - set(description.not_null_columns)
+    keys = dict.fromkeys(entry.key for entry in description.features.rolling)
+    found = {key: late & {key, *origins.get(key, ())} for key in keys}
+    return {key: frozenset(names) for key, names in found.items() if names}
 
 
 def forbidden_columns(description: Description) -> dict[str, str]:

@@ -90,6 +90,7 @@ def test_rolling_features_are_named_by_window(
 
 def test_needed_columns_follow_from_their_roles(fraud: dict[str, Any]) -> None:
     fraud["columns"] = {name: {"type": column["type"]} for name, column in fraud["columns"].items()}
+    fraud["never_features"].remove("terminal_id")
     description = from_mapping(fraud)
     assert description.not_null_columns == (
         *("transaction_id", "tx_datetime", "customer_id", "tx_fraud"),

@@ -72,6 +72,42 @@ def test_never_features_say_which_part_of_a_label_is_known_afterwards(
     assert origins.late_columns(description) == {"late", "refund", "again", "twice"}
 
 
+LOSS: dict[str, Any] = {
+    **COLUMNS,
+    "loss": {"type": "double", "expression": "km * price"},
+    "lost": {"type": "int", "expression": "CAST(loss + refund > 0 AS INT)"},
+}
+
+
+@pytest.mark.parametrize("never", [["loss"], ["loss", "refund"]])
+def test_a_never_feature_with_an_expression_unlocks_no_part_of_the_label(
+    make: Callable[..., Description], never: list[str]
+) -> None:
+    sections: dict[str, Any] = {"columns": LOSS, "label": {"column": "lost"}}
+    plain = {"features": {"plain": ["month"]}}
+    description = make(**sections, **plain, never_features=never)
+    assert {"loss", "km", "price", "refund"} <= description.forbidden_features.keys()
+    description = make(**sections, **plain, never_features=["km"])
+    assert {"loss", "km"} <= description.forbidden_features.keys()
+    assert not {"price", "refund"} & description.forbidden_features.keys()
+
+
+def rolling_by(key: str) -> dict[str, Any]:
+    """Rows of the same key within a week."""
+    entry = {"key": key, "value": "km", "aggregates": ["count"], "windows": ["7 days"]}
+    return {"features": {**PLAIN, "rolling": [entry]}, "event_time": "first"}
+
+
+def test_a_key_of_windows_may_be_an_id_that_every_row_has(
+    make: Callable[..., Description],
+) -> None:
+    column = {"type": "string", "not_null": True}
+    description = make(
+        **rolling_by("note"), columns={**COLUMNS, "note": column}, never_features=["note"]
+    )
+    assert "note" not in origins.late_columns(description)
+
+
 @pytest.mark.parametrize(
     ("sections", "key", "shown"),
     [
@@ -84,6 +120,16 @@ def test_never_features_say_which_part_of_a_label_is_known_afterwards(
             ("noted", "never_features"),
         ),
         ({"unit": "again"}, "label.column", ("again", "made from late", "unit")),
+        (
+            {**rolling_by("note"), "never_features": ["note"]},
+            "features.rolling.0.key",
+            ("note may be known only afterwards", "not_null"),
+        ),
+        (
+            {**rolling_by("noted"), "never_features": ["note"]},
+            "features.rolling.0.key",
+            ("noted may be", "(note in never_features)"),
+        ),
         ({"columns": {**COLUMNS, "x": {"type": "int", "expression": "x + kn"}}}, "", ("x, kn",)),
         ({"columns": {"x": YEAR_OF_FIRST, **COLUMNS}}, "", ("first",)),
         ({"columns": {**COLUMNS, "x": {"type": "int", "expression": "first"}}}, None, ()),
