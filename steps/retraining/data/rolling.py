@@ -31,6 +31,11 @@ _UNITS = 1e6
 # The columns of an event. A change has an offset and no row; a query has a row and no offset.
 _KEY, _TIME, _OFFSET, _ROW = "_key", "_time", "_offset", "_row"
 
+# Rows without a key are queries without an answer. They are spread by their content: a single task
+# would have to sort all of them.
+_SPREAD = "_spread"
+_GROUP = (_KEY, _SPREAD)
+
 
 def reach(entries: Sequence[Rolling]) -> timedelta:
     """Return how far back windows look at most, delay included; 0 without windows."""
@@ -88,16 +93,18 @@ def present(frame: DataFrame, name: str) -> Column:
 def _events(frame: DataFrame, key: str, instant: Column, entries: Sequence[Rolling]) -> DataFrame:
     """Return a query for each row, and a change for each offset at which it enters or leaves."""
     values = dict.fromkeys(entry.value for entry in entries)
-    kinds = F.array(*(F.lit(o).cast("bigint") for o in (*_offsets(entries), None)))
+    query, *changes = (F.lit(o).cast("bigint") for o in (None, *_offsets(entries)))
+    kinds = F.when(F.col(key).isNull(), F.array(query)).otherwise(F.array(*changes, query))
     events = frame.select(
         F.col(key).alias(_KEY),
+        F.when(F.col(key).isNull(), F.xxhash64("*")).alias(_SPREAD),
         instant.alias(_TIME),
         F.explode(kinds).alias(_OFFSET),
         *(present(frame, value).alias(_held(value)) for value in values),
         F.struct("*").alias(_ROW),
     )
     return events.select(
-        _KEY,
+        *_GROUP,
         (F.col(_TIME) + F.coalesce(_OFFSET, F.lit(0))).alias(_TIME),
         _OFFSET,
         *map(_held, values),
@@ -128,7 +135,7 @@ def _answers(events: DataFrame, entries: Sequence[Rolling]) -> DataFrame:
         for aggregate in entry.aggregates
     ]
     # By default, Spark would shuffle and sort the inputs of every running sum: 3 times the bytes.
-    by_key = events.repartition(F.col(_KEY)).sortWithinPartitions(_KEY, *_order())
+    by_key = events.repartition(*_GROUP).sortWithinPartitions(*_GROUP, *_order())
     return (
         by_key.select("*", *(state.alias(name) for name, state in states.items()))
         .where(_is_query())
@@ -150,7 +157,9 @@ def _states(entry: Rolling) -> Iterator[tuple[str, Column]]:
         if "mean" in wanted:
             yield _state("values", entry, window), _running_sum(span, value.isNotNull().cast("int"))
         for aggregate in sorted(wanted & {"min", "max"}):
-            frame = W.partitionBy(_KEY).orderBy(_TIME).rangeBetween(1 - length_in_micros(window), 0)
+            frame = (
+                W.partitionBy(*_GROUP).orderBy(_TIME).rangeBetween(1 - length_in_micros(window), 0)
+            )
             entered = F.when(F.col(_OFFSET) == enter, value)
             extreme = F.min(entered) if aggregate == "min" else F.max(entered)
             yield _state(aggregate, entry, window), extreme.over(frame)
@@ -161,7 +170,7 @@ def _running_sum(span: tuple[int, int], amount: Column) -> Column:
     enter, leave = span
     change = F.when(F.col(_OFFSET) == enter, amount).when(F.col(_OFFSET) == leave, -amount)
     until_now = (
-        W.partitionBy(_KEY).orderBy(*_order()).rowsBetween(W.unboundedPreceding, W.currentRow)
+        W.partitionBy(*_GROUP).orderBy(*_order()).rowsBetween(W.unboundedPreceding, W.currentRow)
     )
     return F.coalesce(F.sum(change).over(until_now), F.lit(0))
 

@@ -159,6 +159,20 @@ def test_add_rolling_does_not_take_missing_keys_for_one_key(spark: SparkSession)
     assert list(found[2].values()) == [1, 1.0, 1.0, 1.0, 1.0]
 
 
+def test_rows_without_a_key_are_not_all_in_one_task(spark: SparkSession) -> None:
+    rows = [(i, None, 0, START, 1.0, 0) for i in range(200)]
+    one = (entry("who", "amount", ["1 hour"]),)
+    rolled = add_rolling(spark.createDataFrame(rows, SCHEMA), one, "at")
+    before = spark.conf.get("spark.sql.adaptive.enabled")
+    spark.conf.set("spark.sql.adaptive.enabled", "false")  # it joins small partitions
+    try:
+        counts = rolled.groupBy(F.spark_partition_id()).count().collect()
+    finally:
+        spark.conf.set("spark.sql.adaptive.enabled", str(before))
+    assert sum(row["count"] for row in counts) == 200
+    assert len(counts) == 2  # the partitions of the session
+
+
 def test_add_rolling_keeps_rows_and_columns(spark: SparkSession) -> None:
     rows = [*make_events(1, 20), Event(20, None, 1, START, 1.0, 1), *make_events(1, 1)]
     frame = spark.createDataFrame(rows, SCHEMA)
