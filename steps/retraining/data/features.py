@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
@@ -64,8 +65,8 @@ def add(frame: DataFrame, description: Description, *, since: date | None = None
 
     Rolling features come first (see `rolling`). Derived ones follow in the order of the
     description; they may use rolling and earlier derived ones. Then come the flags of missing
-    values, and the fills that are values. Fills that are fitted on train are left to the model.
-    Categorical features are not changed.
+    values, and the stated fills of rolling and derived features. All other fills are left to the
+    model, and columns are not changed: rows that are stored may be the input of later ones.
 
     Args:
         frame: Rows with the raw columns of the description; the session has the clock of its zone.
@@ -86,9 +87,9 @@ def add(frame: DataFrame, description: Description, *, since: date | None = None
 
 
 def fill(rows: DataFrame, description: Description) -> DataFrame:
-    """Replace null and NaN by the values that `features.fill` states, in columns that exist."""
+    """Fill rolling and derived features that exist with the values that `features.fill` states."""
     for name, value in description.features.values.items():
-        if name in rows.columns:
+        if name in rows.columns and name not in description.columns:
             filler = F.lit(value).cast(rows.schema[name].dataType)
             rows = rows.withColumn(name, F.coalesce(present(rows, name), filler))
     return rows
@@ -150,6 +151,8 @@ def _add_derived(frame: DataFrame, description: Description) -> DataFrame:
     )
     for name, expression in derived.items():
         rows = rows.withColumn(name, _evaluated(rows, name, expression, sealed))
+        if name in description.features.values:
+            _check_fill(name, description.features.values[name], rows.schema[name].dataType)
     kept = (F.col(f"{sealed}.{name}") if name in hidden else F.col(name) for name in columns)
     return rows.select(*kept, *derived)
 
@@ -164,3 +167,21 @@ def _evaluated(rows: DataFrame, name: str, expression: str, sealed: str) -> Colu
             f"{what}: has type {kind.simpleString()}", "make it a number or a boolean"
         )
     return F.expr(f"({expression}\n)")
+
+
+def _check_fill(name: str, value: bool | float | str, kind: T.DataType) -> None:  # noqa: FBT001
+    """Check that the type of a derived feature holds a fill as it is stated."""
+    places = kind.scale if isinstance(kind, T.DecimalType) else 0
+    if isinstance(kind, T.BooleanType):
+        fits, allowed = isinstance(value, bool), "true or false"
+    elif isinstance(kind, T.DoubleType | T.FloatType):
+        fits, allowed = not isinstance(value, bool), "a number"
+    else:
+        number = Decimal(str(value)) if not isinstance(value, bool) else Decimal("nan")
+        fits = number.is_finite() and number == round(number, places)
+        allowed = f"a number with {places} decimal places" if places else "a whole number"
+    if not fits:
+        raise RetrainingError(
+            f"features.fill.{name}: {value!r} does not fit its type {kind.simpleString()}",
+            f"give {allowed}",
+        )

@@ -92,7 +92,7 @@ def log_model(
     # Integers as doubles: MLflow warns about integer columns, which cannot hold nulls in pandas.
     whole = {name for name, kind in example.dtypes if kind in ("int", "bigint")}
     columns = [F.col(c).cast("double") if c in whole else c for c in description.feature_columns]
-    if filled := description.features.fitted_fills:  # rows with values show the types
+    if filled := description.features.fill:  # rows with values show the types
         gaps = sum((F.col(name).isNull().cast("int") for name in filled), F.lit(0))
         example = example.orderBy(gaps)
     rows: pd.DataFrame = example.select(*columns, "score").limit(5).toPandas()

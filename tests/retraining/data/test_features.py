@@ -114,25 +114,44 @@ def test_build_derives_from_rolling_and_earlier_derived_features(spark: SparkSes
     assert rows[2]["hour"] == 12
 
 
-def test_build_fills_null_and_nan_with_the_type_of_the_feature(spark: SparkSession) -> None:
+def test_build_fills_derived_features_alone_with_values_of_their_types(spark: SparkSession) -> None:
     rows = [
         (0, START, 1, 1, None, 0),
         (1, START, 1, 1, math.nan, 0),
         (2, START, 1, 1, 5.0, 0),
     ]
-    description = describe(fill={"amount": -1, "small": 7}, derived={"small": "amount < 9"})
+    derived = {"small": "amount < 9", "whole": "try_cast(amount AS INT)"}
+    description = describe(fill={"amount": -1, "small": True, "whole": -1}, derived=derived)
     with pytest.raises(RetrainingError, match="features without a value: small in 1 rows"):
         build_rows(
             spark.createDataFrame(rows, SCHEMA),
-            past_the_rules(description, fill={"amount": -1}),
+            past_the_rules(description, fill={"amount": -1, "whole": -1}),
         )
-    filled = past_the_rules(description, fill={"amount": -1, "small": True})
-    found = build_rows(spark.createDataFrame(rows, SCHEMA), filled)
-    assert [found[i]["amount"] for i in range(3)] == [-1.0, -1.0, 5.0]
+    found = build_rows(spark.createDataFrame(rows, SCHEMA), description)
+    assert (found[0]["amount"], found[2]["amount"]) == (None, 5.0)  # the model's to fill
+    assert math.isnan(found[1]["amount"])
     assert [found[i]["small"] for i in range(3)] == [True, False, True]
+    assert [found[i]["whole"] for i in range(3)] == [-1, -1, 5]
 
 
-def test_build_flags_missing_values_and_leaves_fills_of_train_to_the_model(
+@pytest.mark.parametrize(
+    ("expression", "fill", "allowed"),
+    [
+        ("CAST(amount AS INT)", 0.5, "a whole number"),
+        ("CAST(amount AS BIGINT)", True, "a whole number"),
+        ("amount < 9", 7, "true or false"),
+        ("amount * 2", False, "a number"),
+    ],
+)
+def test_a_fill_that_a_derived_feature_cannot_hold_is_refused(
+    spark: SparkSession, expression: str, fill: float, allowed: str
+) -> None:
+    description = describe(derived={"k": expression}, fill={"k": fill})
+    with pytest.raises(RetrainingError, match=rf"features\.fill\.k: {fill} .*give {allowed}"):
+        features.add(spark.createDataFrame([], SCHEMA), description)
+
+
+def test_build_flags_missing_values_and_leaves_fills_of_columns_to_the_model(
     spark: SparkSession,
 ) -> None:
     rows = [(0, START, 1, 1, None, 0), (1, START, 1, 1, math.nan, 0), (2, START, 1, 1, 5.0, 0)]
@@ -143,7 +162,7 @@ def test_build_flags_missing_values_and_leaves_fills_of_train_to_the_model(
     assert (math.isnan(fitted[1]["amount"]), fitted[2]["amount"]) == (True, 5.0)
     stated = build_rows(frame, describe(fill={"amount": 1}, missing=["amount"]))
     assert [stated[i]["amount_missing"] for i in range(3)] == [1, 1, 0]
-    assert [stated[i]["amount"] for i in range(3)] == [1.0, 1.0, 5.0]
+    assert (stated[0]["amount"], stated[2]["amount"]) == (None, 5.0)
 
 
 def test_build_refuses_a_feature_without_a_value(spark: SparkSession) -> None:
@@ -160,7 +179,7 @@ def test_build_keeps_categories_as_strings(spark: SparkSession) -> None:
     mapping["features"] = {"plain": ["amount"], "categorical": ["kind"], "fill": {"kind": "none"}}
     frame = payments(spark).withColumn("kind", F.when(F.col("id") > 0, "card"))
     rows = build_rows(frame, from_mapping(mapping))
-    assert (rows[0]["kind"], rows[1]["kind"]) == ("none", "card")
+    assert (rows[0]["kind"], rows[1]["kind"]) == (None, "card")
 
 
 def test_build_since_returns_the_days_from_then_on(spark: SparkSession) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retraining.data.files.sources import RawFile
+from retraining.data.files.sources import RawFile, list_files
 from retraining.data.increment import plan
-from retraining.data.manifest import Manifest, StoredQuarantine, StoredSplit
+from retraining.data.manifest import Manifest, StoredQuarantine, StoredSplit, read_split
+from retraining.data.preparation import prepare
 from retraining.description.reading import from_mapping, load
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.spark
 
 DATASETS = Path(__file__).parents[3] / "steps" / "datasets"
 OLD = RawFile("file:/raw/a.csv", 10, 1)
+START = datetime(2024, 3, 1, tzinfo=UTC)
 NEW = RawFile("file:/raw/b.csv", 20, 2)
 
 
@@ -143,3 +145,54 @@ def test_all_files_are_read_without_event_times(spark: SparkSession, tmp_path: P
     found = plan(spark, description, [OLD, NEW], previous)
     assert found.files == (OLD, NEW)
     assert "event times" in found.why
+
+
+def test_rows_are_computed_again_from_what_files_hold_and_not_from_fills(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """A gap with a stated fill, and all that is made from it; a late and a repeated row follow."""
+    column = {"type": "int"}
+    description = from_mapping(
+        {
+            "name": "gaps",
+            "columns": {"id": column, "at": {"type": "timestamp"}, "shop": column}
+            | {"x": {"type": "double"}, "y": column},
+            "label": {"column": "y"},
+            "event_time": "at",
+            "features": {
+                "plain": ["x"],
+                "derived": {"is_gap": "CAST(x IS NULL AS INT)"},
+                "rolling": [
+                    {"key": "shop", "value": "x", "aggregates": ["min"], "windows": ["3 days"]}
+                ],
+                "missing": ["x"],
+                "fill": {"x": -1, "shop_x_min_3d": 0},
+            },
+            "split": {"by": "time", "train": "2 days", "validation": "1 day", "holdout": "1 day"},
+            "estimator": {"name": "LogisticRegression"},
+        }
+    )
+    rows = [
+        f"{10 * day + n},{START + timedelta(days=day, hours=n):%Y-%m-%d %H:%M:%S},1,"
+        f"{'' if n % 3 == 0 else n},{n % 2}"
+        for day in range(4)
+        for n in range(6)
+    ]
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "a.csv").write_text("\n".join(rows))
+
+    def run(version: str, previous: Manifest | None = None) -> Manifest:
+        files = list_files(spark, str(raw))
+        options: Any = {"root": str(tmp_path), "version": version, "previous": previous}
+        return prepare(spark, description, files=files, **options)
+
+    first = run("v1")
+    late = f"99,{START + timedelta(days=2, hours=3):%Y-%m-%d %H:%M:%S},1,,0"
+    (raw / "b.csv").write_text("\n".join([late, rows[15]]))
+    found, again = run("v2", first), run("v3")
+    assert (len(found.new_days), len(found.reused_days)) == (2, 2)
+    assert found.quarantine.n_rows == again.quarantine.n_rows == 0
+    assert found.fingerprint == again.fingerprint
+    gaps = read_split(spark, found, "holdout").where("x IS NULL AND is_gap = 1 AND x_missing = 1")
+    assert gaps.where("shop_x_min_3d = 1").count() == 2
