@@ -121,11 +121,12 @@ class Grammar:
 
     @cached_property
     def _escaped(self) -> str:
+        """What makes a quote part of the text, and that; an escape before others is one of them."""
         quote = re.escape(self.quote or "")
-        doubled = f"{quote}({quote})"
-        return (
-            f"(?:{re.escape(self.escape)}|{quote}(?={quote}))({_ANY})" if self.escape else doubled
-        )
+        if self.escape is None:
+            return f"{quote}({quote})"
+        escape = re.escape(self.escape)
+        return f"(?:{escape}(?={quote}|{escape})|{quote}(?={quote}))({_ANY})"
 
     @cached_property
     def _body(self) -> str:
