@@ -42,7 +42,8 @@ class Files(Section):
         allowed = "allowed: a name such as utf-8, utf-16, cp1251 or latin-1"
         try:
             name = codecs.lookup(encoding).name
-            is_text = isinstance("a".encode(name), bytes)
+            # Lines are divided before they are decoded, in UTF-16 alone afterwards.
+            is_text = name.startswith("utf-16") or "\n".encode(name).endswith(b"\n")
         except (LookupError, ValueError):
             is_text = False
         if not is_text or name.startswith("utf-32") or name == "utf-7":

@@ -147,6 +147,8 @@ REFUSED: list[tuple[str, Any, str, tuple[str, ...]]] = [
     ("files.comment", '"', "files", ("comment: '\"' is also quote",)),
     ("files.quote", "''", "files.quote", ("\"''\"", "one character, or none")),
     ("files.encoding", "utf9", "files.encoding", ("'utf9'", "cp1251")),
+    ("files.encoding", "cp037", "files.encoding", ("'cp037'", "cp1251")),
+    ("files.encoding", "unicode_escape", "files.encoding", ("'unicode_escape'", "cp1251")),
     ("files.encoding", "rot13", "files.encoding", ("'rot13'", "cp1251")),
     ("columns.tx_amount.type", "float", "columns.tx_amount.type", ("'float'", "'string'")),
     ("columns.tx_amount.min", "x", "columns.tx_amount.min", ("'x'", "integer")),

@@ -70,7 +70,7 @@ def read_head(
     for size in _SIZES:
         start = storage.read_start(spark, path, size)
         is_all = len(start) < size
-        name = _name(start, path, description.files.encoding)
+        name = _name(spark, start, path, description.files.encoding)
         text = start.decode(name, errors="replace").removeprefix("\ufeff")
         alone = text.count("\r") - text.count("\r\n")
         ending = "\r" if alone > text.count("\n") else "\n"
@@ -84,7 +84,7 @@ def read_head(
     return Head(Encoding(name, ending), record, lines)
 
 
-def _name(start: bytes, path: str, stated: str) -> str:
+def _name(spark: SparkSession, start: bytes, path: str, stated: str) -> str:
     """The encoding that the first bytes state, or else the description."""
     if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         raise RetrainingError(f"{path} is in UTF-32", "write it in UTF-8")
@@ -96,6 +96,11 @@ def _name(start: bytes, path: str, stated: str) -> str:
         raise RetrainingError(
             f"{path} does not begin with the mark of UTF-16",
             "set files.encoding to utf-16-le or utf-16-be",
+        )
+    if not spark._jvm.java.nio.charset.Charset.isSupported(name):  # type: ignore[union-attr]
+        raise RetrainingError(
+            f"{path} cannot be read: Java has no encoding {name}",
+            "write it in UTF-8, or set files.encoding to the name of another encoding",
         )
     return name
 

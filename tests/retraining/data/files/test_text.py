@@ -113,6 +113,9 @@ def test_quote_and_escape_are_what_the_description_says(read: Read) -> None:
     assert read({"a.csv": '1,"a \\" \\\\ b",2,3,0\n'}, escape="\\")[0] == [
         ("1", 'a " \\ b', "2", "3", "0")
     ]
+    assert read({"a.csv": '1,"a\\b \\N \\\\N",2,3,0\n'}, escape="\\")[0] == [
+        ("1", "a\\b \\N \\N", "2", "3", "0")
+    ]
     assert read({"a.csv": "1,'a, ''b''',2,3,0\n"}, quote="'")[0] == [("1", "a, 'b'", "2", "3", "0")]
     assert read({"a.csv": '1,"a,2,3,0\n'}, quote="none")[0] == [("1", '"a', "2", "3", "0")]
     assert read({"a.csv": '1,"a,2,3,0\n'}, quote=None)[0] == [("1", '"a', "2", "3", "0")]
@@ -194,6 +197,12 @@ def test_bytes_of_another_encoding_are_noticed(read: Read) -> None:
             read({"a.csv": text.encode("latin-1")})
     with pytest.raises(RetrainingError, match=r"a\.csv .*UTF-16"):
         read({"a.csv": "1,a,1,1,1\n".encode("utf-16-le")})
+
+
+def test_an_encoding_that_java_does_not_know_is_named(read: Read) -> None:
+    for encoding in ("mac-roman", "cp720"):
+        with pytest.raises(RetrainingError, match=rf"a\.csv .*Java .*{encoding}.*files\.encoding"):
+            read({"a.csv": ",".join(OSLO).encode(encoding)}, encoding=encoding)
 
 
 def test_long_lines_and_odd_characters_are_read(read: Read) -> None:
