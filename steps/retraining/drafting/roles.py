@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from retraining.drafting.values import Facts
 
 LEAK: Final = 0.95  # the AUROC of a single column above which it is suspected to hold the label
+STRONG: Final = 0.85  # the one above which a feature is doubted
 _MOST_CLASSES: Final = 20
 _FEWEST_UNITS: Final = 30
 _FEWEST_DISTINCT: Final = 5  # of times, and of counters
@@ -39,7 +40,9 @@ _EVENTS: Final = re.compile(r"event|time|date|_at$|stamp|when|created|opened|_ts
 _NO_EVENTS: Final = re.compile(r"birth|dob|born|end|clos|updat|modif|paid|expir|resolv|valid", re.I)
 _AFTERWARDS: Final = re.compile(
     r"duration|closed|resolved|settled|recover|chargeback|refund|paid_|_paid|payout|scenario"
-    r"|reason|result|outcome|status|cancel|died|discharge|final|after",
+    r"|reason|result|outcome|status|cancel|died|discharge|final|after"
+    r"|futime|follow_?up|fu_?(?:time|days|weeks|months|years)|surv(?:ival)?_?(?:time|days|months)"
+    r"|(?:time|hours|days|weeks|months|years)_to_",
     re.IGNORECASE,
 )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from retraining.description import yaml12
 from retraining.drafting.draft import POOLED
+from retraining.drafting.roles import STRONG
 from retraining.gate.policy import Policy
 
 if TYPE_CHECKING:
@@ -205,7 +206,9 @@ def _features(draft: Draft) -> Iterator[str]:
         if names:
             yield f"  {kind}:"
             for name in names:
-                yield _line(f"    - {name}", [f"AUROC alone {draft.relations[name]:.3f}"])
+                alone = draft.relations[name]
+                doubts = [f"{CHECK}is it known before the label?"] if alone > STRONG else []
+                yield _line(f"    - {name}", [f"AUROC alone {alone:.3f}", *doubts])
     missing = [name for name in features if features[name].n_missing]
     if missing:
         yield "  fill:"

@@ -72,6 +72,29 @@ def test_what_gives_the_label_away_is_no_feature(claims: pd.DataFrame, sketch: S
     assert load(made).never_features
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["futime", "follow_up", "fu_time", "surv_time", "survival_months", "time_to_x", "days_to_x"],
+)
+def test_the_time_until_the_end_is_no_feature(
+    name: str, claims: pd.DataFrame, sketch: Sketch
+) -> None:
+    made = sketch(claims.assign(**{name: np.arange(len(claims)) % 97}))
+
+    assert name in doubted(made) & set(load(made).never_features)
+
+
+def test_a_strong_feature_is_doubted(claims: pd.DataFrame, sketch: Sketch) -> None:
+    noise = np.random.default_rng(1).normal(0, 1, len(claims))
+    made = sketch(claims.assign(strong=2 * (claims.fraud == "yes") + noise, weak=noise))
+
+    assert 0.85 < made.relations["strong"] < 0.95
+    assert {"strong", "weak"} <= set(load(made).features.plain)
+    text = writing.write(made).splitlines()
+    doubts = {n: any(f"- {n} " in li and "CHECK" in li for li in text) for n in ("strong", "weak")}
+    assert doubts == {"strong": True, "weak": False}
+
+
 def test_named_columns_are_not_doubted(claims: pd.DataFrame, sketch: Sketch) -> None:
     made = sketch(claims, label="region", row_key="note", event_time="sent_on")
 
