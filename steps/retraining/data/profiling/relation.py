@@ -6,7 +6,7 @@ aggregation that counts anyway, and the AUROC follows from the two. Categories t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from pyspark.sql import functions as F
@@ -26,14 +26,16 @@ TOLERANCE: Final = 0.005  # of an AUROC from quantiles
 _QUANTILES: Final = 200
 _ACCURACY: Final = 2000
 _MOST_ROWS: Final = 2_000_000  # of more rows, a share is looked at
-_MOST_CATEGORIES: Final = 1000  # of one column; the others count as one
+_CERTAIN: Final = 99.0  # the logarithm of odds without negatives, or without positives if negative
+_COUNTS: Final = ("fitted", "fitted_positives", "judged_rows", "judged_positives")
 
 
 class Relation(NamedTuple):
     """The relation of a feature to the label on the training rows.
 
     Attributes:
-        auroc: At least 0.5, three digits; None without rows of both classes.
+        auroc: At least 0.5, three digits; None without rows of both classes (for categories, in one
+            half of the rows).
         direction: `higher` or `lower` values are positive more often, or `categories`.
     """
 
@@ -100,10 +102,11 @@ def _compare(positives: list[float] | None, negatives: list[float] | None) -> fl
 
 
 def relate_categories(frame: DataFrame, names: Sequence[str], label: Label) -> dict[str, Relation]:
-    """The relation of categories, in one aggregation.
+    """The relation of categories, in one pass over the rows.
 
     A category is as high as its share of positives, which is fitted on one half of the rows (by
-    their content) and judged on the other, both ways: a column of ids is then worth 0.5.
+    their content) and judged on the other, both ways: a column of ids is then worth 0.5. Categories
+    whose odds are the same to within 1% count as one, so however many there are, few are collected.
     """
     if not names:
         return {}
@@ -130,35 +133,56 @@ def relate_categories(frame: DataFrame, names: Sequence[str], label: Label) -> d
             )
         )
     )
-    frequent = counted.orderBy(F.desc(F.expr("n0 + n1")), "column", "value")
-    rows = frequent.limit(_MOST_CATEGORIES * len(names)).collect()
+    ways = F.explode(F.array(_level(fitted=0, judged=1), _level(fitted=1, judged=0)))
+    levels = (
+        counted.select("column", ways.alias("way"))
+        .groupBy("column", "way.judged", "way.level")
+        .agg(*(F.sum(f"way.{count}").alias(count) for count in _COUNTS))
+        .collect()
+    )
     return {
-        name: Relation(_judge([row for row in rows if row["column"] == index]), "categories")
+        name: Relation(_judge([row for row in levels if row["column"] == index]), "categories")
         for index, name in enumerate(names)
     }
 
 
-def _judge(categories: Sequence[Row]) -> float | None:
-    """The AUROC of categories ordered by the other half, the mean of both ways."""
-    table = np.array([[c["n0"], c["p0"], c["n1"], c["p1"]] for c in categories], dtype=float)
-    if not len(table):
+def _level(*, fitted: int, judged: int) -> Column:
+    """The logarithm of a category's odds in a half, null if it is not there, and what to sum."""
+    n, p = f"n{fitted}", f"p{fitted}"
+    return F.struct(
+        F.lit(judged).alias("judged"),
+        F.expr(
+            f"CASE WHEN {n} = 0 THEN NULL WHEN {p} = 0 THEN -{_CERTAIN} "
+            f"WHEN {p} = {n} THEN {_CERTAIN} ELSE round(ln({p} / ({n} - {p})), 2) END"
+        ).alias("level"),
+        *(F.col(name).alias(count) for name, count in zip((n, p), _COUNTS[:2], strict=True)),
+        *(F.col(f"{c}{judged}").alias(count) for c, count in zip("np", _COUNTS[2:], strict=True)),
+    )
+
+
+def _judge(levels: Sequence[Row]) -> float | None:
+    """The AUROC of categories ordered by the other half, the mean of both ways or that of one."""
+    ways = ([row for row in levels if row["judged"] == half] for half in (0, 1))
+    found = [auroc for auroc in map(_ordered, ways) if auroc is not None]
+    if not found:
         return None
-    found = [_ordered(table[:, fitted], table[:, judged]) for fitted, judged in _WAYS]
     mean = float(np.mean(found))
-    return None if mean != mean else round(max(mean, 1 - mean), 3)
+    return round(max(mean, 1 - mean), 3)
 
 
-_WAYS: Final = ((slice(0, 2), slice(2, 4)), (slice(2, 4), slice(0, 2)))
-
-
-def _ordered(fitted: np.ndarray[Any, Any], judged: np.ndarray[Any, Any]) -> float:
-    mean = fitted[:, 1].sum() / max(fitted[:, 0].sum(), 1)
-    shares = np.where(fitted[:, 0] > 0, fitted[:, 1] / np.maximum(fitted[:, 0], 1), mean)
-    positives, negatives = judged[:, 1], judged[:, 0] - judged[:, 1]
+def _ordered(levels: Sequence[Row]) -> float | None:
+    """The AUROC in one half; a category that the other half lacks is as high as all its rows."""
+    fitted, fitted_positives, judged, positives = (
+        np.array([row[count] for row in levels], dtype=float) for count in _COUNTS
+    )
+    negatives = judged - positives
     pairs = positives.sum() * negatives.sum()
     if not pairs:
-        return float("nan")
-    _, level = np.unique(shares, return_inverse=True)
+        return None
+    odds = fitted_positives.sum() / max(fitted.sum() - fitted_positives.sum(), 1)
+    average = np.log(odds) if odds else -_CERTAIN
+    values = [average if row["level"] is None else row["level"] for row in levels]
+    _, level = np.unique(values, return_inverse=True)
     below = np.bincount(level, negatives)
     wins = np.cumsum(below) - below / 2
     return float((positives * wins[level]).sum() / pairs)

@@ -10,6 +10,7 @@ import pytest
 
 from retraining.data.profiling import relation
 from retraining.data.profiling.profile import profile
+from retraining.description.sections import Label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,3 +111,23 @@ def test_without_both_classes_nothing_is_known(
     found = relations(spark.createDataFrame(people).where("ill = 0"), description)
 
     assert {one["auroc"] for one in found.values()} == {None}
+
+
+def test_a_column_of_many_categories_hides_no_other(spark: SparkSession) -> None:
+    """4,000 groups of 20 rows tell the label; groups of another column are larger, and chance."""
+    rows = spark.range(80_000).selectExpr(
+        "pmod(xxhash64(id), 2000) AS terminal",
+        "id AS name",
+        "id DIV 20 AS group",
+        "CAST(id DIV 20 % 2 AS INT) AS ill",
+    )
+    names = ["terminal", "name", "group"]
+    found = relation.relate_categories(rows, names, Label(column="ill"))
+
+    assert [found[name].auroc for name in names] == [pytest.approx(0.5, abs=0.02), 0.5, 1.0]
+
+
+def test_one_half_with_both_classes_is_enough(spark: SparkSession) -> None:
+    """One positive in 40 rows: only the half that has it can judge."""
+    rows = spark.range(40).selectExpr("id % 4 AS team", "id", "CAST(id = 7 AS INT) AS ill")
+    assert relation.relate_categories(rows, ["team"], Label(column="ill"))["team"].auroc is not None
