@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from retraining.description.sections import Files
 
 # Blanks at the ends of a text: Spark's own trim knows only the first.
-_BLANKS = " \t\r\n\u00a0\u2007\u202f\u3000"
+BLANKS = " \t\r\n\u00a0\u2007\u202f\u3000"
 
 # A cast takes "12:30" for a time of today, "1d" for 1.0 and "NaN" for a number. Years before 1900
 # cannot be written by every version of Spark, and no event of interest is that old.
@@ -68,12 +68,12 @@ def clean(name: str, description: Description) -> Column:
     With `files.trim: false`, values of type string keep their blanks.
     """
     rule, files = description.columns[name], description.files
-    bare = F.btrim(F.col(name), F.lit(_BLANKS))
+    bare = F.btrim(F.col(name), F.lit(BLANKS))
     marks = description.null_values_of(name)
     is_given = (bare != "") & ~bare.isin([_written(mark) for mark in marks])
     numbers = [float(mark) for mark in marks if not isinstance(mark, bool | str)]
     if numbers and rule.numeric:
-        trimmed = f"btrim({quote(name)}, {_literal(_BLANKS)})"
+        trimmed = f"btrim({quote(name)}, {_literal(BLANKS)})"
         number = F.expr(f"try_cast({_number(trimmed, files)} AS DOUBLE)")
         is_given &= ~F.coalesce(number.isin(numbers), F.lit(False))  # noqa: FBT003 (a literal)
     return F.when(is_given, F.col(name) if rule.type == "string" and not files.trim else bare)

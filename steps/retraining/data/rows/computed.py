@@ -46,6 +46,8 @@ def add(typed: DataFrame, description: Description, judged: Collection[str]) -> 
         kind = expressions.analyse(rows, what, column.expression, remedy)
         valued = rows.withColumn(_VALUE, F.expr(f"({column.expression}\n)"))
         if isinstance(kind, T.StringType):
+            is_given = F.btrim(F.col(_VALUE), F.lit(values.BLANKS)) != ""
+            valued = valued.withColumn(_VALUE, F.when(is_given, F.col(_VALUE)))
             value = values.parse(_VALUE, column, _PLAIN)
         else:
             cast = f"try_cast(({column.expression}\n) AS {column.type})"

@@ -120,6 +120,19 @@ def test_an_expression_that_fails_on_a_row_is_told_in_one_line(
     assert not (tmp_path / "d" / "claims" / "v").exists()
 
 
+def test_a_blank_text_that_an_expression_makes_is_null(spark: SparkSession, tmp_path: Path) -> None:
+    columns = describe().to_mapping()["columns"]
+    columns |= {name: {"type": "string"} for name in ("shop", "till")}
+    made = {"type": "string", "not_null": True, "expression": "concat_ws(' ', shop, till)"}
+    lines = ["policy,year,month,claims,km,shop,till", "1,2024,1,0,10,a,1", "2,2024,1,0,10,,"]
+    (tmp_path / "claims.csv").write_text("\n".join(lines) + "\n")
+    files = sources.list_files(spark, f"file://{tmp_path}/claims.csv")
+    description = describe(columns=columns | {"place": made}, unit="place")
+    rows = quality.flag_invalid(sources.read_raw(spark, files, description), description)
+    found = [(row["place"], row["_reason"]) for row in rows.orderBy("policy").collect()]
+    assert found == [("a 1", None), (None, "null place")]
+
+
 def test_expressions_are_analysed_before_any_row_is_read(
     spark: SparkSession, tmp_path: Path
 ) -> None:
