@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from retraining.description.columns import NUMERIC_TYPES, TIME_TYPES
 from retraining.description.durations import format_duration
 from retraining.description.splitting import HashSplit, Months, Period, Share, TimeSplit
 
@@ -44,8 +45,9 @@ def _order(description: Description, split: OrderSplit) -> Iterator[tuple[str, s
     for name in split.columns:
         if name == description.label.column:
             yield "split.column", f"{name} is the label, allowed: any other column"
-        elif description.columns[name].type == "boolean":
-            yield "split.column", f"{name} has type boolean, allowed: any other type"
+        elif (kind := description.columns[name].type) not in (*NUMERIC_TYPES, *TIME_TYPES):
+            known = ", ".join((*NUMERIC_TYPES, *TIME_TYPES))
+            yield "split.column", f"{name} has type {kind}, which has no order, allowed: {known}"
 
 
 def _time(description: Description, split: TimeSplit) -> Iterator[tuple[str, str]]:

@@ -22,10 +22,11 @@ from retraining.description.durations import Duration, format_duration, parse_du
 from retraining.description.section import Section
 
 _MONTHS = re.compile(r"(\d+) (month|year)s?")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?) ?%( of train)?")
 _ALLOWED = (
     "is not a duration, allowed: N weeks|days|hours|minutes|seconds|months|years, or a share of "
-    "the time such as '60%'"
+    "the time such as '60%', for example '7 days'"
 )
 
 
@@ -60,9 +61,9 @@ class Share:
 
 
 def _parse_length(value: object) -> object:
-    if not isinstance(value, str):
+    if isinstance(value, timedelta | Months | Share):
         return value
-    text = value.strip()
+    text = value.strip() if isinstance(value, str) else ""
     if match := _MONTHS.fullmatch(text):
         return Months(int(match[1]) * (12 if match[2] == "year" else 1))
     if match := _SHARE.fullmatch(text):
@@ -97,11 +98,20 @@ def _schema(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern})$"})
 
 
+def _checked_day(value: object) -> object:
+    if isinstance(value, date) or (isinstance(value, str) and _DAY.fullmatch(value.strip())):
+        return value
+    raise ValueError("is not a day, allowed: a date such as 2024-01-31")
+
+
+Day = Annotated[date, BeforeValidator(_checked_day)]
+
+
 class Period(Section):
     """Whole days from `start` up to but not including `end`."""
 
-    start: date
-    end: date
+    start: Day
+    end: Day
 
     @model_validator(mode="after")
     def _in_order(self) -> Period:

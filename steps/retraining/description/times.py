@@ -46,16 +46,19 @@ def check_format(pattern: str) -> str:
         if len(run) not in _LETTERS.get(run[0], ()):
             meant = f" (the year is {run.lower()})" if run[0] == "Y" else ""
             raise ValueError(f"has {run}, which Spark cannot read{meant}, {_EXAMPLES}")
-    for complaint in _misunderstandings([run[0] for run in runs]):
+    for complaint in _misunderstandings(runs):
         raise ValueError(f"{complaint}, {_EXAMPLES}")
     return pattern
 
 
-def _misunderstandings(letters: Sequence[str]) -> Iterator[str]:
+def _misunderstandings(runs: Sequence[str]) -> Iterator[str]:
     """Yield what Spark would read otherwise than it is meant, or would read as the first of it."""
+    letters = [run[0] for run in runs]
     has = set(letters)
     if "y" not in has:
         yield "has no year (yyyy)"
+    if "yy" in runs:
+        yield "has yy, by which 85 is 2085 (yyyy, or an expression that completes the year)"
     if "d" in has and not has & set("ML"):
         yield "has a day without a month, which is MM (mm is the minute)"
     if "D" in has and has & set("MLd"):

@@ -98,8 +98,12 @@ CASES: list[tuple[dict[str, Any], dict[str, str]]] = [
     ),
     ({"format": "yyyy"}, {"2009": "2009-01-01T00:00:00.000+01:00", "1009": BAD, "09": BAD}),
     (
-        {"format": "M/d/yy h:mm a"},
-        {"6/1/24 2:30 PM": "2024-06-01T14:30:00.000+02:00", "6/1/24 14:30 PM": BAD},
+        {"format": "M/d/yyyy h:mm a"},
+        {
+            "6/1/2024 2:30 PM": "2024-06-01T14:30:00.000+02:00",
+            "6/1/2024 14:30 PM": BAD,
+            "6/1/24 2:30 PM": BAD,
+        },
     ),
     ({"format": "yyyyMMddXXX"}, {"20240601Z": "2024-06-01T02:00:00.000+02:00", "20240601": BAD}),
     (
@@ -148,7 +152,12 @@ def test_typed_times_need_no_format_and_no_zone(
     ]
 
 
-GOOD = ["dd.MM.yyyy HH:mm:ss.SSSSSS", "d/M/yy h:mm a", "yyyy-MM-dd'T'HH:mm:ss[.SSS]XXX", "yyyyDDD"]
+GOOD = [
+    "dd.MM.yyyy HH:mm:ss.SSSSSS",
+    "d/M/yyyy h:mm a",
+    "yyyy-MM-dd'T'HH:mm:ss[.SSS]XXX",
+    "yyyyDDD",
+]
 GOOD += ["dd MMM yyyy", "yyyy LLLL d", "yyyy-MM-dd HH:mm VV", "yyyyMMddHHmmssx", "y G"]
 POOR = ["YYYY-MM-dd", "EEE dd.MM.yyyy", "yyyy-MM-dd HH:mm:ss.SSSSSSSSSS", "ddd.MM.yyyy", "yyyy nn"]
 POOR += [
@@ -189,6 +198,7 @@ def reading(pattern: str) -> str:
         ("dd.MM.yyyy HH:MM", "the minute is m"),
         ("dd.MM.yyyy hh:mm", "the hour of a day is H"),
         ("dd.MM.YYYY", "the year is yyyy"),
+        ("dd.MM.yy", "85 is 2085"),
     ],
 )
 def test_formats_that_mean_something_else_are_refused(pattern: str, phrase: str) -> None:

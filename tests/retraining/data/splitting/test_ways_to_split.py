@@ -45,6 +45,7 @@ def describe(split: dict[str, Any], **changes: Any) -> Description:  # noqa: ANN
             "at": {"type": "timestamp"},
             "week": {"type": "int"},
             "tag": {"type": "string"},
+            "shift": {"type": "int"},
             "who": {"type": "string"},
             "sure": {"type": "boolean"},
             "y": {"type": "int"},
@@ -99,7 +100,7 @@ def test_shares_of_too_short_a_time_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "split",
-    [MONTHS, SHARES, INNER, {**ORDER, "column": ["week", "tag"]}, {**ORDER, "column": "at"}],
+    [MONTHS, SHARES, INNER, {**ORDER, "column": ["week", "shift"]}, {**ORDER, "column": "at"}],
 )
 def test_a_written_split_is_read_back(split: dict[str, Any]) -> None:
     description = describe(split)
@@ -126,6 +127,13 @@ def test_a_written_split_is_read_back(split: dict[str, Any]) -> None:
         (ORDER | {"column": "weeks"}, "split.column: weeks is not a column .did you mean week"),
         (ORDER | {"column": "y"}, "split.column: y is the label"),
         (ORDER | {"column": "sure"}, "split.column: sure has type boolean"),
+        (ORDER | {"column": "tag"}, "split.column: tag has type string, .* allowed: int, .* date"),
+        (MONTHS | {"train": 0.6}, r"split\.train: 0\.6 is not a duration, .*'60%'.*'7 days'"),
+        (MONTHS | {"holdout": 30}, r"split\.holdout: 30 is not a duration"),
+        (MONTHS | {"validation": True}, r"split\.validation: True is not a duration"),
+        (MONTHS | {"gap": 7}, r"split\.gap: 7 is not a duration, .*'7 days'"),
+        (INNER | {"train": {"start": 0, "end": "2010-01-01"}}, "0 is not a day, .*2024-01-31"),
+        (INNER | {"train": {"start": "2009", "end": "2010-01-01"}}, "'2009' is not a day"),
         (ORDER | {"column": "week"}, "split.by: order knows no time, and label.delay needs one"),
         ({**ORDER, "by": "hash", "train": "x"}, "split.train: 'x'"),
     ],
@@ -162,8 +170,8 @@ def test_one_unit_is_in_train_or_in_a_validation_within_it(spark: SparkSession) 
 
 def test_rows_in_order_are_cut_between_ties(spark: SparkSession, tmp_path: Path) -> None:
     """Weeks 0 to 9 of 20 rows: half is week 4, three quarters are within week 7, so up to it."""
-    rows = [(n, n % 10, "ab"[n % 4 // 2], n % 3 % 2) for n in range(200)]
-    schema = "id bigint, week int, tag string, y int"
+    rows = [(n, n % 10, n % 4 // 2, n % 3 % 2) for n in range(200)]
+    schema = "id bigint, week int, shift int, y int"
     frame = spark.createDataFrame(rows, schema)
     description = describe({**ORDER, "column": "week"}, event_time=None)
     order = find_order(frame.repartition(5), description)
@@ -178,8 +186,8 @@ def test_rows_in_order_are_cut_between_ties(spark: SparkSession, tmp_path: Path)
     assert [split.n_rows for split in found.splits.values()] == [100, 60, 40]
     assert sum(found.unused.values()) == 0
 
-    by_two = describe({**ORDER, "column": ["week", "tag"]}, event_time=None)
-    assert find_order(frame, by_two) == ((4, "b"), (7, "a"))
+    by_two = describe({**ORDER, "column": ["week", "shift"]}, event_time=None)
+    assert find_order(frame, by_two) == ((4, 1), (7, 0))
     inner = {**ORDER, "column": "week", "train": "75%", "validation": "20% of train"}
     within = describe(inner, event_time=None)
     assert find_order(frame, within) == ((7,), (7,))
