@@ -53,7 +53,8 @@ class Account(BaseModel):
         rejected: In quarantine.
         older: From before train (or whatever window is the earliest).
         gaps: Between the windows.
-        newer: From after the holdout: their labels are not all known yet.
+        newer: From after the holdout: their labels are not all known yet. If the split is not by
+            time, from after `as_of` without the label's delay.
         known_positives: In the holdout's window, but their key has a positive that was known.
         unlabelled: In a window, but their label is not known.
         train: In train.

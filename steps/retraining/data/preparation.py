@@ -131,7 +131,7 @@ def prepare(
             files=tuple(sorted(files)),
             splits=found.splits,
             fingerprint=_combine(found.splits),
-            as_of=found.windows.as_of if found.windows else as_of,
+            as_of=found.as_of,
             why=plan.why,
             coverage=found.coverage,
             warnings=(*found.warnings, *filter(None, [keys.describe(description)])),

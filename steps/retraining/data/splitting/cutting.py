@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from retraining.data import features
 from retraining.data.account import Coverage
-from retraining.data.instants import day_before, midnight
+from retraining.data.instants import day_before, micros_of, midnight, to_micros
 from retraining.data.splitting import density, partitions, splits
 from retraining.data.splitting.ordering import find_order
 from retraining.description.splitting import Period, Share, TimeSplit
@@ -50,6 +50,7 @@ class Cut(NamedTuple):
 
     Attributes:
         windows: None for rows that were not split by time.
+        as_of: The moment up to which labels were reported; None if that decided nothing.
         splits: What was written.
         unused: Rows in no split, by the fields of `Account`.
         coverage: For whom the holdout speaks; None if all labels are known.
@@ -57,6 +58,7 @@ class Cut(NamedTuple):
     """
 
     windows: Windows | None
+    as_of: datetime | None
     splits: dict[str, StoredSplit]
     unused: dict[str, int]
     coverage: Coverage | None
@@ -72,6 +74,9 @@ def cut(
     example: Callable[[date], str],
 ) -> Cut:
     """Write the splits, and examine what was written.
+
+    Without windows, too, rows whose labels may not be known yet are in no split; without event
+    times nobody can say which these are, and a warning says so of an `as_of`.
 
     Args:
         spark: The session.
@@ -91,7 +96,14 @@ def cut(
         warnings += _check_newest(description, prepared.rows, as_of, example)
         windows = _windows(description, prepared.days, as_of)
         rows = partitions.read_windows(spark, prepared.days, prepared.columns, windows)
+        if windows is None:
+            rows, as_of = _known(rows, description, prepared.days, as_of)
         _warn_of_short_history(description, min(prepared.days), windows)
+    elif as_of is not None:
+        warnings.append(
+            f"as_of={as_of:%Y-%m-%d} left no row out: without event_time, no row is later than it"
+        )
+        as_of = None
     at = windows or find_order(rows, description)
     places = partitions.write_splits(rows, description, at, folder)
     if windows is not None:
@@ -103,7 +115,8 @@ def cut(
     )
     unused = _count_unused(prepared.rows, windows, places, found)
     coverage = _cover(places) if description.known_when else None
-    return Cut(windows, found, unused, coverage, tuple(warnings))
+    used = windows.as_of if windows else as_of
+    return Cut(windows, used, found, unused, coverage, tuple(warnings))
 
 
 def _windows(
@@ -111,6 +124,17 @@ def _windows(
 ) -> Windows | None:
     oldest, newest = (midnight(day, description.zone) for day in (min(days), max(days)))
     return splits.windows(description, newest, as_of, oldest)
+
+
+def _known(
+    rows: DataFrame, description: Description, days: Collection[date], as_of: datetime | None
+) -> tuple[DataFrame, datetime | None]:
+    """The rows from at least `label.delay` before `as_of`, and the moment that this is."""
+    if description.event_time is None or not (as_of or description.label.delay):
+        return rows, as_of
+    newest = midnight(max(days), description.zone)
+    as_of, mature = splits.reported(description, newest, as_of)
+    return rows.where(micros_of(description.event_time) < to_micros(mature)), as_of
 
 
 def _is_placed(description: Description, as_of: datetime | None) -> bool:
@@ -127,10 +151,13 @@ def _check_newest(
 ) -> list[str]:
     """Refuse windows that a wrong date would move; say so if only the last day is nearly empty.
 
+    Without windows to move, such a date would let labels count as known that are not.
+
     Raises:
-        RetrainingError: If the windows would move by more than a day.
+        RetrainingError: If that would be by more than a day.
     """
-    if not _is_placed(description, as_of):
+    is_placed = _is_placed(description, as_of)
+    if not is_placed and (as_of is not None or not description.label.delay):
         return []
     newest = max(rows)
     placed = _windows(description, rows)
@@ -145,12 +172,18 @@ def _check_newest(
         f"the newest day{'s' * (first < newest)}, {when}, {_hold(n_rows, first < newest)}, "
         f"and a day before has {strays.ordinary:,.0f} ({example(newest)})"
     )
+    if not strays.apart and not is_placed:
+        return []
     if not strays.apart:
         return [
             f"{what}: as_of={strays.last + timedelta(days=1)} would place the windows before it"
         ]
+    shift = f"{strays.shift.days} days"
+    effect = f"labels would count as known {shift} too early"
+    if is_placed:
+        effect = f"the windows would be placed {shift} later"
     raise RetrainingError(
-        f"{what}: the windows would be placed {strays.shift.days} days later because of it",
+        f"{what}: {effect} because of it",
         f"correct the time, give a rule max to {description.event_time}, "
         f"or type as_of={strays.last + timedelta(days=1)} (as_of={newest + timedelta(days=1)} if "
         "it is right)",
@@ -227,6 +260,8 @@ def _count_unused(
         start, end = windows.span
         older = sum(n_rows for day, n_rows in rows.items() if day < start.date())
         newer = sum(n_rows for day, n_rows in rows.items() if day > end.date())
+    elif rows:
+        newer = sum(rows.values()) - sum(tally.n_rows for tally in places.values())
     return {
         "older": older + _count(places, splits.OLDER, any_label=True),
         "gaps": _count(places, splits.GAP, any_label=True),

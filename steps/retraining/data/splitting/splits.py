@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -11,15 +10,14 @@ from pyspark.sql import functions as F
 from retraining.data.columns import is_positive
 from retraining.data.instants import day_of, later, micros_of, midnight, on_clock, to_micros
 from retraining.data.rows import keys
+from retraining.data.splitting.lengths import Range, divide, place_before
 from retraining.data.splitting.ordering import Order, is_up_to
 from retraining.description.durations import format_duration
 from retraining.description.names import SPLIT
-from retraining.description.splitting import HashSplit, Months, Period, Share, TimeSplit
+from retraining.description.splitting import HashSplit, TimeSplit
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
     from pyspark.sql import Column, DataFrame
 
     from retraining.description.document import Description
@@ -30,15 +28,6 @@ TRAIN, VALIDATION, HOLDOUT = "train", "validation", "holdout"
 OLDER, GAP, NEWER = "older", "gap", "newer"
 
 _BUCKETS = 1_000_000
-
-_Length: TypeAlias = timedelta | Months | Share | Period
-
-
-class Range(NamedTuple):
-    """A stretch of time on the clock of a description's zone; it excludes `end`."""
-
-    start: datetime
-    end: datetime
 
 
 class Windows(NamedTuple):
@@ -91,8 +80,9 @@ def windows(
 
     Lengths are counted backwards: the holdout ends at `as_of - label.delay`, since later labels are
     not known yet; before it come gap, validation, gap and train. Shares divide the time since the
-    oldest row, and periods are taken as they are. A validation within train has train's window.
-    Whole days go by the clock of the zone, so windows of days begin and end at midnight.
+    oldest row, and periods, which must not end later, are taken as they are. A validation within
+    train has train's window. Whole days go by the clock of the zone, so windows of days begin and
+    end at midnight.
 
     Args:
         description: Has the split and the label's delay.
@@ -105,25 +95,48 @@ def windows(
 
     Raises:
         RetrainingError: If windows overlap, the holdout starts before all labels of train and
-            validation were known, or the time is too short for its gaps.
+            validation were known or ends before its own are, or the time is too short for its gaps.
     """
     split = description.split
     if not isinstance(split, TimeSplit):
         return None
+    zone, delay = description.zone, description.label.delay
+    needs_labels = as_of is not None or delay > timedelta(0)
+    as_of, mature = reported(description, newest, as_of)
+    end = mature
+    lengths = divide(split, oldest or newest, end)
+    placed: dict[str, Range] = {}
+    for name in reversed(lengths):
+        placed[name] = place_before(lengths[name], end, zone)
+        end = later(placed[name].start, -split.gap)
+    train, holdout = placed[TRAIN], placed[HOLDOUT]
+    found = Windows(train, placed.get(VALIDATION, train), holdout, as_of)
+    _check_order(found, delay, split)
+    if needs_labels and holdout.end > mature:
+        raise RetrainingError(
+            f"holdout {_text(holdout)} ends after {mature:%Y-%m-%d %H:%M}: later labels are not "
+            f"known as of {as_of:%Y-%m-%d %H:%M} (label.delay is {format_duration(delay)})",
+            f"end it at {mature:%Y-%m-%d} or earlier in the description's split, or type "
+            f"as_of={later(holdout.end, delay):%Y-%m-%d} if labels were reported up to then",
+        )
+    return found
+
+
+def reported(
+    description: Description, newest: datetime, as_of: datetime | None
+) -> tuple[datetime, datetime]:
+    """The moment up to which labels were reported, and the one up to which rows have theirs.
+
+    Args:
+        description: Has the zone of naive times, and the label's delay.
+        newest: The event time of the newest row.
+        as_of: The first moment; None is the midnight after `newest`.
+    """
     zone = description.zone
     if as_of is None:
         as_of = midnight(on_clock(newest, zone).date() + timedelta(days=1), zone)
     as_of = on_clock(as_of, zone)
-    end = later(as_of, -description.label.delay)
-    lengths = _shared(split, oldest or newest, end)
-    placed: dict[str, Range] = {}
-    for name in reversed(lengths):
-        placed[name] = _place(lengths[name], end, zone)
-        end = later(placed[name].start, -split.gap)
-    train, holdout = placed[TRAIN], placed[HOLDOUT]
-    found = Windows(train, placed.get(VALIDATION, train), holdout, as_of)
-    _check_order(found, description.label.delay, split)
-    return found
+    return as_of, later(as_of, -description.label.delay)
 
 
 def place(frame: DataFrame, description: Description, at: Placement) -> DataFrame:
@@ -228,44 +241,6 @@ def check_classes(n_rows: float, n_positives: float) -> None:
             f"train has {n_positives:g} positives in {n_rows:g} rows",
             "a model needs both classes; give more files or a longer window",
         )
-
-
-def _shared(split: TimeSplit, oldest: datetime, end: datetime) -> dict[str, _Length]:
-    """Return windows by the name of the split, shares as lengths: whole days if they are long."""
-    lengths: dict[str, _Length] = dict(split.windows)
-    whole = end - oldest - split.gap * (len(lengths) - 1)
-    if not isinstance(split.train, Share):
-        return lengths
-    for name, share in split.windows.items():
-        if isinstance(share, Share):
-            length = whole * share.part
-            unit = timedelta(days=1) if length >= timedelta(days=1) else timedelta(seconds=1)
-            lengths[name] = length // unit * unit
-    if min(value for value in lengths.values() if isinstance(value, timedelta)) <= timedelta(0):
-        raise RetrainingError(
-            f"from {oldest:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} there is no time left for three "
-            f"windows and the gaps of {format_duration(split.gap)} between them",
-            "give more files, or a shorter gap if label.delay allows it",
-        )
-    return lengths
-
-
-def _place(length: _Length, end: datetime, zone: ZoneInfo) -> Range:
-    """Return a window that ends at `end`, or the days that a description names."""
-    if isinstance(length, Period):
-        return Range(midnight(length.start, zone), midnight(length.end, zone))
-    if isinstance(length, Months):
-        return Range(_months_before(end, length.count), end)
-    if isinstance(length, Share):
-        raise TypeError(f"{length} has no length")
-    return Range(later(end, -length), end)
-
-
-def _months_before(moment: datetime, count: int) -> datetime:
-    """Return the same time of a day some months ago, or of the last day of that month."""
-    year, month = divmod(moment.year * 12 + moment.month - 1 - count, 12)
-    day = min(moment.day, monthrange(year, month + 1)[1])
-    return moment.replace(year=year, month=month + 1, day=day)
 
 
 def _check_order(placed: Windows, delay: timedelta, split: TimeSplit) -> None:
