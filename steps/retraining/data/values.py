@@ -32,6 +32,7 @@ _SECONDS = (-2_208_988_800, 253_402_300_799)  # the same years, in seconds since
 _MOMENT = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSxxx"
 _IS_MOMENT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d$"
 
+_BOOLEANS = ("true", "t", "yes", "y", "1", "false", "f", "no", "n", "0")
 # A mark between thousands, as a class of characters that look like it.
 _MARKS = {",": "[,]", ".": "[.]", " ": "[ \u00a0\u2007\u202f]", "'": "['\u2019]"}
 
@@ -79,6 +80,16 @@ def clean(name: str, description: Description) -> Column:
     return F.when(is_given, F.col(name) if rule.type == "string" and not files.trim else bare)
 
 
+def looks_like(text: str, rule: ColumnRules, files: Files) -> bool:
+    """Whether a text may be a value of a column; roughly, for the first rows of a file."""
+    text = text.strip(BLANKS)
+    if rule.type == "boolean":
+        return text.lower() in _BOOLEANS
+    if rule.type in TIME_TYPES:
+        return any(character.isdigit() for character in text)
+    return rule.type == "string" or re.match(_number_pattern(files), text) is not None
+
+
 def parse(text: str, rule: ColumnRules, files: Files) -> Column:
     """Return the value of a clean text; null if the text cannot be read.
 
@@ -115,17 +126,20 @@ def _is_plain(files: Files) -> bool:
 
 def _number(text: str, files: Files) -> str:
     """Return SQL of the text of a number as Spark writes it; null for any other text."""
-    decimal, digits = re.escape(files.decimal), r"\d+"
-    if files.thousands is not None:
-        mark = _MARKS[files.thousands]
-        digits = rf"(\d+|\d{{1,3}}({mark}\d{{3}})+)"
-    pattern = rf"^[+-]?({digits}({decimal}\d*)?|{decimal}\d+)([eE][+-]?\d+)?$"
     plain = text
     if files.thousands is not None:
         plain = f"regexp_replace({plain}, {_literal(_MARKS[files.thousands])}, '')"
     if files.decimal != ".":
         plain = f"replace({plain}, {_literal(files.decimal)}, '.')"
-    return f"CASE WHEN {text} RLIKE {_literal(pattern)} THEN {plain} END"
+    return f"CASE WHEN {text} RLIKE {_literal(_number_pattern(files))} THEN {plain} END"
+
+
+def _number_pattern(files: Files) -> str:
+    decimal, digits = re.escape(files.decimal), r"\d+"
+    if files.thousands is not None:
+        mark = _MARKS[files.thousands]
+        digits = rf"(\d+|\d{{1,3}}({mark}\d{{3}})+)"
+    return rf"^[+-]?({digits}({decimal}\d*)?|{decimal}\d+)([eE][+-]?\d+)?$"
 
 
 def _moment(text: str, pattern: str | None, files: Files) -> str:

@@ -45,11 +45,13 @@ class Head(NamedTuple):
         encoding: Of its lines.
         record: The first line that is neither blank nor a comment, with those that an open quote
             adds to it; None if there is none.
+        second: The next line that is neither blank nor a comment; None if there is none.
         lines: Lines of the beginning, whole ones.
     """
 
     encoding: Encoding
     record: str | None
+    second: str | None
     lines: list[str]
 
 
@@ -67,6 +69,7 @@ def read_head(
     Raises:
         RetrainingError: If the file cannot be read, or is not in the encoding that it should be in.
     """
+    comment = description.files.comment
     for size in _SIZES:
         start = storage.read_start(spark, path, size)
         is_all = len(start) < size
@@ -77,11 +80,12 @@ def read_head(
         lines = [line.rstrip("\r") for line in text.split(ending)]
         if not is_all:
             lines.pop()  # cut somewhere, perhaps within a character
-        record = _first_record(lines, description.files.comment, grammar)
+        record, others = _first_record(lines, comment, grammar)
         if is_all or record is not None:
             break
     _check(path, name, lines, record, description)
-    return Head(Encoding(name, ending), record, lines)
+    second = next((line for line in others if not _is_idle(line, comment)), None)
+    return Head(Encoding(name, ending), record, second, lines)
 
 
 def _name(spark: SparkSession, start: bytes, path: str, stated: str) -> str:
@@ -105,18 +109,23 @@ def _name(spark: SparkSession, start: bytes, path: str, stated: str) -> str:
     return name
 
 
-def _first_record(lines: list[str], comment: str | None, grammar: Grammar | None) -> str | None:
-    """The first record, if it ends within these lines."""
-    for index, line in enumerate(lines):
-        if not line.strip() or (comment and line.startswith(comment)):
-            continue
-        record = line
-        for more in lines[index + 1 :]:
-            if grammar is None or not grammar.is_open(record):
-                return record
-            record += f"\n{more}"
-        return None if grammar is not None and grammar.is_open(record) else record
-    return None
+def _is_idle(line: str, comment: str | None) -> bool:
+    return not line.strip() or (comment is not None and line.startswith(comment))
+
+
+def _first_record(
+    lines: list[str], comment: str | None, grammar: Grammar | None
+) -> tuple[str | None, list[str]]:
+    """The first record, if it ends within these lines, and the lines after it."""
+    start = next((n for n, line in enumerate(lines) if not _is_idle(line, comment)), None)
+    if start is None:
+        return None, []
+    record = lines[start]
+    for end, more in enumerate(lines[start + 1 :], start + 1):
+        if grammar is None or not grammar.is_open(record):
+            return record, lines[end:]
+        record += f"\n{more}"
+    return None if grammar is not None and grammar.is_open(record) else record, []
 
 
 def _check(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 
+from retraining.data import values
 from retraining.data.files.delimited import Grammar
 from retraining.data.files.fields import (
     Part,
@@ -21,14 +22,12 @@ from retraining.data.files.records import FILE, MARKED, TEXT, TORN, is_undecodab
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pyspark.sql import SparkSession
 
     from retraining.data.files.heads import Head
     from retraining.description.document import Description
-
-_NUMBERS: Final = ("int", "bigint", "double")
 
 
 class _Layout(NamedTuple):
@@ -40,6 +39,7 @@ class _Layout(NamedTuple):
         header: The record that names the fields; None without one.
         fields: The column in each field; None for one that is not needed.
         folders: Columns that are keys of folders.
+        is_by_position: Whether the first row was found not to be a header.
     """
 
     encoding: Encoding
@@ -47,6 +47,7 @@ class _Layout(NamedTuple):
     header: str | None
     fields: tuple[str | None, ...]
     folders: tuple[tuple[str, str], ...]
+    is_by_position: bool = False
 
 
 def read_text(
@@ -59,12 +60,15 @@ def read_text(
 
     Raises:
         RetrainingError: If a file cannot be read, is in another encoding, lacks a column or has it
-            twice, or if its first row is a header and the description says that there is none.
+            twice, if its first row is a header and the description says that there is none, or if
+            the order of its fields is not known.
     """
     groups: dict[_Layout, list[str]] = defaultdict(list)
     layouts = at_once(lambda path: _layout(spark, path, description, optional), paths)
     for path, layout in zip(paths, layouts, strict=True):
         groups[layout].append(path)
+    if description.files.header is None:
+        _refuse_other_orders(groups)
     for layout, alike in groups.items():
         yield _read(spark, alike, layout, description)
 
@@ -72,7 +76,7 @@ def read_text(
 def _read(
     spark: SparkSession, paths: Sequence[str], layout: _Layout, description: Description
 ) -> Part:
-    encoding, grammar, header, fields, folders = layout
+    encoding, grammar, header, fields, folders, _ = layout
     names = [escape_glob(path) for path in paths]
     rows = read_records(spark, names, encoding, grammar, description.files.comment)
     text = F.col(TEXT)
@@ -129,10 +133,10 @@ def _by_position(
     )
     columns = tuple(c for c in description.file_columns if c not in dict(folders))
     if head.record is not None:
-        _refuse_unlike_rows(path, head.record, first, grammar, description, columns)
+        _refuse_unlike_rows(path, head, first, grammar, description, columns)
     absent = columns[len(first) :]
     fields = columns[: len(first)] if first and optional.issuperset(absent) else columns
-    return _Layout(head.encoding, grammar, None, fields, folders)
+    return _Layout(head.encoding, grammar, None, fields, folders, head.record is not None)
 
 
 def _spells_columns(names: Sequence[str], description: Description) -> bool:
@@ -144,29 +148,58 @@ def _spells_columns(names: Sequence[str], description: Description) -> bool:
 
 def _refuse_unlike_rows(
     path: str,
-    record: str,
+    head: Head,
     first: Sequence[str],
     grammar: Grammar,
     description: Description,
     columns: Sequence[str],
 ) -> None:
     """Refuse a file whose first row is divided by another separator, or is an unknown header."""
+    record = head.record or ""
     for other in (",", ";", "\t", "|"):
         if len(first) == 1 < len(columns) <= 2 * len(record.split(other)):
             raise RetrainingError(
                 f"{grammar.separator!r} does not divide the first row of {path} ({record[:80]})",
                 f"set files.separator, for example to {other!r}",
             )
-    if description.files.header is False:
-        return
-    values = [
-        value
-        for column, value in zip(columns, first, strict=False)
-        if description.file_columns[column].type in _NUMBERS
-    ]
-    if len(values) > 1 and all(value.strip()[:1].isalpha() and len(value) > 1 for value in values):
+    second = grammar.split(head.second or "")
+    if description.files.header is None and _is_header(first, second, description, columns):
         raise RetrainingError(
             f"the first row of {path} looks like a header ({record[:80]}), "
             "but its names are not those of the columns",
             "set files.header to true and list the names as sources of columns, or set it to false",
         )
+
+
+def _is_header(
+    first: Sequence[str], second: Sequence[str], description: Description, columns: Sequence[str]
+) -> bool:
+    """Whether a row holds words in place of numbers, or of values of the kind that is below it."""
+    rules, files = description.file_columns, description.files
+    numbers = [
+        value for column, value in zip(columns, first, strict=False) if rules[column].numeric
+    ]
+    if len(numbers) > 1 and all(text.strip()[:1].isalpha() and len(text) > 1 for text in numbers):
+        return True
+    fits = [
+        values.looks_like(above, rules[column], files)
+        for column, above, below in zip(columns, first, second, strict=False)
+        if rules[column].type != "string"
+        and values.looks_like(below, rules[column], files)
+        and above.strip() not in ("", *map(str, description.null_values_of(column)))
+    ]
+    return bool(fits) and not any(fits)
+
+
+def _refuse_other_orders(groups: Mapping[_Layout, Sequence[str]]) -> None:
+    """Refuse files without a header where one of the same width has its fields in another order."""
+    for plain, unnamed in groups.items():
+        for headed, named in groups.items():
+            is_unlike = headed.header is not None and headed.fields != plain.fields
+            if plain.is_by_position and is_unlike and len(headed.fields) == len(plain.fields):
+                raise RetrainingError(
+                    f"the header of {named[0]} has another order than the columns of the "
+                    f"description, and {unnamed[0]} has no header",
+                    "write a header into each file and set files.header to true, or order the "
+                    "columns like the header",
+                )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retraining.data.files.sources import list_files, read_raw
+from retraining.description import reading
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -135,7 +136,9 @@ def test_a_header_is_found_by_itself_in_each_file(read: Read) -> None:
         {
             "a.csv": "1,Oslo,20,1.5,0",
             "b.csv": "\ufeff# of May\n\nill,height,age,city,key,more\n0,1.5,20,Oslo,2,x\n",
-            "c.csv.gz": gzip.compress(b'"key","city","height","age","ill"\r\n3,Oslo,1.5,20,0\r\n'),
+            "c.csv.gz": gzip.compress(
+                b'"key","city","height","age","ill",""\r\n3,Oslo,1.5,20,0,\r\n'
+            ),
             "d.tsv": "key\tcity\tage\theight\till\n4\tOslo\t20\t1.5\t0\n",
             "e.tsv.bz2": bz2.compress(b"5\tOslo\t20\t1.5\t0\n"),
         },
@@ -162,6 +165,40 @@ def test_a_header_that_cannot_be_right_is_refused(
     with pytest.raises(RetrainingError, match=rf"a\.csv.*{words}|{words}.*a\.csv") as caught:
         read({"a.csv": text}, **keys)
     assert "\n" not in str(caught.value)
+
+
+def test_a_row_above_values_of_another_kind_is_a_header(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """One typed column is enough, unless its first value is null, is like the next, or is alone."""
+    kinds = {"name": "string", "at": "timestamp", "paid": "boolean"}
+    description = reading.from_mapping(
+        {
+            "name": "payments",
+            "columns": {name: {"type": kind} for name, kind in kinds.items()},
+            "files": {"null_values": "none"},
+            "label": {"column": "paid", "positive": True},
+            "features": {"derived": {"one": "1"}},
+            "split": {"by": "hash", "train": 0.6, "validation": 0.2, "holdout": 0.2},
+            "estimator": {"name": "LogisticRegression"},
+        }
+    )
+    path = tmp_path / "a.csv"
+    for first in ("person,day,outcome", "person,,outcome", "person,day,none"):
+        path.write_text(f"{first}\nAnn,2024-01-31,true")
+        with pytest.raises(RetrainingError, match=r"a\.csv looks like a header.*files\.header"):
+            read_raw(spark, list_files(spark, str(path)), description)
+    for text in ("Bob,none,\nAnn,2024-01-31,true", "Bob,day,no\nAnn,2024-01-31,yes", "Bob,day,x"):
+        path.write_text(text)
+        n_rows = read_raw(spark, list_files(spark, str(path)), description).count()
+        assert n_rows == text.count("\n") + 1
+
+
+def test_an_order_that_only_another_file_knows_is_refused(read: Read) -> None:
+    swapped = "key,city,height,age,ill\n1,Oslo,1.5,20,0"
+    with pytest.raises(RetrainingError, match=r"a\.csv.*b\.csv has no header.*files\.header"):
+        read({"a.csv": swapped, "b.csv": "2,Oslo,2,30,0"})
+    assert len(read({"b.csv": "\n"})[0]) == 1
 
 
 def test_a_column_that_is_not_used_may_be_there_twice(read: Read) -> None:
