@@ -235,7 +235,7 @@ def _build(
     columns = {field.name: field.dataType.simpleString() for field in rows.schema}
     if description.event_time is None:
         return _Built(Prepared(columns, {}, {}, rows), (), ())
-    new = partitions.write_days(rows, description.event_time, f"{folder}/rows")
+    new = partitions.write_days(rows, description, f"{folder}/rows")
     written = {day: partitions.day_folder(f"{folder}/rows", day) for day in new}
     prepared = Prepared(columns, days | written, counts | new, None)
     return _Built(prepared, tuple(new), tuple(days))

@@ -30,11 +30,20 @@ if TYPE_CHECKING:
 _ROWS_PER_FILE = 1_000_000
 
 
-def write_days(rows: DataFrame, event_time: str, folder: str) -> dict[date, int]:
+def write_days(rows: DataFrame, description: Description, folder: str) -> dict[date, int]:
     """Write rows, which are cached, into one folder a day, and count those of each day."""
-    by_day = rows.withColumn(DAY, day_of(event_time))
-    by_day.repartition(DAY).write.partitionBy(DAY).parquet(folder)
-    return {row[0]: row[1] for row in by_day.groupBy(DAY).count().orderBy(DAY).collect()}
+    by_day = rows.withColumn(DAY, day_of(str(description.event_time)))
+    counts = {row[0]: row[1] for row in by_day.groupBy(DAY).count().orderBy(DAY).collect()}
+    # A single task writes a day, unless that has many rows: those are spread by their keys.
+    large: dict[int, list[date]] = {}
+    for day, n_rows in counts.items():
+        if n_rows > _ROWS_PER_FILE:
+            large.setdefault(1 + n_rows // _ROWS_PER_FILE, []).append(day)
+    key = F.xxhash64(*description.key_columns)
+    pieces = [F.when(F.col(DAY).isin(days), F.pmod(key, F.lit(n))) for n, days in large.items()]
+    spread = [F.coalesce(*pieces)] if pieces else []
+    by_day.repartition(DAY, *spread).write.partitionBy(DAY).parquet(folder)
+    return counts
 
 
 def split_folder(folder: str, name: str) -> str:

@@ -1,0 +1,41 @@
+"""Prepared rows in folders of days."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pyspark.sql import functions as F
+
+from retraining.data.splitting import partitions
+from retraining.description.reading import load
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+
+FRAUD = Path(__file__).parents[4] / "steps" / "datasets" / "fraud.yaml"
+
+
+def test_a_day_of_many_rows_is_written_by_several_tasks(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 90 rows 80 are of one day; both partitions of the session write some of them."""
+    monkeypatch.setattr(partitions, "_ROWS_PER_FILE", 20)
+    at = F.when(F.col("id") < 80, F.lit("2024-03-01")).otherwise("2024-03-02").cast("timestamp")
+    rows = spark.range(90).select(F.col("id").alias("transaction_id"), at.alias("tx_datetime"))
+    first, second = dt.date(2024, 3, 1), dt.date(2024, 3, 2)
+    adaptive = str(spark.conf.get("spark.sql.adaptive.enabled"))
+    spark.conf.set("spark.sql.adaptive.enabled", "false")  # it joins small partitions
+    try:
+        found = partitions.write_days(rows, load(FRAUD), str(tmp_path / "rows"))
+    finally:
+        spark.conf.set("spark.sql.adaptive.enabled", adaptive)
+    assert found == {first: 80, second: 10}
+    for day, n_files in ((first, 2), (second, 1)):
+        folder = partitions.day_folder(str(tmp_path / "rows"), day)
+        assert len([*Path(folder).glob("*.parquet")]) == n_files
+        assert spark.read.parquet(folder).count() == found[day]
