@@ -142,9 +142,10 @@ class _Console(logging.Handler):
             tqdm.write(self.format(record), file=sys.stderr)  # above a bar, if there is one
 
 
-def _is_not_of_py4j(record: logging.LogRecord) -> bool:
-    """It logs each call that a JVM or a signal has broken off, with a traceback, and raises too."""
-    return "py4j" not in record.pathname
+def _matters(record: logging.LogRecord) -> bool:
+    """Py4J logs each call that a JVM or a signal has broken off with a traceback; it raises too."""
+    of_library = record.name.partition(".")[0] == _LIBRARY.name
+    return of_library or (record.levelno >= logging.WARNING and "py4j" not in record.pathname)
 
 
 @contextmanager
@@ -163,14 +164,14 @@ def _log_lines(step: str) -> Iterator[None]:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     console, level, root = _Console(), _LIBRARY.level, logging.getLogger()
     console.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {step}: %(message)s", _TIME))
-    _LIBRARY.addHandler(console)
+    console.addFilter(_matters)
+    # On the root: a library that logs there while it has no handler gives it one of its own.
+    root.addHandler(console)
     _LIBRARY.setLevel(logging.INFO)
-    root.addFilter(_is_not_of_py4j)
     try:
         yield
     finally:
-        root.removeFilter(_is_not_of_py4j)
-        _LIBRARY.removeHandler(console)
+        root.removeHandler(console)
         _LIBRARY.setLevel(level)
 
 

@@ -81,6 +81,30 @@ def test_progress_goes_to_standard_error() -> None:
     assert re.fullmatch(r"[\d-]+ [\d:]+ INFO step: finished in 0\.\d s", lines[1])
 
 
+def test_what_py4j_logs_of_a_broken_call_is_not_shown_nor_are_lines_doubled() -> None:
+    """It logs on the root logger, to which Python gives a handler if there is none."""
+    code = (
+        "import click, logging; from retraining.cli.command import StepCommand\n"
+        "from py4j import clientserver\n"
+        "calls = 'logging.exception(1); clientserver.logger.error(2)'\n"
+        "@click.command(cls=StepCommand)\n"
+        "def step():\n"
+        "    exec(compile(calls, 'py4j/x.py', 'exec'))\n"
+        "    logging.getLogger('other').warning('beware')\n"
+        "    raise KeyboardInterrupt\n"
+        "step()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "steps")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 130
+    shown = [line.split(" ", 2)[2] for line in done.stderr.splitlines()]
+    assert shown == ["WARNING step: beware", "INFO step: interrupted"]
+
+
 def test_step_quiets_libraries_and_gives_the_signal_handler_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     during: list[object] = []
