@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run
 
+# MLflow keeps the exit code to itself.
+_UNSAID = "it gave no reason: there is a traceback above, or it was killed, as when memory runs out"
+
 
 def run(uri: str, step: str, parameters: Mapping[str, str], *, env_manager: str = "local") -> Run:
     """Run an entry point as a child of the active run, and return its finished run.
@@ -50,9 +53,7 @@ def run(uri: str, step: str, parameters: Mapping[str, str], *, env_manager: str 
             )
     except ExecutionException as error:
         failed = _children(client, parent)[before:]
-        said = (
-            failed[0].data.tags.get(tags.FAILURE, "see its output above") if failed else str(error)
-        )
+        said = failed[0].data.tags.get(tags.FAILURE, _UNSAID) if failed else str(error)
         raise RetrainingError(f"step {step} failed", said) from error
     except KeyboardInterrupt:
         # MLflow has stopped the step, and then called its run failed.
