@@ -36,7 +36,7 @@ def check_values(
         largest: What `outermost_negatives` found.
 
     Raises:
-        RetrainingError: With the values and both remedies.
+        RetrainingError: With the values and both remedies; if none of them is positive, it says so.
     """
     label = description.label
     if isinstance(label.positive, tuple) or smallest == largest:
@@ -47,6 +47,12 @@ def check_values(
     listed = ", ".join(repr(value) for value in values[:_SHOWN])
     listed += ", ..." if len(values) > _SHOWN else ""
     is_count = description.columns[label.column].numeric
+    if rows.where(is_positive(label)).isEmpty():
+        raise RetrainingError(
+            f"no row has the positive value {label.positive!r} of the label {label.column}: it "
+            f"holds {listed}",
+            "name the positive one, or list them (label.positive: [...])",
+        )
     condition = "> 0" if is_count else f"IN ({label.positive!r}, ...)"
     raise RetrainingError(
         f"the label {label.column} has more than two values: {listed}",

@@ -153,6 +153,9 @@ def test_a_label_of_more_than_two_values_needs_to_be_told_which_are_positive(
         caught.value
     )
     assert "CAST(claims > 0 AS INT)" in str(caught.value)
+    unheard = describe(label={"column": "claims", "positive": 7})
+    with pytest.raises(RetrainingError, match=r"no row .* value 7 .* claims.* 0, 1, 2, 5: "):
+        prepare(spark, unheard, files=files, root=root, version="none")
     several = describe(label={"column": "claims", "positive": [1, 2, 5]})
     prepared = prepare(spark, several, files=files, root=root, version="two")
     counts = {name: (s.n_rows, s.n_positives) for name, s in prepared.splits.items()}
