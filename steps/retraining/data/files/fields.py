@@ -71,7 +71,9 @@ def match(
         elif found := [name for name in known if name in keys]:
             folders.append((column, found[0]))
         elif column not in optional:
-            shown = ", ".join(names[:_NAMES_SHOWN]) + ", ..." * (len(names) > _NAMES_SHOWN)
+            shown = ", ".join(map(repr, names[:_NAMES_SHOWN])) + ", ..." * (
+                len(names) > _NAMES_SHOWN
+            )
             separator = "; if this is one field too many, set files.separator" * (len(names) == 1)
             raise RetrainingError(
                 f"{path} has no column {' or '.join(known)}",
