@@ -24,6 +24,7 @@ import click
 from retraining.cli import options
 from retraining.cli.command import StepCommand, examples, open_run
 from retraining.errors import RetrainingError
+from retraining.progress import counted
 from retraining.tracking import tags
 from retraining.tracking.result import Result
 
@@ -148,7 +149,7 @@ def sketch(
 
     run.pin(output=_NO_FILE)  # a repetition finds the file that this run writes
     drawn = sample.draw(source)
-    run.use("input", f"{source} ({drawn.n_files} files)")
+    run.use("input", f"{source} ({counted(drawn.n_files, 'file')})")
     _LOG.info(f"{len(drawn.table):,} of about {drawn.n_rows:,} rows are looked at")
     made = draft.make(drawn, name=name, label=label, row_key=row_key, event_time=event_time)
     text = writing.write(made)

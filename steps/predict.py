@@ -20,6 +20,7 @@ import click
 
 from retraining.cli import options
 from retraining.cli.command import StepCommand, examples, open_run
+from retraining.progress import counted
 from retraining.tracking import tags
 from retraining.tracking.result import Result
 
@@ -52,9 +53,10 @@ class Scored(Result):
     def summary(self) -> str:
         """How many rows, by which model, and where they are."""
         scores = self.prediction
+        rejected = f" in {scores.quarantine_uri}" if scores.n_quarantined else ""
         return (
-            f"{scores.n_rows:,} rows scored by {self.model}, {scores.n_positives:,} predicted "
-            f"positive, {scores.n_quarantined:,} quarantined; {scores.uri}"
+            f"{counted(scores.n_rows, 'row')} scored by {self.model}, {scores.n_positives:,} "
+            f"predicted positive, {scores.n_quarantined:,} quarantined{rejected}; {scores.uri}"
         )
 
     @property
@@ -173,7 +175,7 @@ def score_rows(
             is_there=lambda first: storage.exists(spark, first.data.tags[tags.PREDICTIONS_URI]),
         ):
             return reused
-        _LOG.info(f"{uri} scores the rows of {len(files)} files")
+        _LOG.info(f"{uri} scores the rows of {counted(len(files), 'file')}")
         run.pin(output="", data_root=root)
         scores = prediction.predict(
             spark,

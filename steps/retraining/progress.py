@@ -55,6 +55,16 @@ def track(work: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
     yield report
 
 
+def counted(n: int, noun: str) -> str:
+    """A number with its noun: `1 file`, `2,000 files`."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def all_are(n: int, noun: str) -> str:
+    """What holds for each of them: `the only file is`, `all 20 files are`."""
+    return f"the only {noun} is" if n == 1 else f"all {counted(n, noun)} are"
+
+
 def duration(seconds: float) -> str:
     """Seconds as a person reads them: `8.3 s`, `48 s`, `3 min 20 s`, `2 h 5 min`."""
     if seconds < 9.95:

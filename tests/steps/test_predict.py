@@ -81,6 +81,8 @@ def test_raw_rows_get_the_scores_that_the_gate_saw(call: Call, cycle: Cycle) -> 
     uri = made.tags["predictions_uri"].removeprefix("file:")
     assert len(pd.read_parquet(f"{uri}/_quarantine")) == n_read - len(found)
     assert f"predict: {len(found):,} rows scored by models:/fraud/1, " in made.out
+    assert f"file:{uri}/_quarantine" in made.out
+    assert f"{n_read:,} rows read, {n_read - len(found):,} rejected (" in made.err
     assert uri == f"{cycle.folder}/data/fraud/predictions/{made.run_id}"
 
 
@@ -187,7 +189,7 @@ def test_repeated_in_its_cycle_it_is_reused(call: Call, cycle: Cycle, tmp_path: 
     [
         ({"output": "{here}"}, "output=file:{here} exists: name a folder that does not"),
         ({"input": "/nowhere"}, "/nowhere holds no files"),
-        ({"input": "{here}/empty.txt"}, "all 1 files are empty"),
+        ({"input": "{here}/empty.txt"}, "the only file is empty"),
         ({"history": "/nowhere"}, "/nowhere holds no files"),
         ({"input": "{here}/other.parquet"}, "has no column transaction_id"),
         ({"input": "{here}/keyless.parquet"}, "the rows have no column transaction_id: they have"),

@@ -159,8 +159,8 @@ def test_too_many_rejected_rows_fail_and_leave_nothing(
         ({"input": "{cycle}/*.pdf"}, "*.pdf holds no files"),
         ({"input": ","}, "names no files"),
         ({"input": "{cycle}/small.yaml"}, "small.yaml is neither text nor parquet"),
-        ({"input": "{here}/nothing.txt"}, "all 1 files are empty"),
-        ({"input": "{here}/header.txt"}, "1 files hold no valid row"),
+        ({"input": "{here}/nothing.txt"}, "the only file is empty"),
+        ({"input": "{here}/header.txt"}, "no row of 1 file is valid"),
         ({"input": "{here}/other.parquet"}, "has no column transaction_id or tranaction_id"),
         ({"input": "{here}/text.parquet"}, "/text.parquet is not a parquet file"),
         (

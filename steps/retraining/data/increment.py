@@ -11,6 +11,7 @@ from retraining.data.files.sources import FILE, MALFORMED
 from retraining.data.instants import day_before, day_of, midnight
 from retraining.data.manifest import find_change, read_folders
 from retraining.data.rows.quality import RAW, REASON, duplicate
+from retraining.progress import all_are
 from retraining.spark import storage
 
 if TYPE_CHECKING:
@@ -56,12 +57,14 @@ def plan(
     """
     obstacle = _find_obstacle(spark, description, files, previous)
     if previous is None or obstacle is not None:
-        return Plan(tuple(files), None, f"all {len(files)} files are read: {obstacle}")
+        return Plan(tuple(files), None, f"{all_are(len(files), 'file')} read: {obstacle}")
     new = tuple(sorted(set(files) - set(previous.files)))
     if new:
-        why = f"{len(new)} of {len(files)} files are read: {previous.version} holds the others"
+        are = "is" if len(new) == 1 else "are"
+        why = f"{len(new)} of {len(files)} files {are} read: {previous.version} holds the others"
     else:
-        why = f"no file is read: {previous.version} holds all {len(files)}"
+        held = "it" if len(files) == 1 else f"all {len(files)}"
+        why = f"no file is read: {previous.version} holds {held}"
     return Plan(new, previous, why)
 
 

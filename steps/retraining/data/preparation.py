@@ -26,6 +26,7 @@ from retraining.data.splitting import partitions
 from retraining.data.splitting.cutting import Prepared, cut
 from retraining.digests import digest
 from retraining.errors import RetrainingError
+from retraining.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,7 +109,9 @@ def prepare(
         _LOG.info(f"{judged.n_rows_read:,} rows read, {rejected.n_rows:,} rejected{why}")
         _quarantine(judged, f"{folder}/quarantine")
         built = _build(spark, description, plan, judged, folder, cached)
-        _LOG.info(f"{len(built.new_days)} days computed, {len(built.reused_days)} reused")
+        if description.event_time:
+            computed = counted(len(built.new_days), "day")
+            _LOG.info(f"{computed} computed, {len(built.reused_days):,} reused")
         found = cut(
             spark,
             description,
@@ -194,7 +197,8 @@ def _judge(spark: SparkSession, description: Description, plan: Plan, cached: Ex
         "correct the files or the rules, or raise quarantine.max_share",
     )
     if plan.base is None and not n_valid:
-        raise RetrainingError(f"{len(plan.files)} files hold no valid row", "give other files")
+        files = counted(len(plan.files), "file")
+        raise RetrainingError(f"no row of {files} is valid", "give other files")
     return _Judged(rows, n_rows_read, rejected, start)
 
 

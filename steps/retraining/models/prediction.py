@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 # Readers of the folder of scores skip names that begin with an underscore.
 QUARANTINE = "_quarantine"
 _WANTED = "_wanted"
+_LOG = logging.getLogger(__name__)
 
 
 class Prediction(NamedTuple):
@@ -54,6 +56,11 @@ class Prediction(NamedTuple):
     def n_quarantined(self) -> int:
         """Rows rejected."""
         return sum(self.rejected.values())
+
+    @property
+    def quarantine_uri(self) -> str:
+        """Folder with the rejected rows and their reasons."""
+        return f"{self.uri}/{QUARANTINE}"
 
 
 def predict(
@@ -91,6 +98,10 @@ def predict(
     ):
         rows = _rows_to_score(spark, files, history, description, stack)
         _check(rows, description)
+        if n_rejected := rows.counts.n_rows:
+            _LOG.info(
+                f"{rows.n_valid + n_rejected:,} rows read, {n_rejected:,} rejected ({rows.counts})"
+            )
         if rows.rejected is not None:
             rows.rejected.write.parquet(f"{target}/{QUARANTINE}")
         scoring.score(rows.valid, registered.model, description.feature_columns).select(

@@ -17,6 +17,7 @@ from mlflow.artifacts import download_artifacts
 from retraining.data.manifest import is_data_set, read_manifest
 from retraining.digests import digest
 from retraining.errors import RetrainingError
+from retraining.progress import counted
 from retraining.tracking import faults, runs, tags
 from retraining.tracking.checkout import ROOT
 
@@ -173,7 +174,7 @@ def paths_in(source: str | None) -> list[str]:
 
 def keep_files(run: StepRun, parameter: str, source: str, files: Sequence[RawFile]) -> None:
     """Keep the list of files that a parameter named on the run, and pin the parameter to it."""
-    run.use(parameter, f"{source} ({len(files)} files)")
+    run.use(parameter, f"{source} ({counted(len(files), 'file')})")
     mlflow.log_text(json.dumps([file.path for file in files], indent=1), f"{parameter}.json")
     run.pin(**{parameter: f"runs:/{run.run_id}/{parameter}.json"})
 

@@ -213,7 +213,7 @@ def test_day_by_day_is_the_same_as_all_at_once(
     assert all(map(adds_up, versions))
     assert last.new_days == (date(2018, 4, 10),)
     assert len(last.reused_days) == 9
-    assert last.why == "1 of 10 files are read: v8 holds the others"
+    assert last.why == "1 of 10 files is read: v8 holds the others"
     homes = {uri.split("/")[-3] for uri in last.days.values()}
     assert homes == {"v0", "v8", "v9"}
     assert last.days[date(2018, 4, 9)].startswith(versions[1].uri)
@@ -339,7 +339,7 @@ def released(spark: SparkSession) -> bool:
     ("days", "lines", "message"),
     [
         (range(5), [], r"train from 2018-03-29 to 2018-04-01 has no rows"),
-        ([], ["# nothing"], r"1 files hold no valid row"),
+        ([], ["# nothing"], r"no row of 1 file is valid"),
         (
             [],
             [make_row(n * 5 + 1, FIRST + timedelta(days=n)) for n in range(9)],

@@ -17,6 +17,7 @@ from retraining.data.files.sources import FILE, MALFORMED
 from retraining.data.rows import computed, known, labels
 from retraining.description.origins import unjudged_columns
 from retraining.errors import RetrainingError
+from retraining.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,11 +64,14 @@ class Rejected(NamedTuple):
         return sum(self.by_reason.values())
 
     def __str__(self) -> str:
-        """The most frequent reasons: `unparseable age: 12, for example 'abc'`."""
+        """The most frequent reasons, `unparseable age: 12, for example 'abc'`; others counted."""
         parts = []
         for reason, n_rows in list(self.by_reason.items())[:_REASONS_SHOWN]:
             shown = " or ".join(map(repr, self.examples.get(reason, ())))
             parts.append(f"{reason}: {n_rows:,}" + (f", for example {shown}" if shown else ""))
+        if others := list(self.by_reason.values())[_REASONS_SHOWN:]:
+            reasons, rows = counted(len(others), "other reason"), counted(sum(others), "row")
+            parts.append(f"and {reasons}: {rows}")
         return "; ".join(parts)
 
 

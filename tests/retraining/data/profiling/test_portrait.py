@@ -53,7 +53,7 @@ def make_manifest(description: Description, **fields: object) -> Manifest:
             "as_of": None,
             "new_days": (),
             "reused_days": (),
-            "why": "all 1 files are read",
+            "why": "the only file is read",
             "account": account,
             **fields,
         }

@@ -111,7 +111,7 @@ def test_rows_without_a_key_get_one_from_their_content(spark: SparkSession, tmp_
     before = prepare_all(spark, apart, describe(), tmp_path / "data", "before")
     (tmp_path / "two" / "3.csv").write_text(f"{HEADER}\n{WEEKS[3][2]}\n{WEEKS[3][0]}\n")
     more = prepare_all(spark, apart, describe(), tmp_path / "data", "more", before)
-    assert more.why.startswith("1 of 3 files are read")
+    assert more.why.startswith("1 of 3 files is read")
     assert more.fingerprint == whole.fingerprint
 
     holdout = read_split(spark, whole, "holdout")
@@ -161,7 +161,7 @@ def test_a_key_of_several_columns_is_unique_as_a_whole(spark: SparkSession, tmp_
     assert {row[0] for row in rows} == {'["a","3"]', '["b","3"]'}
     again = write(tmp_path / "one", "more.csv", 1)
     more = prepare_all(spark, again, description, tmp_path / "data", "w", prepared)
-    assert more.why.startswith("1 of 2 files are read")
+    assert more.why.startswith("1 of 2 files is read")
     assert more.quarantine.by_reason == {"duplicate shop and week": 3}
     assert more.fingerprint == prepared.fingerprint
 

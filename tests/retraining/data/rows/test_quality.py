@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retraining.data.rows.quality import flag_duplicates, quarantined_rows, valid_rows, validate
+from retraining.data.rows.quality import (
+    Rejected,
+    flag_duplicates,
+    quarantined_rows,
+    valid_rows,
+    validate,
+)
 from retraining.description.reading import from_mapping, load
 
 if TYPE_CHECKING:
@@ -252,3 +258,11 @@ def test_flagging_again_changes_nothing(spark: SparkSession) -> None:
     once = validate(raw(spark, *DUPLICATES), describe())
     again = flag_duplicates(once, describe())
     assert sorted(map(str, once.collect())) == sorted(map(str, again.collect()))
+
+
+def test_reasons_that_are_not_shown_are_counted() -> None:
+    counts = {"null a": 5, "null b": 4, "null c": 3, "null d": 1}
+    assert "other" not in str(Rejected.sorted({"null a": 5, "null b": 4, "null c": 3}, {}))
+    assert str(Rejected.sorted(counts, {})).endswith("null c: 3; and 1 other reason: 1 row")
+    more = Rejected.sorted(counts | {"null e": 2}, {})
+    assert str(more).endswith("; and 2 other reasons: 3 rows")
