@@ -26,10 +26,11 @@ from retraining.cli.command import StepCommand, examples, open_run
 from retraining.errors import RetrainingError
 from retraining.progress import counted
 from retraining.tracking import tags
+from retraining.tracking.checkout import ROOT
 from retraining.tracking.result import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from retraining.drafting.draft import Draft
     from retraining.tracking.lineage import StepRun
@@ -61,9 +62,11 @@ class Described(Result):
         named = {"key": found.key, "time": found.time, "unit": found.unit}
         roles = "".join(f", {role} {column}" for role, column in named.items() if column)
         return (
-            f"{self.path or 'description.yaml of the run'}: {len(draft.facts)} columns, label "
-            f"{draft.label.column} ({draft.positive_share:.2%} positive){roles}; "
-            f"{len(draft.features)} features, {len(self.checks)} lines to check"
+            f"{self.path or 'description.yaml of the run'}: "
+            f"{counted(len(draft.facts), 'column')}, label {draft.label.column} "
+            f"({draft.positive_share:.2%} positive){roles}; "
+            f"{counted(len(draft.features), 'feature')}, "
+            f"{counted(len(self.checks), 'line')} to check"
         )
 
     @property
@@ -150,7 +153,7 @@ def sketch(
     run.pin(output=_NO_FILE)  # a repetition finds the file that this run writes
     drawn = sample.draw(source)
     run.use("input", f"{source} ({counted(drawn.n_files, 'file')})")
-    _LOG.info(f"{len(drawn.table):,} of about {drawn.n_rows:,} rows are looked at")
+    _LOG.info(f"{len(drawn.table):,} of about {counted(drawn.n_rows, 'row')} looked at")
     made = draft.make(drawn, name=name, label=label, row_key=row_key, event_time=event_time)
     text = writing.write(made)
     reading.from_mapping(*yaml12.parse(text, "the description")[:1], where="the description")
@@ -160,9 +163,16 @@ def sketch(
         _LOG.info(check)
     if path:
         _write(path, text)
-        given = f"-P dataset={shlex.quote(str(path))} -P input={shlex.quote(source)}"
-        _LOG.info(f"next: mlflow run . --env-manager uv {given}")
+        _LOG.info(f"next: {_chain(path, sample.split(source))}")
     return Described(path, made, checks)
+
+
+def _chain(path: Path, parts: Sequence[str]) -> str:
+    """The command that runs the chain on what was described, from the present folder."""
+    folder = "." if Path.cwd() == ROOT else shlex.quote(str(ROOT))
+    files = ",".join(str(Path(part).absolute()) for part in parts)
+    given = f"-P dataset={shlex.quote(str(path.absolute()))} -P input={shlex.quote(files)}"
+    return f"mlflow run {folder} --env-manager uv {given}"
 
 
 def _name_of(source: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from mlflow.artifacts import load_text
 
 from retraining.description.reading import load
+from retraining.tracking.checkout import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +82,18 @@ def test_a_file_that_exists_stays_as_it_is(call: Call, raw: Path, tmp_path: Path
     assert "output" not in only_artifact.tags
     assert "line 1" not in only_artifact.out
     assert sorted(path.name for path in tmp_path.glob("*.yaml")) == ["mine.yaml"]
+
+
+@pytest.mark.usefixtures("tracking")
+def test_the_next_command_is_right_in_any_folder(
+    call: Call, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    described = call("describe", input=f"{raw.name},*.csv", output="near.yaml")
+
+    inputs = f"'{raw},{tmp_path}/*.csv'"
+    given = f"-P dataset={tmp_path}/near.yaml -P input={inputs}"
+    assert f"next: mlflow run {ROOT} --env-manager uv {given}\n" in described.err
 
 
 @pytest.mark.usefixtures("tracking")

@@ -108,6 +108,8 @@ def make(
     label, row_key, event_time = (
         names.get(given, given) if given else None for given in (label, row_key, event_time)
     )
+    if event_time in facts:
+        facts[event_time] = values.as_years(facts[event_time])
     chosen = roles.choose_label(facts, label)
     found = roles.choose_roles(facts, chosen.column, row_key, event_time)
     others = {n: fact for n, fact in facts.items() if n not in (chosen.column, found.key)}

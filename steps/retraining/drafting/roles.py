@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from retraining.errors import RetrainingError
+from retraining.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,8 +85,7 @@ def choose_label(facts: Mapping[str, Facts], named: str | None) -> Label:
     Raises:
         RetrainingError: If there is no such column, or none could be a label.
     """
-    if named is not None and named not in facts:
-        raise RetrainingError(f"label={named!r} is not a column", f"name one of {', '.join(facts)}")
+    _require("label", named, facts)
     rates = {name: _rate(name, fact, facts) for name, fact in facts.items()}
     candidates = sorted((name for name in rates if rates[name] > 0), key=lambda n: -rates[n])
     if named is None and not candidates:
@@ -98,6 +99,18 @@ def choose_label(facts: Mapping[str, Facts], named: str | None) -> Label:
         others = ", ".join(candidates[1:5])
         doubts.append("is this what to predict?" + (f" or one of: {others}" if others else ""))
     return _describe_label(chosen, facts[chosen], doubts)
+
+
+def _require(flag: str, named: str | None, facts: Mapping[str, Facts]) -> None:
+    """Refuse a name that is none of a column; columns are listed as the files call them."""
+    if named is None or named in facts:
+        return
+    sources = {(fact.source or name).lower(): fact.source or name for name, fact in facts.items()}
+    near = get_close_matches(named.lower(), sources, n=1)
+    meant = f" (did you mean {sources[near[0]]}?)" if near else ""
+    raise RetrainingError(
+        f"{flag}={named!r} is not a column{meant}", f"name one of {', '.join(sources.values())}"
+    )
 
 
 def _rate(name: str, fact: Facts, facts: Mapping[str, Facts]) -> float:
@@ -157,14 +170,12 @@ def choose_roles(
 ) -> Roles:
     """Key, event time and unit, as named or as they look."""
     for flag, named in (("row_key", named_key), ("event_time", named_time)):
-        if named is not None and named not in facts:
-            raise RetrainingError(
-                f"{flag}={named!r} is not a column", f"name one of {', '.join(facts)}"
-            )
+        _require(flag, named, facts)
     if named_time is not None and not facts[named_time].is_time:
         raise RetrainingError(
             f"event_time={named_time!r} has type {facts[named_time].type}",
-            "name a column of dates or times",
+            "name a column of dates, times or years; of times in another form, leave it empty, "
+            "and give the column a type, a format and event_time: in the file that is written",
         )
     doubts: dict[str, str] = {}
     others = {name: fact for name, fact in facts.items() if name != label}
@@ -180,7 +191,9 @@ def choose_roles(
         )
     if unit:
         n_units = facts[unit].n_distinct
-        doubts["unit"] = f"{n_units:,} values: are rows of one {unit} alike? remove it if not"
+        doubts["unit"] = (
+            f"{counted(n_units, 'value')}: are rows of one {unit} alike? remove it if not"
+        )
     return Roles(key, time, unit, doubts)
 
 

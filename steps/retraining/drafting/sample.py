@@ -105,6 +105,11 @@ def draw(source: str) -> Sample:
     return Sample(table, form, len(files), n_rows, complete, tuple(notes))
 
 
+def split(source: str) -> list[str]:
+    """The files, folders and globs that a source lists."""
+    return re.split(r",(?![^{]*\})", source.removeprefix("file://"))
+
+
 def find_files(source: str) -> list[Path]:
     """The local files that a source names; folders within one are read if they are `key=value`.
 
@@ -112,7 +117,7 @@ def find_files(source: str) -> list[Path]:
         RetrainingError: If there are none, or one is of no known kind.
     """
     found: dict[Path, None] = {}
-    for part in re.split(r",(?![^{]*\})", source.removeprefix("file://")):
+    for part in split(source):
         if "://" in part:
             raise RetrainingError(
                 f"{part} is not a local path", "copy some of its files to a folder and name that"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pandas as pd
+
+from retraining.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,6 +43,7 @@ _PYTHON: Final = (
     ("yyyy", "%Y"), ("MM", "%m"), ("dd", "%d"), ("HH", "%H"), ("mm", "%M"), ("ss", "%S"),
     ("d", "%d"), ("M", "%m"),
 )  # fmt: skip
+_YEARS: Final = (1900, 2100)
 _EPOCHS: Final = {"seconds": (10**9, 2 * 10**9), "milliseconds": (10**12, 2 * 10**12)}
 _TIME_WORDS: Final = re.compile(r"time|date|_ts$|^ts$|stamp|epoch|_at$|when|utc", re.IGNORECASE)
 
@@ -88,6 +91,11 @@ class Facts:
         return self.type in ("int", "bigint", "double")
 
     @property
+    def is_year(self) -> bool:
+        """Whether all values can be years."""
+        return self.type == "int" and bool(self.values.dropna().between(*_YEARS).all())
+
+    @property
     def is_time(self) -> bool:
         """Whether values are moments or days."""
         return self.type in ("date", "timestamp")
@@ -122,6 +130,14 @@ def examine(name: str, text: pd.Series, numerals: Numerals) -> Facts:
     marks = tuple(mark for mark in MARKS if (text == mark).any())
     given = text.where(~text.isin(marks))
     return Facts(name, "string", given.astype(object), marks)
+
+
+def as_years(fact: Facts) -> Facts:
+    """A column of years as one of days, the first of each year; any other as it is."""
+    if not fact.is_year:
+        return fact
+    moments = pd.to_datetime(fact.values.astype("Int64").astype("string"), format="%Y")
+    return replace(fact, type="date", values=moments, format="yyyy")
 
 
 def _as_numbers(name: str, text: pd.Series, numerals: Numerals) -> Facts | None:
@@ -220,7 +236,9 @@ def _wrong(given: pd.Series, fits: pd.Series, what: str) -> tuple[str, ...]:
     if wrong.empty:
         return ()
     shown = ", ".join(repr(value) for value in wrong.unique()[:3])
-    return (f"{len(wrong):,} rows hold {shown}, not {what}: they would be rejected",)
+    verb, they = ("holds", "it") if len(wrong) == 1 else ("hold", "they")
+    rows = counted(len(wrong), "row")
+    return (f"{rows} {verb} {shown}, not {what}: {they} would be rejected",)
 
 
 def _sentinels(values: pd.Series) -> Sequence[str]:

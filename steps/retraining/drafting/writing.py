@@ -8,6 +8,7 @@ from retraining.description import yaml12
 from retraining.drafting.draft import POOLED
 from retraining.drafting.roles import STRONG
 from retraining.gate.policy import Policy
+from retraining.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,15 +79,14 @@ def _line(text: str, comments: Iterable[str] = ()) -> str:
 
 def _head(draft: Draft) -> Iterator[str]:
     sample = draft.sample
-    rows = f"{len(sample.table):,} of about {sample.n_rows:,}"
-    if sample.complete:
-        rows = f"all {sample.n_rows:,}"
-    files = "1 file" if sample.n_files == 1 else f"{sample.n_files} files"
-    yield f"# A first description, made from {rows} rows of {files}. Lines marked CHECK hold"
+    rows = counted(sample.n_rows, "row")
+    rows = f"all {rows}" if sample.complete else f"{len(sample.table):,} of about {rows}"
+    files = counted(sample.n_files, "file")
+    yield f"# A first description, made from {rows} of {files}. Lines marked CHECK hold"
     yield "# guesses: confirm or correct each one."
     yield f"name: {draft.name}"
     about = "" if sample.complete else "About "
-    summary = f"{about}{sample.n_rows:,} rows, {draft.positive_share:.2%} positive."
+    summary = f"{about}{counted(sample.n_rows, 'row')}, {draft.positive_share:.2%} positive."
     yield f"summary: {yaml12.inline(summary)}"
 
 
@@ -100,7 +100,10 @@ def _files(draft: Draft) -> Iterator[str]:
             found["separator"] = form.separator, []
         if form.encoding != "UTF-8":
             is_sure = form.encoding.startswith("UTF")
-            found["encoding"] = form.encoding, [] if is_sure else [f"{CHECK}are letters right?"]
+            found["encoding"] = (
+                form.encoding,
+                [] if is_sure else [f"{CHECK}do the letters look right?"],
+            )
         if form.comment:
             found["comment"] = form.comment, []
     marks = dict.fromkeys(mark for fact in draft.facts.values() for mark in fact.marks)
@@ -145,19 +148,23 @@ def _seen(fact: Facts) -> Iterator[str]:
     if fact.n_missing:
         yield f"{fact.n_missing / len(fact.values):.1%} missing"
     if fact.is_time and len(given):
-        yield f"{given.min()} to {given.max()}"
+        first, last = given.min(), given.max()
+        if fact.type == "date":
+            first, last = first.date(), last.date()
+        yield f"{first} to {last}"
     elif fact.is_number and len(given):
         low, high = (
-            f"{end:,.0f}" if end % 1 == 0 else f"{end:g}" for end in (given.min(), given.max())
+            f"{end:{'' if fact.is_year else ','}.0f}" if end % 1 == 0 else f"{end:g}"
+            for end in (given.min(), given.max())
         )
-        yield f"{low} to {high}, {fact.n_distinct:,} values"
+        yield f"{low} to {high}, {counted(fact.n_distinct, 'value')}"
     elif len(given):
         shares = given.value_counts(normalize=True)
         if len(shares) > len(given) / 2:
-            yield f"{len(shares):,} values"
+            yield counted(len(shares), "value")
             return
         shown = ", ".join(f"{_short(text)} {share:.0%}" for text, share in shares[:_SHOWN].items())
-        yield f"{len(shares)} values: {shown}"
+        yield f"{counted(len(shares), 'value')}: {shown}"
 
 
 def _short(text: object) -> str:

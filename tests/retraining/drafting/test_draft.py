@@ -164,6 +164,27 @@ def test_without_key_and_time_rows_are_split_by_a_hash(
     assert found.split.by == "hash"
 
 
+def test_years_are_a_time_if_they_are_named(claims: pd.DataFrame, sketch: Sketch) -> None:
+    frame = claims.drop(columns="sent_on").assign(year=1984 + np.arange(len(claims)) // 180)
+    assert "# 1984 to 1988, 5 values" in writing.write(sketch(frame))
+    made = sketch(frame, event_time="year")
+    found = load(made)
+
+    assert (found.columns["year"].type, found.columns["year"].format) == ("date", "yyyy")
+    assert (found.event_time, found.split.by) == ("year", "time")
+    assert "# 1984-01-01 to 1988-01-01" in writing.write(made)
+    with pytest.raises(RetrainingError, match=r"has type int: .*years"):
+        sketch(frame.assign(year=frame.year + 300), event_time="year")
+
+
+def test_one_thing_is_not_many(claims: pd.DataFrame, sketch: Sketch) -> None:
+    text = writing.write(sketch(claims.assign(constant=1, amount=["x", *claims.amount[1:]])))
+
+    assert "# 1 to 1, 1 value\n" in text
+    assert "1 row holds 'x'" in text
+    assert "all 900 rows of 1 file." in text
+
+
 def test_a_row_number_without_a_name_is_the_key(claims: pd.DataFrame, sketch: Sketch) -> None:
     frame = claims.drop(columns="claim_id")
     made = sketch(frame.set_index(np.arange(len(frame)) + 1), index=True)
@@ -227,7 +248,12 @@ def test_names_are_made_allowed_and_different() -> None:
     ("columns", "named", "said"),
     [
         (["amount", "note"], {}, "no column looks like a label"),
-        (["amount", "fraud"], {"label": "frud"}, "label='frud' is not a column"),
+        (
+            ["amount", "fraud"],
+            {"label": "frud"},
+            "label='frud' is not a column (did you mean fraud?)",
+        ),
+        (["amount", "a.b", "fraud"], {"label": "x"}, "name one of amount, a.b, fraud"),
         (["amount", "fraud"], {"row_key": "id"}, "row_key='id' is not a column"),
         (["amount", "fraud"], {"event_time": "amount"}, "event_time='amount' has type double"),
         (["amount", "note"], {"label": "note"}, "900 values"),
@@ -239,7 +265,7 @@ def test_what_cannot_be_described_is_named(
     columns: list[str], named: dict[str, str], said: str, claims: pd.DataFrame, sketch: Sketch
 ) -> None:
     with pytest.raises(RetrainingError, match=re.escape(said)):
-        sketch(claims[columns], **named)
+        sketch(claims.assign(**{"a.b": 1})[columns], **named)
 
 
 @pytest.mark.reference

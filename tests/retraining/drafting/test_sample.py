@@ -145,7 +145,7 @@ def test_several_columns_without_a_name_are_left_out_and_named(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("empty.csv", b"", "all 1 files"),
+        ("empty.csv", b"", "is empty"),
         ("blank.csv", b"\n \n", "holds no row"),
         ("binary.csv", bytes(range(256)) * 40, "is not text"),
         ("cut.csv.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\x4c", "cannot be read"),
