@@ -79,7 +79,7 @@ def test_a_challenger_that_is_worse_on_validation_is_tested_only_if_asked(
     assert "scores_uri" not in skipped.tags
     assert alphas[skipped.tags["identity"]] == 0.0
     refused = call("promote", verdict_run=skipped.run_id)
-    assert "version 2 stays champion: verdict inconclusive" in refused.out
+    assert "version 1 stays champion: verdict inconclusive" in refused.out
     assert aliases() == {"champion": "1", "challenger": "2"}
     assert skipped.run is not None
     assert refused.run is not None
