@@ -146,7 +146,7 @@ def test_keys_of_folders_are_columns(
     }
     texts = {
         "a.csv": "1,1.50,0",
-        "b.csv": "height,ill,key\n1.50,0,2",
+        "b.csv": "height,ill,key,\n1.50,0,2,",
         "c.jsonl": '{"key": 3, "height": "1.50", "ill": 0}',
     }
     for town in towns:
