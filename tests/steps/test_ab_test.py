@@ -305,8 +305,8 @@ def test_a_large_holdout_is_scored_into_a_folder_of_its_own(
     ("told", "phrase"),
     [
         ({"scores": "/nowhere.parquet"}, "scores='/nowhere.parquet' does not exist"),
-        ({"scores": "{here}/text.parquet"}, "cannot be read ("),
-        ({"scores": "{here}"}, "cannot be read ("),
+        ({"scores": "{here}/text.parquet"}, "text.parquet is not a parquet file"),
+        ({"scores": "{here}"}, "text.parquet is not a parquet file"),
         ({"champion": "models:/fraud/2"}, "champion and challenger are both models:/fraud/2"),
         ({"challenger": "models:/fraud@champion"}, "are both models:/fraud/1: run tune"),
         ({"model_name": "other"}, "the registry has no models:/other@champion: run train"),
