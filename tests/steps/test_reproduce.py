@@ -50,6 +50,7 @@ def record() -> Record:
         client.log_param(run.info.run_id, "seed", "7")
         client.log_param(run.info.run_id, "days", "77")
         client.log_metric(run.info.run_id, "rows", metrics)
+        client.log_text(run.info.run_id, "", "environment.txt")  # every step logs files
         if status != "RUNNING":
             client.set_terminated(run.info.run_id, status)
         return str(run.info.run_id)
