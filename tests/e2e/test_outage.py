@@ -211,7 +211,8 @@ def test_step_that_is_stopped_while_the_server_is_away_ends_soon(
     assert time.monotonic() - started < 30
     assert step.returncode == 143
     assert list(map(logged, errors.splitlines())) == [
-        f"run {run_id} stays RUNNING: the tracking server does not answer"
+        f"run {run_id} stays RUNNING: the tracking server does not answer",
+        "interrupted",
     ]
 
 

@@ -155,8 +155,10 @@ def _log_lines(step: str) -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.WARNING)
     # It warns, with every model, where there is no pip to be found: uv makes such environments.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
-    # It logs each refusal of the database with a traceback, and raises it too.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    # They log each refusal of the database with a traceback, each request that is sent again with
+    # the objects that sent it, and raise what comes of it too.
+    for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     # PySpark says what Spark fails of with all of Java's trace, and raises it too.
     warnings.filterwarnings("ignore", "toPandas attempted Arrow optimization", UserWarning)
     # MLflow's bars, one a file of a model, and links would drown the lines that steps print.

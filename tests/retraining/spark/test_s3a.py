@@ -56,7 +56,8 @@ def start(objects: Objects, code: str, **environment: str) -> subprocess.Popen[s
     lines = (
         "import json",
         "from pathlib import Path",
-        "from retraining.data import manifest, parquet, sources",
+        "from retraining.data import manifest",
+        "from retraining.data.files import parquet, sources",
         "from retraining.errors import RetrainingError",
         "from retraining.spark import storage",
         "from retraining.spark.session import open_session",
