@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 from retraining.data.features import history
 from retraining.data.files.sources import FILE, MALFORMED
 from retraining.data.instants import day_before, day_of, midnight
-from retraining.data.manifest import find_change, read_folders
+from retraining.data.integrity import find_change
+from retraining.data.manifest import read_folders
 from retraining.data.rows.quality import RAW, REASON, duplicate
 from retraining.progress import all_are
 from retraining.spark import storage
@@ -96,7 +97,7 @@ def _find_obstacle(
     gone = _find_missing(spark, previous)
     if gone:
         return f"{gone} of {previous.version} is gone"
-    return find_change(spark, previous, previous.days.values())
+    return find_change(spark, previous.parts, previous.days.values())
 
 
 def _find_missing(spark: SparkSession, previous: Manifest) -> str | None:

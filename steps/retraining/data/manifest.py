@@ -17,11 +17,10 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from py4j.protocol import Py4JJavaError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
+from retraining.data import integrity
 from retraining.data.account import (  # noqa: TC001 (pydantic needs them at run time)
     Account,
     Coverage,
@@ -29,7 +28,6 @@ from retraining.data.account import (  # noqa: TC001 (pydantic needs them at run
 from retraining.data.columns import quote
 from retraining.data.files.sources import RawFile  # noqa: TC001 (pydantic needs it at run time)
 from retraining.description import reading
-from retraining.digests import digest
 from retraining.errors import RetrainingError
 from retraining.spark import storage
 
@@ -191,11 +189,11 @@ def publish(spark: SparkSession, manifest: Manifest, base: Manifest | None = Non
     Returns:
         The manifest with what later reads are checked against.
     """
-    parts = (base.parts if base else {}) | _files_of(spark, manifest.uri)
+    parts = (base.parts if base else {}) | integrity.files_of(spark, manifest.uri)
     read_later = {*manifest.days.values(), *(split.uri for split in manifest.splits.values())}
     known = {uri: parts[uri] for uri in sorted(read_later) if uri in parts}
     content = manifest.model_copy(update={"parts": known}).model_dump(mode="json")
-    content["digest"] = _seal(content)
+    content["digest"] = integrity.seal(content)
     text = json.dumps(content, indent=2, ensure_ascii=False)
     storage.write_text(spark, f"{manifest.uri}/{MANIFEST}", text)
     return Manifest.model_validate_json(text)
@@ -227,7 +225,7 @@ def read_manifest(spark: SparkSession, uri: str) -> Manifest:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or first["msg"]
         raise RetrainingError(f"{path} cannot be read ({key})", _PREPARE_AGAIN) from error
-    if manifest.digest and manifest.digest != _seal(json.loads(text)):
+    if manifest.digest and manifest.digest != integrity.seal(json.loads(text)):
         raise RetrainingError(f"{path} was changed after it had been written", _PREPARE_AGAIN)
     return manifest
 
@@ -246,36 +244,14 @@ def read_split(spark: SparkSession, manifest: Manifest, name: str) -> DataFrame:
             f"there is no split {name!r}", f"choose one of {', '.join(manifest.splits)}"
         )
     split = manifest.splits[name]
-    change = find_change(spark, manifest, [split.uri])
+    change = integrity.find_change(spark, manifest.parts, [split.uri])
     if change or split.uri not in manifest.parts:
-        n_rows = _count(spark, split.uri)
+        n_rows = integrity.count_rows(spark, split.uri)
         if n_rows not in (None, split.n_rows):
             change = f"{split.uri} holds {n_rows:,} rows, its manifest says {split.n_rows:,}"
     if change:
         raise RetrainingError(change, _PREPARE_AGAIN)
     return read_folders(spark, [split.uri], manifest.columns)
-
-
-def find_change(spark: SparkSession, manifest: Manifest, folders: Iterable[str]) -> str | None:
-    """Say which file of some folders is not as it was written; None if all are.
-
-    Folders of which the manifest knows no files, as older ones do not, are taken as they are.
-    """
-    known = [uri for uri in folders if uri in manifest.parts]
-    found: dict[str, dict[str, int]] = {}
-    for parent in sorted({uri.rpartition("/")[0] for uri in known}):
-        found |= _files_of(spark, parent)
-    for uri in known:
-        there, written = found.get(uri, {}), manifest.parts[uri]
-        for name in sorted({*there, *written}):
-            if name not in there:
-                return f"{uri}/{name} is missing"
-            if name not in written:
-                return f"{uri}/{name} does not belong to the data set"
-            if there[name] != written[name]:
-                size = f"{there[name]:,} bytes, {written[name]:,} when it was written"
-                return f"{uri}/{name} has {size}"
-    return None
 
 
 def read_folders(
@@ -301,25 +277,3 @@ def no_rows(spark: SparkSession, columns: Mapping[str, str]) -> DataFrame:
     `createDataFrame([])` would start Python on the executors.
     """
     return spark.range(0).select(*(F.lit(None).cast(t).alias(name) for name, t in columns.items()))
-
-
-def _files_of(spark: SparkSession, folder: str) -> dict[str, dict[str, int]]:
-    """Bytes by file name, of each folder within a folder."""
-    found: dict[str, dict[str, int]] = {}
-    for path, size in sorted(storage.sizes(spark, folder).items()):
-        parent, _, name = path.rpartition("/")
-        found.setdefault(parent, {})[name] = size
-    return found
-
-
-def _count(spark: SparkSession, folder: str) -> int | None:
-    """Rows by the footers of the files; None where they cannot be read."""
-    try:
-        return spark.read.parquet(folder).count()
-    except (Py4JJavaError, PySparkException):
-        return None
-
-
-def _seal(content: Mapping[str, Any]) -> str:
-    """Digest of what a manifest says, whatever its layout."""
-    return digest(json.dumps({name: value for name, value in content.items() if name != "digest"}))
