@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, get_args
 import click
 import yaml
 
+from retraining.gate.fields import Outcome
 from retraining.gate.reasons import explain_verdict
-from retraining.gate.verdict import Outcome
 from retraining.report import summary
 from tests.samples import FACTS, NAMES, make_sample
 

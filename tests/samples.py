@@ -9,13 +9,14 @@ import numpy as np
 
 from retraining.gate.decision import Evidence, judge
 from retraining.gate.policy import Policy
-from retraining.gate.verdict import Spending
+from retraining.gate.spending import Spending
 from retraining.report.data_page import ShownColumn, ShownData, ShownReason
 from retraining.statistics import slicing
 from retraining.statistics.checks import check_rows
 
 if TYPE_CHECKING:
-    from retraining.gate.verdict import Outcome, Verdict
+    from retraining.gate.fields import Outcome
+    from retraining.gate.verdict import Verdict
     from retraining.statistics.rows import Floats, Rows
 
 NAMES: Final = ("fraud version 3", "fraud version 4")

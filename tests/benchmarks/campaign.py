@@ -41,7 +41,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps"))
 
 from retraining.gate import campaign
-from retraining.gate.campaign import LEAST, Standing, judge_look
+from retraining.gate.campaign import Standing, judge_look
+from retraining.gate.looks import LEAST, plan_looks
 from retraining.gate.policy import CampaignRules, Policy
 from retraining.statistics import sequential
 from retraining.statistics.inference import PairedResult, excess_pvalue, tail_probability
@@ -51,8 +52,8 @@ from tests.benchmarks.laws import AREA, OF_UNIT, score, with_common
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from retraining.gate.looks import Look
     from retraining.gate.policy import Meanwhile
-    from retraining.gate.verdict import Look
     from retraining.statistics.rows import Bools, Codes, Floats
     from retraining.statistics.sequential import SpendingFunction
 
@@ -263,7 +264,7 @@ def course_of(spending: SpendingFunction, alpha: float, sizes: tuple[float, ...]
         result = result_of(0.0, float(weeks))
         judged = judge_look(Standing(alpha, past), policy, result)
         past = judged.looks
-        planned = campaign.plan_looks(past, policy.campaign, alpha)
+        planned = plan_looks(past, policy.campaign, alpha)
         detectable = campaign.detectable_effect((*past, *planned), policy.power)
         limit = -judged.ends[1] / result.standard_error  # below it the interval rules a gain out
         if planned and np.isfinite(detectable):

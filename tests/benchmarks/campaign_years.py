@@ -25,8 +25,8 @@ from scipy import stats
 
 from retraining.comparison.lineup import BETTER
 from retraining.errors import RetrainingError
-from retraining.gate.campaign import LEAST
 from retraining.gate.ledger import REPLACED, Entry, HoldoutTest, LookEntry
+from retraining.gate.looks import LEAST
 from retraining.gate.policy import Policy
 from retraining.gate.spending import spend
 from tests.benchmarks.campaign import (

@@ -23,8 +23,8 @@ from scipy import special, stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps"))
 
-from retraining.gate.campaign import LEAST
 from retraining.gate.ledger import Entry, HoldoutTest
+from retraining.gate.looks import LEAST
 from retraining.gate.policy import Policy
 from retraining.gate.spending import spend
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 import pytest
 
-from retraining.gate.verdict import Outcome
+from retraining.gate.fields import Outcome
 from retraining.report import data_page
 from retraining.report.page import render
 from tests.samples import COMMANDS, DATA, FACTS, NAMES, make_sample

@@ -21,7 +21,7 @@ from retraining.data.columns import quote
 from retraining.errors import RetrainingError
 from retraining.gate.campaign import Standing
 from retraining.gate.ledger import STARTED, STOPPED
-from retraining.gate.verdict import read_look
+from retraining.gate.looks import read_look
 from retraining.spark import storage
 from retraining.tracking import inputs, registry, tags
 

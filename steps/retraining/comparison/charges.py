@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from retraining.comparison.campaigns import status_of
 from retraining.errors import RetrainingError
-from retraining.gate.campaign import LEAST
 from retraining.gate.ledger import (
     STARTED,
     STOPPED,
     Entry,
     HoldoutTest,
 )
+from retraining.gate.looks import LEAST
 from retraining.gate.spending import YEAR, spend
 from retraining.tracking import outage, registry, runs, tags, values
 
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run
 
+    from retraining.gate.campaign import Campaign
     from retraining.gate.ledger import LookEntry
     from retraining.gate.policy import Policy
-    from retraining.gate.verdict import Campaign, Spending
+    from retraining.gate.spending import Spending
 
 _LOG = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from retraining.errors import RetrainingError
-from retraining.gate.campaign import LEAST
 from retraining.gate.ledger import MOVED, REPLACED, STOPPED, Entry, charged
+from retraining.gate.looks import LEAST
 from retraining.tracking import registry, tags, values
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import mlflow
 
 from retraining.errors import RetrainingError
-from retraining.gate.campaign import plan_rules
+from retraining.gate.campaign_plan import plan_rules
 from retraining.gate.wording import number
 from retraining.statistics.comparing import compare_rows
 from retraining.tracking.result import Result
@@ -17,8 +17,8 @@ from retraining.tracking.result import Result
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from retraining.gate.campaign_plan import PlannedRule
     from retraining.gate.policy import Policy
-    from retraining.gate.verdict import PlannedRule
     from retraining.statistics.rows import Rows
 
 YEAR = 365

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from retraining.comparison.contest import Contest, Untested
     from retraining.comparison.scores import Comparison
     from retraining.gate.decision import Decision, Evidence
+    from retraining.gate.fields import Outcome
     from retraining.gate.policy import Policy
-    from retraining.gate.verdict import Outcome, Verdict
+    from retraining.gate.verdict import Verdict
 
 
 @dataclass(frozen=True)

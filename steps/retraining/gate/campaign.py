@@ -14,30 +14,68 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
+from pydantic import Field
 from scipy import optimize, special
 
-from retraining.gate.policy import CampaignRules
-from retraining.gate.verdict import Campaign, Look, PlannedRule
+from retraining.gate.fields import Count, Number, Record, Share
+from retraining.gate.looks import (
+    LEAST,
+    Look,
+    information_and_bounds,
+    plan_looks,
+    with_bound,
+    with_bounds,
+)
 from retraining.statistics import sequential
 from retraining.statistics.inference import excess_pvalue, half_width
+from retraining.statistics.sequential import SpendingFunction  # noqa: TC001 (for the schema)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Literal
 
+    from retraining.gate.fields import Outcome
     from retraining.gate.policy import Policy
-    from retraining.gate.verdict import Outcome
     from retraining.statistics.inference import PairedResult
-    from retraining.statistics.sequential import SpendingFunction
 
-    State = Literal["open", "promoted", "no_gain", "futile", "last_look"]
-
+State = Literal["open", "promoted", "no_gain", "futile", "last_look"]
 FUTILE: Final = 0.1  # chance to find the detectable effect, below which a campaign ends
-LEAST: Final = 1e-300  # alpha of a look at which nothing promotes: above zero, but negligible
-GAINS: Final = (0.5, 1.0, 1.5, 2.5)  # of a plan, in standard errors of one look
-PLANNED_LOOKS: Final = 8  # of the campaigns in a plan, where the policy has none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaign(Record):
+    """Where the same pair of models stands that is tested again on growing data."""
+
+    look: Annotated[int, Field(ge=1)]
+    """The number of this look."""
+    n_looks: Annotated[int, Field(ge=1)]
+    """The looks of the campaign, if nothing ends it before."""
+    spending: SpendingFunction
+    """How the looks share alpha: pocock, obrien_fleming or e_process."""
+    alpha: Share
+    """The accepted probability that the campaign as a whole promotes a challenger that is not
+    better, whatever the number of its looks."""
+    spent: Share
+    """The alpha that the looks so far may have used."""
+    returned: Share
+    """The alpha that goes back to the budget, now that the campaign has ended; 0 while it lasts."""
+    returnable: Share
+    """The alpha that goes back if something else ends the campaign after this look: what the looks
+    that are left could still promote by chance, given the rows so far."""
+    state: State
+    """open (the next cycle looks again), promoted, no_gain (the interval rules a gain out), futile
+    (the detectable effect itself would hardly be found any more) or last_look."""
+    median_unbiased_effect: Number
+    """The effect that is too large as often as too small, allowing for the looks: the observed one
+    is too large on average where a campaign ends because it was."""
+    looks_still_needed: Count | None
+    """After how many more looks the challenger would be promoted if the observed effect stays; 0 if
+    the campaign has ended, unknown if not within it."""
+    chance: Number
+    """The probability that this campaign still promotes, if the true effect is the detectable
+    one."""
 
 
 class Standing(NamedTuple):
@@ -94,8 +132,8 @@ def judge_look(standing: Standing, policy: Policy, result: PairedResult) -> Judg
     look = dataclasses.replace(
         look, z_score=z if math.isnan(z) else min(max(z, -farthest), farthest)
     )
-    looks = _with_bound((*past, look), rules, standing.alpha)
-    tail = _with_bounds(looks, rules, (1 - policy.confidence_level) / 2)[-1].bound
+    looks = with_bound((*past, look), rules, standing.alpha)
+    tail = with_bounds(looks, rules, (1 - policy.confidence_level) / 2)[-1].bound
     level = 1 - 2 * float(special.ndtr(-tail))
     reach = half_width(error, level, result.degrees_of_freedom) if level < 1 else math.inf
     reach += result.error_bound
@@ -138,25 +176,6 @@ def conclude(
     return campaign, (*made, *planned)
 
 
-def plan_looks(made: Sequence[Look], rules: CampaignRules, alpha: float) -> tuple[Look, ...]:
-    """The looks that are left, if each brings as many rows as those so far did on average."""
-    last, looks = made[-1], tuple(made)
-    for number in range(last.look + 1, rules.looks + 1):
-        share = last.look / number
-        planned = dataclasses.replace(
-            last,
-            look=number,
-            made=False,
-            n_rows=round(last.n_rows / share),
-            information=last.information / share,
-            effect_size=math.nan,
-            standard_error=last.standard_error * math.sqrt(share),
-            z_score=math.nan,
-        )
-        looks = _with_bound((*looks, planned), rules, alpha)
-    return looks[len(made) :]
-
-
 def detectable_effect(looks: Sequence[Look], power: float) -> float:
     """The true effect beyond the required one that some look of a whole campaign promotes.
 
@@ -164,7 +183,7 @@ def detectable_effect(looks: Sequence[Look], power: float) -> float:
         looks: All of them, with their bounds.
         power: The probability of it.
     """
-    information, bounds = _of(looks)
+    information, bounds = information_and_bounds(looks)
     least, error = min(bounds), looks[-1].standard_error
     if not (math.isfinite(least) and math.isfinite(error) and error > 0):
         return math.nan
@@ -173,117 +192,6 @@ def detectable_effect(looks: Sequence[Look], power: float) -> float:
         return float(sum(sequential.crossings(information, bounds, effect))) - power
 
     return float(optimize.brentq(excess, -20 * error, (max(least, 0) + 20) * error))
-
-
-def plan_rules(standard_error: float, n_rows: int, policy: Policy) -> tuple[PlannedRule, ...]:
-    """How soon each way of testing finds gains of several sizes; empty where the error is unknown.
-
-    Args:
-        standard_error: Of the effect on the rows of one look.
-        n_rows: The number of rows of one look.
-        policy: Its campaign, alpha, yearly_alpha, tests_per_year, memory and power are used.
-    """
-    if not (math.isfinite(standard_error) and standard_error > 0):
-        return ()
-    n_looks = policy.campaign.looks if policy.campaign.looks > 1 else PLANNED_LOOKS
-    rules: dict[str, tuple[float, tuple[Look, ...]]] = {}
-    functions: tuple[SpendingFunction, ...] = ("pocock", "obrien_fleming", "e_process")
-    for function in functions:
-        chosen = CampaignRules(looks=n_looks, spending=function)
-        alpha = due(policy, policy.tests_per_year, n_looks)
-        first = Look(
-            look=1,
-            made=True,
-            n_rows=n_rows,
-            information=1.0,
-            effect_size=math.nan,
-            standard_error=standard_error,
-            fraction=0.0,
-            spent=0.0,
-            bound=math.inf,
-            z_score=math.nan,
-        )
-        made = _with_bound((first,), chosen, alpha)
-        rules[function] = alpha, (*made, *plan_looks(made, chosen, alpha))
-    found = []
-    single = due(policy, policy.tests_per_year, 1)
-    for gain in (share * standard_error for share in GAINS):
-        missed = float(special.ndtr(-float(special.ndtri(single)) - gain / standard_error))
-        shares = [1 - missed**n for n in range(1, n_looks + 1)]
-        found.append(_planned("single", single, gain, shares))
-        for name, (alpha, looks) in rules.items():
-            crossed = sequential.crossings(*_of(looks), gain).cumsum()
-            found.append(_planned(name, alpha, gain, [min(float(x), 1.0) for x in crossed]))
-    return tuple(found)
-
-
-def due(policy: Policy, tests_per_year: float, looks: int) -> float:
-    """The alpha of a campaign, or of a test, that keeps to the yearly budget at this rhythm."""
-    if policy.memory == "per_test":
-        return policy.alpha
-    return min(policy.alpha, policy.yearly_alpha * looks / tests_per_year, policy.yearly_alpha)
-
-
-def _planned(name: str, alpha: float, gain: float, shares: Sequence[float]) -> PlannedRule:
-    half = next((n for n, share in enumerate(shares, 1) if share >= 0.5), None)
-    return PlannedRule(
-        rule=name,  # type: ignore[arg-type]
-        alpha=alpha,
-        gain=gain,
-        n_looks=len(shares),
-        found=shares[-1],
-        half_found=half,
-    )
-
-
-def _with_bound(looks: tuple[Look, ...], rules: CampaignRules, alpha: float) -> tuple[Look, ...]:
-    """The looks with fraction, bound and spent alpha of the last one."""
-    *past, last = looks
-    information, bounds = _of(looks)
-    last = dataclasses.replace(last, fraction=_fraction(looks, rules))
-    if rules.spending == "e_process":
-        bound = sequential.bound_of_mixture(alpha, information[-1] / information[0])
-        used = float(sum(sequential.crossings(information, [*bounds[:-1], bound])))
-        return (*past, dataclasses.replace(last, bound=bound, spent=min(used, alpha)))
-    before = past[-1].spent if past else 0.0
-    allowed = sequential.spent(rules.spending, alpha, last.fraction)
-    bound = sequential.next_bound(information, bounds[:-1], allowed - before)
-    spent = max(allowed, before) if math.isfinite(bound) else before
-    return (*past, dataclasses.replace(last, bound=bound, spent=spent))
-
-
-def _with_bounds(looks: tuple[Look, ...], rules: CampaignRules, alpha: float) -> tuple[Look, ...]:
-    """The same looks with the bounds of another alpha."""
-    done: tuple[Look, ...] = ()
-    for look in looks:
-        done = _with_bound((*done, look), rules, alpha)
-    return done
-
-
-def _fraction(looks: Sequence[Look], rules: CampaignRules) -> float:
-    """The share of the planned information that is there at the last look.
-
-    The plan is that all looks are like the first. Where more comes than that, as much is expected
-    of the looks that are left: a plan may follow what does not depend on the effect (Lan and DeMets
-    1989).
-    """
-    first, last = looks[0], looks[-1]
-    if last.look >= rules.looks:
-        return 1.0
-    plan = max(first.information, last.information / last.look) * rules.looks
-    return max([last.information / plan if plan else 0.0, *(look.fraction for look in looks[:-1])])
-
-
-def _of(looks: Sequence[Look]) -> tuple[list[float], list[float]]:
-    """Information and bounds of looks; the information as 1 / variance of the effect.
-
-    It is in proportion to the rows, and that of the last look is as its standard error says.
-    """
-    last = looks[-1]
-    known = math.isfinite(last.standard_error) and last.standard_error > 0
-    scale = last.standard_error**-2 / last.information if known and last.information else 1.0
-    levels = [max(look.information, LEAST) * scale for look in looks]
-    return levels, [look.bound for look in looks]
 
 
 def _chance(made: Sequence[Look], planned: Sequence[Look], effect: float) -> float:
@@ -295,7 +203,7 @@ def _chance(made: Sequence[Look], planned: Sequence[Look], effect: float) -> flo
         return 0.0
     if math.isnan(effect) or math.isnan(made[-1].z_score):
         return math.nan
-    information, bounds = _of((*made, *planned))
+    information, bounds = information_and_bounds((*made, *planned))
     levels = sequential.increasing(information)
     now, ahead = levels[-len(planned) - 1], levels[-len(planned) :]
     score = made[-1].z_score * math.sqrt(now)
@@ -322,7 +230,7 @@ def _median_unbiased(made: Sequence[Look], least: float) -> float:
     last = made[-1]
     if not (math.isfinite(last.z_score) and last.standard_error > 0):
         return math.nan
-    information, bounds = _of(made)
+    information, bounds = information_and_bounds(made)
     # Not by the z-score, which allows for the degrees of freedom of the error.
     distance = (last.effect_size - least) / last.standard_error
     return least + sequential.median_unbiased(information, bounds[:-1], distance)

@@ -10,20 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from retraining.gate import campaign, guardrails, power, selftest
+from retraining.gate.campaign_plan import plan_rules
 from retraining.gate.reasons import explain_verdict
 from retraining.gate.slices import compare_slices
 from retraining.gate.strategies import STRATEGIES, UNSOUND, ask_all, explain_unsound
 from retraining.gate.strategy_result import apply_rule
 from retraining.gate.support import judge_support
-from retraining.gate.verdict import (
-    UNDECIDABLE,
-    CrossCheck,
-    Guardrail,
-    Maturity,
-    Outcome,
-    Spending,
-    Verdict,
-)
+from retraining.gate.verdict import UNDECIDABLE, CrossCheck, Guardrail, Maturity, Verdict
 from retraining.statistics import bootstrap, comparing, metrics
 from retraining.statistics.checks import check_rows
 
@@ -32,10 +25,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from retraining.gate.campaign import Standing
+    from retraining.gate.campaign import Campaign, Standing
+    from retraining.gate.campaign_plan import PlannedRule
+    from retraining.gate.fields import Outcome
+    from retraining.gate.looks import Look
     from retraining.gate.policy import Policy
+    from retraining.gate.spending import Spending
     from retraining.gate.strategy_result import StrategyResult
-    from retraining.gate.verdict import Campaign, Look, PlannedRule
     from retraining.statistics.inference import PairedResult
     from retraining.statistics.rows import Floats, Rows
 
@@ -256,7 +252,7 @@ def _plan(result: PairedResult, looks: tuple[Look, ...], policy: Policy) -> tupl
     """What tests would find with as many rows as a look has had on average."""
     n_made = max(1, sum(look.made for look in looks))
     error = result.standard_error * math.sqrt(n_made)
-    return campaign.plan_rules(error, round(result.n_rows / n_made), policy)
+    return plan_rules(error, round(result.n_rows / n_made), policy)
 
 
 def _cross_check(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from retraining.gate.campaign import LEAST
+from retraining.gate.looks import LEAST
 from retraining.gate.power import largest_gain
 from retraining.gate.verdict import UNDECIDABLE
 from retraining.gate.wording import number, percent
 
 if TYPE_CHECKING:
-    from retraining.gate.verdict import Campaign, Spending, Verdict
+    from retraining.gate.campaign import Campaign
+    from retraining.gate.spending import Spending
+    from retraining.gate.verdict import Verdict
 
 
 def explain_verdict(verdict: Verdict, *, unsound: str = "") -> tuple[str, ...]:

@@ -10,6 +10,10 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from retraining.gate import verdict
+from retraining.gate.campaign import Campaign
+from retraining.gate.campaign_plan import PlannedRule
+from retraining.gate.looks import Look
+from retraining.gate.spending import Spending
 
 if TYPE_CHECKING:
     from pydantic_core.core_schema import CoreSchema
@@ -21,10 +25,10 @@ PARTS: Final = {
     "slices": verdict.Slice,
     "opinions": verdict.Opinion,
     "maturities": verdict.Maturity,
-    "ledger": verdict.Spending,
-    "campaign": verdict.Campaign,
-    "looks": verdict.Look,
-    "plan": verdict.PlannedRule,
+    "ledger": Spending,
+    "campaign": Campaign,
+    "looks": Look,
+    "plan": PlannedRule,
 }
 
 

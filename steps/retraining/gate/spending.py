@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+from pydantic import Field
 
 from retraining.errors import RetrainingError
-from retraining.gate.campaign import LEAST, due
+from retraining.gate.fields import Count, Record, Share
 from retraining.gate.ledger import Entry, HoldoutTest, charged, period
-from retraining.gate.verdict import Spending
+from retraining.gate.looks import LEAST
+from retraining.gate.policy import Memory  # noqa: TC001 (for the schema)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,6 +26,40 @@ if TYPE_CHECKING:
 
 YEAR: Final = timedelta(days=365)
 DAYS: Final = 9  # with tests show a rhythm: half of their gaps may be odd
+
+
+@dataclass(frozen=True)
+class Spending(Record):
+    """How much alpha repeated tests of one model have used."""
+
+    memory: Memory
+    """How earlier tests count: per_test (not at all), spending (they share the budget of a year)
+    or fresh_holdout_only (the same, and no holdout may be tested twice)."""
+    alpha: Share
+    """The alpha that this test may use."""
+    n_tests: Count
+    """The number of earlier tests of the model in the last 365 days; comparisons that could not
+    decide, whatever the effect, do not count, and those without register do if they used this
+    holdout."""
+    n_holdout_tests: Count
+    """The number of earlier tests that used rows of the same holdout."""
+    spent: Annotated[float, Field(ge=0)]
+    """The sum of alpha over the earlier tests."""
+    budget: Share | None
+    """The sum of alpha that any 365 days may use; null without a budget."""
+    left: Annotated[float, Field(ge=0)] | None
+    """What remains of the budget after this test; null without a budget."""
+    tests_per_year: Annotated[float, Field(ge=1)]
+    """How often the model is tested: as the policy says, until nine days with tests show it."""
+    per_test_false_promotions: Annotated[float, Field(ge=0)]
+    """The false promotions to be expected in a year if every test used the alpha of the policy,
+    as with the memory per_test."""
+    champion_was_chosen_here: bool
+    """Whether the champion was tested as a challenger on some of these rows."""
+    fresh_holdouts_possible: bool
+    """Whether tests are far enough apart for each to have a holdout of its own."""
+    past: tuple[tuple[str, float], ...]
+    """Time (ISO 8601) and alpha of the earlier tests, oldest first."""
 
 
 def spend(entries: Iterable[Entry], policy: Policy, test: HoldoutTest) -> Spending:
@@ -87,6 +125,13 @@ def spend(entries: Iterable[Entry], policy: Policy, test: HoldoutTest) -> Spendi
         fresh_holdouts_possible=_can_be_fresh(test, per_year),
         past=tuple((entry.time.isoformat(), entry.alpha) for entry in recent),
     )
+
+
+def due(policy: Policy, tests_per_year: float, looks: int) -> float:
+    """The alpha of a campaign, or of a test, that keeps to the yearly budget at this rhythm."""
+    if policy.memory == "per_test":
+        return policy.alpha
+    return min(policy.alpha, policy.yearly_alpha * looks / tests_per_year, policy.yearly_alpha)
 
 
 def _due_by_end(

@@ -12,7 +12,7 @@ from retraining.statistics.inference import PairedResult, excess_pvalue
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retraining.gate.verdict import Outcome
+    from retraining.gate.fields import Outcome
     from retraining.statistics.rows import Floats, Rows
 
 

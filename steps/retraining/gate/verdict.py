@@ -5,37 +5,25 @@ The text below each field is its description in the JSON schema and in the gloss
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import Field
 
-from retraining.gate.policy import Memory, MetricName, Strategy  # noqa: TC001 (for the schema)
+from retraining.gate.campaign import Campaign  # noqa: TC001 (for the schema)
+from retraining.gate.campaign_plan import PlannedRule  # noqa: TC001 (for the schema)
+from retraining.gate.fields import Count, Number, Outcome, Record, Share, to_plain
+from retraining.gate.looks import Look  # noqa: TC001 (for the schema)
+from retraining.gate.policy import MetricName, Strategy  # noqa: TC001 (for the schema)
+from retraining.gate.spending import Spending  # noqa: TC001 (for the schema)
 from retraining.gate.wording import number, percent
-from retraining.statistics.sequential import SpendingFunction  # noqa: TC001 (for the schema)
 
-Outcome = Literal["promote", "keep_champion", "inconclusive"]
-Number = Annotated[float, WithJsonSchema({"type": ["number", "null"]})]  # NaN where unknown
 # Guardrails whose failure makes any result unbelievable, the champion's victory included.
 UNDECIDABLE: Final = ("minimum_positives", "support", "self_test")
 
-Count = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Record:
-    """A part of verdict.json."""
-
-    __pydantic_config__ = ConfigDict(
-        extra="forbid",
-        use_attribute_docstrings=True,
-        json_schema_serialization_defaults_required=True,
-    )
-
 
 @dataclass(frozen=True)
-class CrossCheck(_Record):
+class CrossCheck(Record):
     """The comparison by bootstrap."""
 
     effect_size: Number
@@ -59,7 +47,7 @@ class CrossCheck(_Record):
 
 
 @dataclass(frozen=True)
-class Guardrail(_Record):
+class Guardrail(Record):
     """A condition beside the primary metric."""
 
     name: Literal[
@@ -80,7 +68,7 @@ class Guardrail(_Record):
 
 
 @dataclass(frozen=True)
-class Slice(_Record):
+class Slice(Record):
     """One slice of the rows, judged by the primary metric."""
 
     name: str
@@ -116,7 +104,7 @@ class Slice(_Record):
 
 
 @dataclass(frozen=True)
-class FalsePromotionRate(_Record):
+class FalsePromotionRate(Record):
     """How often a strategy promotes one of two equal models, as measured by simulation."""
 
     rate: Share
@@ -134,7 +122,7 @@ class FalsePromotionRate(_Record):
 
 
 @dataclass(frozen=True)
-class Opinion(_Record):
+class Opinion(Record):
     """The conclusion of one strategy from the same rows, before any guardrail."""
 
     strategy: Strategy
@@ -158,7 +146,7 @@ class Opinion(_Record):
 
 
 @dataclass(frozen=True)
-class Maturity(_Record):
+class Maturity(Record):
     """The same comparison on rows whose labels have had more time."""
 
     extra_days: Count
@@ -175,122 +163,8 @@ class Maturity(_Record):
     """The upper end of the interval of the effect on these rows."""
 
 
-@dataclass(frozen=True)
-class Spending(_Record):
-    """How much alpha repeated tests of one model have used."""
-
-    memory: Memory
-    """How earlier tests count: per_test (not at all), spending (they share the budget of a year)
-    or fresh_holdout_only (the same, and no holdout may be tested twice)."""
-    alpha: Share
-    """The alpha that this test may use."""
-    n_tests: Count
-    """The number of earlier tests of the model in the last 365 days; comparisons that could not
-    decide, whatever the effect, do not count, and those without register do if they used this
-    holdout."""
-    n_holdout_tests: Count
-    """The number of earlier tests that used rows of the same holdout."""
-    spent: Annotated[float, Field(ge=0)]
-    """The sum of alpha over the earlier tests."""
-    budget: Share | None
-    """The sum of alpha that any 365 days may use; null without a budget."""
-    left: Annotated[float, Field(ge=0)] | None
-    """What remains of the budget after this test; null without a budget."""
-    tests_per_year: Annotated[float, Field(ge=1)]
-    """How often the model is tested: as the policy says, until nine days with tests show it."""
-    per_test_false_promotions: Annotated[float, Field(ge=0)]
-    """The false promotions to be expected in a year if every test used the alpha of the policy,
-    as with the memory per_test."""
-    champion_was_chosen_here: bool
-    """Whether the champion was tested as a challenger on some of these rows."""
-    fresh_holdouts_possible: bool
-    """Whether tests are far enough apart for each to have a holdout of its own."""
-    past: tuple[tuple[str, float], ...]
-    """Time (ISO 8601) and alpha of the earlier tests, oldest first."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class Look(_Record):
-    """One look of a campaign, made or planned, on all rows up to it."""
-
-    look: Annotated[int, Field(ge=1)]
-    """The number of the look."""
-    made: bool
-    """Whether it was made; what is said of a planned one holds if rows come as they did so far."""
-    n_rows: Count
-    """The number of rows up to this look."""
-    information: Annotated[float, Field(ge=0)]
-    """What the rows up to this look tell, counted in rows: positives times negatives, by their
-    sum."""
-    effect_size: Number
-    """The effect on all rows up to this look; unknown of a planned one."""
-    standard_error: Number
-    """How far that effect would typically move if other rows had been drawn."""
-    fraction: Share
-    """The share of the campaign's information that is there; the last look has all of it."""
-    spent: Share
-    """The alpha that the looks up to this one may have used."""
-    bound: Number
-    """The z-score that promotes; unknown where none does."""
-    z_score: Number
-    """The effect beyond the required one, in standard errors; unknown of a planned look."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Campaign(_Record):
-    """Where the same pair of models stands that is tested again on growing data."""
-
-    look: Annotated[int, Field(ge=1)]
-    """The number of this look."""
-    n_looks: Annotated[int, Field(ge=1)]
-    """The looks of the campaign, if nothing ends it before."""
-    spending: SpendingFunction
-    """How the looks share alpha: pocock, obrien_fleming or e_process."""
-    alpha: Share
-    """The accepted probability that the campaign as a whole promotes a challenger that is not
-    better, whatever the number of its looks."""
-    spent: Share
-    """The alpha that the looks so far may have used."""
-    returned: Share
-    """The alpha that goes back to the budget, now that the campaign has ended; 0 while it lasts."""
-    returnable: Share
-    """The alpha that goes back if something else ends the campaign after this look: what the looks
-    that are left could still promote by chance, given the rows so far."""
-    state: Literal["open", "promoted", "no_gain", "futile", "last_look"]
-    """open (the next cycle looks again), promoted, no_gain (the interval rules a gain out), futile
-    (the detectable effect itself would hardly be found any more) or last_look."""
-    median_unbiased_effect: Number
-    """The effect that is too large as often as too small, allowing for the looks: the observed one
-    is too large on average where a campaign ends because it was."""
-    looks_still_needed: Count | None
-    """After how many more looks the challenger would be promoted if the observed effect stays; 0 if
-    the campaign has ended, unknown if not within it."""
-    chance: Number
-    """The probability that this campaign still promotes, if the true effect is the detectable
-    one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedRule(_Record):
-    """How soon one way of testing finds a gain of a given size, with rows such as these."""
-
-    rule: Literal["single", "pocock", "obrien_fleming", "e_process"]
-    """single (each challenger is tested once, a new one each time) or a campaign of that
-    spending."""
-    alpha: Share
-    """The alpha of a test, or of a campaign, that keeps to the yearly budget."""
-    gain: Annotated[float, Field(gt=0)]
-    """The true effect, beyond the required one."""
-    n_looks: Annotated[int, Field(ge=1)]
-    """The tests or looks."""
-    found: Share
-    """The probability that the gain is found within so many."""
-    half_found: Count | None
-    """After how many it is found with a probability of one half; unknown if not within them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict(_Record):
+class Verdict(Record):
     """What the gate decided, with every number that the decision rests on.
 
     A number that is unknown is null.
@@ -389,20 +263,4 @@ class Verdict(_Record):
 
     def to_mapping(self) -> dict[str, Any]:
         """Values that JSON can represent, in the order of the fields; null for NaN and infinity."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
-
-
-def read_look(written: dict[str, Any]) -> Look:
-    """A look as verdict.json has it: a number that is unknown is null, an unreachable bound too."""
-    unknown = {name: math.nan for name, value in written.items() if value is None}
-    if "bound" in unknown:
-        unknown["bound"] = math.inf
-    return Look(**{**written, **unknown})
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return {name: to_plain(value) for name, value in asdict(self).items()}

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from retraining.gate.verdict import CrossCheck, Spending, Verdict
+    from retraining.gate.spending import Spending
+    from retraining.gate.verdict import CrossCheck, Verdict
     from retraining.statistics.rows import Floats
 
 BINS: Final = 40

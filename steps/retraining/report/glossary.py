@@ -1,7 +1,7 @@
 """What every term of a verdict and its report means, for people who are not statisticians.
 
-Fields of the verdict are described where they are defined, in `retraining.gate.verdict`; a field
-of one of its parts is listed with the part before it, for example "slices.champion".
+Fields of the verdict are described where they are defined, in `retraining.gate`; a field of one of
+its parts is listed with the part before it, for example "slices.champion".
 """
 
 from __future__ import annotations

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-    from retraining.gate.verdict import Campaign, PlannedRule, Spending, Verdict
+    from retraining.gate.campaign import Campaign
+    from retraining.gate.campaign_plan import PlannedRule
+    from retraining.gate.spending import Spending
+    from retraining.gate.verdict import Verdict
     from retraining.statistics.rows import Floats, Rows
 
 SLICES_ON_PAGE: Final = 100  # the page stays small; verdict.json holds all

@@ -20,8 +20,9 @@ from retraining.comparison.scores import Comparison
 from retraining.data.manifest import StoredSplit
 from retraining.errors import RetrainingError
 from retraining.gate import campaign as gate
-from retraining.gate.campaign import LEAST, Standing
+from retraining.gate.campaign import Standing
 from retraining.gate.ledger import MOVED, REPLACED, HoldoutTest, LookEntry, charged
+from retraining.gate.looks import LEAST
 from retraining.gate.policy import CampaignRules, Policy
 from retraining.statistics.inference import PairedResult
 from retraining.tracking import registry, tags
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
     from retraining.comparison.campaigns import Progress
     from retraining.comparison.charges import Charge
-    from retraining.gate.verdict import Campaign, Look, Outcome
+    from retraining.gate.campaign import Campaign
+    from retraining.gate.fields import Outcome
+    from retraining.gate.looks import Look
 
 NOW = datetime.now(UTC)
 POLICY = Policy(campaign=CampaignRules(looks=8))

@@ -19,8 +19,8 @@ from mlflow import MlflowClient
 from retraining.comparison import charges, contenders
 from retraining.data.manifest import StoredSplit
 from retraining.errors import RetrainingError
-from retraining.gate.campaign import LEAST
 from retraining.gate.ledger import Entry, HoldoutTest
+from retraining.gate.looks import LEAST
 from retraining.gate.policy import Policy
 from retraining.tracking import lineage, registry, tags
 

@@ -12,20 +12,12 @@ import pytest
 from pydantic import ValidationError
 from scipy import stats
 
-from retraining.gate.campaign import (
-    FUTILE,
-    LEAST,
-    Standing,
-    conclude,
-    detectable_effect,
-    due,
-    judge_look,
-    plan_looks,
-    plan_rules,
-)
+from retraining.gate.campaign import FUTILE, Standing, conclude, detectable_effect, judge_look
+from retraining.gate.campaign_plan import plan_rules
 from retraining.gate.decision import Evidence, judge
+from retraining.gate.looks import LEAST, plan_looks, read_look
 from retraining.gate.policy import CampaignRules, Policy
-from retraining.gate.verdict import read_look
+from retraining.gate.spending import due
 from retraining.statistics import sequential
 from retraining.statistics.checks import check_rows
 from retraining.statistics.inference import excess_pvalue
@@ -50,9 +42,10 @@ from tests.drawing import draw_probabilities
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from retraining.gate.campaign import JudgedLook
+    from retraining.gate.campaign import Campaign, JudgedLook
     from retraining.gate.decision import Decision
-    from retraining.gate.verdict import Campaign, Look, Outcome
+    from retraining.gate.fields import Outcome
+    from retraining.gate.looks import Look
     from retraining.statistics.rows import Floats
     from retraining.statistics.sequential import SpendingFunction
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from retraining.errors import RetrainingError
-from retraining.gate.campaign import LEAST
 from retraining.gate.ledger import Entry, HoldoutTest, LookEntry
+from retraining.gate.looks import LEAST
 from retraining.gate.policy import Memory, Policy
 from retraining.gate.spending import YEAR, spend
 from tests.benchmarks.ledger import PLAIN, fixed, rules, simulate

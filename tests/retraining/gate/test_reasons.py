@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from retraining.gate.campaign import LEAST
+from retraining.gate.looks import LEAST
 from retraining.gate.reasons import explain_verdict
 from retraining.gate.verdict import Guardrail, Verdict
 from retraining.gate.wording import number, percent

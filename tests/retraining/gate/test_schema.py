@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import jsonschema
 import pytest
 
-from retraining.gate import policy, verdict
+from retraining.gate import fields, policy, verdict
 from retraining.gate.schema import PARTS, descriptions, verdict_schema
 from retraining.statistics.inference import PairedResult
 from retraining.statistics.metrics import METRICS
@@ -18,7 +18,7 @@ from tests import samples
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from retraining.gate.verdict import Outcome
+    from retraining.gate.fields import Outcome
 
 
 def objects() -> Iterator[tuple[type[Any], dict[str, Any]]]:
@@ -54,7 +54,7 @@ def test_descriptions_are_those_of_the_schema_by_part() -> None:
 
 def test_schema_allows_the_words_that_the_code_knows() -> None:
     properties = verdict_schema()["properties"]
-    assert properties["verdict"]["enum"] == list(get_args(verdict.Outcome))
+    assert properties["verdict"]["enum"] == list(get_args(fields.Outcome))
     assert properties["strategy"]["enum"] == list(get_args(policy.Strategy))
     assert properties["metric"]["enum"] == list(METRICS)
     memory = verdict_schema()["$defs"]["Spending"]["properties"]["memory"]
@@ -66,7 +66,7 @@ def test_the_cross_check_has_the_fields_of_a_paired_result() -> None:
     assert fields == PairedResult._fields[: len(fields)]
 
 
-@pytest.mark.parametrize("outcome", get_args(verdict.Outcome))
+@pytest.mark.parametrize("outcome", get_args(fields.Outcome))
 def test_real_verdicts_are_valid_as_json(outcome: Outcome) -> None:
     assert is_valid(samples.make_sample(outcome).verdict.to_mapping())
 

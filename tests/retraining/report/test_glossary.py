@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args, get_type_hints
 
-from retraining.gate import verdict
+from retraining.gate import fields, verdict
 from retraining.gate.schema import descriptions
 from retraining.report.glossary import METRICS_IN_WORDS, TERMS, meaning
 from retraining.statistics.metrics import METRICS
@@ -12,7 +12,7 @@ from retraining.statistics.metrics import METRICS
 
 def test_every_metric_outcome_and_guardrail_has_a_sentence() -> None:
     guardrails = get_args(get_type_hints(verdict.Guardrail)["name"])
-    assert {*METRICS, *get_args(verdict.Outcome), *guardrails} <= set(TERMS)
+    assert {*METRICS, *get_args(fields.Outcome), *guardrails} <= set(TERMS)
     assert set(METRICS_IN_WORDS) == set(METRICS)
 
 

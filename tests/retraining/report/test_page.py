@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from retraining.gate.decision import decide
+from retraining.gate.fields import Outcome
 from retraining.gate.policy import Policy
-from retraining.gate.verdict import FalsePromotionRate, Opinion, Outcome, Slice
+from retraining.gate.verdict import FalsePromotionRate, Opinion, Slice
 from retraining.gate.wording import number
 from retraining.report import glossary
 from retraining.report.metric_table import compare_metrics

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-from retraining.gate.verdict import Guardrail, Outcome
+from retraining.gate.fields import Outcome
+from retraining.gate.verdict import Guardrail
 from retraining.gate.wording import align
 from retraining.report.summary import headline, line, markdown
 from tests.samples import FACTS, NAMES, make_sample
