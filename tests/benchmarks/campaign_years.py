@@ -29,7 +29,7 @@ from retraining.gate.ledger import REPLACED, Entry, HoldoutTest, LookEntry
 from retraining.gate.looks import LEAST
 from retraining.gate.policy import Policy
 from retraining.gate.spending import spend
-from tests.benchmarks.campaign import (
+from tests.benchmarks.courses import (
     BUDGET,
     LOOKS,
     SPENDINGS,

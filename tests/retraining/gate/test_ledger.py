@@ -15,7 +15,7 @@ from retraining.errors import RetrainingError
 from retraining.gate.ledger import Entry, HoldoutTest, LookEntry
 from retraining.gate.looks import LEAST
 from retraining.gate.policy import Memory, Policy
-from retraining.gate.spending import YEAR, spend
+from retraining.gate.spending import YEAR, due, spend
 from tests.benchmarks.ledger import PLAIN, fixed, rules, simulate
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -254,3 +254,10 @@ def test_a_gain_is_found_sooner_than_by_the_rules_for_the_false_discovery_rate()
     delays = {name: np.mean(simulate(rule, noise, 2.49).delay) for name, rule in rules().items()}
     assert delays["per_test"] < delays["spending"] < delays["SAFFRON"] < delays["LORD++"]
     assert delays["spending"] == pytest.approx(1.3, abs=0.3)
+
+
+def test_the_alpha_of_a_campaign_is_that_of_as_many_tests() -> None:
+    assert due(Policy(), 52, 8) == pytest.approx(0.2 * 8 / 52)
+    assert due(Policy(), 52, 26) == 0.05
+    assert due(Policy(alpha=0.4, yearly_alpha=0.1), 2, 8) == 0.1
+    assert due(Policy(memory="per_test", alpha=0.03), 52, 8) == 0.03
