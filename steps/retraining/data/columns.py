@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from retraining.description.sections import Label
+    from retraining.description.label import Label
 
 
 def is_positive(label: Label) -> Column:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import Column, DataFrame
 
-    from retraining.description.sections import Rolling
+    from retraining.description.features import Rolling
 
 _UNITS = 1e6
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from retraining.description.columns import Column as ColumnRules
     from retraining.description.document import Description
     from retraining.description.section import Value
-    from retraining.description.sections import Files
+    from retraining.description.text_files import Files
 
 # Blanks at the ends of a text: Spark's own trim knows only the first.
 BLANKS = " \t\r\n\u00a0\u2007\u202f\u3000"

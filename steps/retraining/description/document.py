@@ -11,18 +11,13 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from retraining.description import origins
 from retraining.description.columns import Column  # noqa: TC001 (pydantic needs it)
+from retraining.description.features import Features  # noqa: TC001 (pydantic needs it)
+from retraining.description.label import Label  # noqa: TC001 (pydantic needs it)
 from retraining.description.names import ROW_ID
+from retraining.description.search import Estimator, Search
 from retraining.description.section import Section, refuse_unknown_keys
-from retraining.description.sections import (
-    Capacity,
-    Estimator,
-    Features,
-    Files,
-    Label,
-    Quarantine,
-    Search,
-)
 from retraining.description.splitting import HashSplit, OrderSplit, TimeSplit
+from retraining.description.text_files import Files
 from retraining.description.times import check_zone
 from retraining.digests import digest
 from retraining.gate.policy import Policy
@@ -49,6 +44,19 @@ _PREPARATION_KEYS = (
 
 def _of_policy(value: object) -> object:
     return refuse_unknown_keys(value, [field.name for field in fields(Policy)])
+
+
+class Quarantine(Section):
+    """Bad rows are put aside; above a share of all rows, preparation fails."""
+
+    max_share: float = Field(default=0.05, ge=0, le=1)
+
+
+class Capacity(Section):
+    """The number of units that can be looked at per day, for which precision is reported."""
+
+    per_day: int = Field(ge=1)
+    unit: str
 
 
 class Description(Section):

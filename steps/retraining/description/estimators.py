@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from retraining.description.document import Description
-    from retraining.description.sections import EstimatorName, Space
+    from retraining.description.search import EstimatorName, Space
 
 LINEAR: Final = ("LogisticRegression",)
 

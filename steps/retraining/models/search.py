@@ -31,7 +31,7 @@ from retraining.statistics.metrics import METRICS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from retraining.description.sections import Search, Space
+    from retraining.description.search import Search, Space
 
 _LOG = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from retraining.data.rolling import add_rolling, reach
-from retraining.description.sections import Rolling
+from retraining.description.features import Rolling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from retraining.description.columns import Column
 from retraining.description.reading import from_mapping
-from retraining.description.sections import Files
+from retraining.description.text_files import Files
 from retraining.errors import RetrainingError
 
 

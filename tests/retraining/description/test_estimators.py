@@ -13,7 +13,7 @@ from pyspark.ml.param import TypeConverters
 from retraining.description import estimators
 from retraining.description.estimators import PARAMETERS, Parameter
 from retraining.description.reading import from_mapping, load
-from retraining.description.sections import EstimatorName
+from retraining.description.search import EstimatorName
 from retraining.errors import RetrainingError
 from retraining.models import pipelines
 

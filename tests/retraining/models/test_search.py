@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from pyspark.errors import PySparkException
 
-from retraining.description.sections import Search
+from retraining.description.search import Search
 from retraining.errors import RetrainingError
 from retraining.models import search
 from retraining.models.search import Candidate, TrialResult
@@ -318,7 +318,7 @@ STUCK = """
 import os
 import signal
 import threading
-from retraining.description.sections import Search
+from retraining.description.search import Search
 from retraining.models import search
 
 def wait(candidate):

@@ -9,7 +9,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from retraining.description.sections import Search
+from retraining.description.search import Search
 from retraining.errors import RetrainingError
 from retraining.models import search
 from retraining.models.encoding import EncodedRows

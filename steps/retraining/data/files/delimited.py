@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from retraining.description.sections import Files
+    from retraining.description.text_files import Files
 
 _ANY: Final = "(?s:.)"
 # Two characters that Unicode will never assign, before each field of a record and at its end.

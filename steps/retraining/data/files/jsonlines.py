@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from retraining.description.columns import Column as ColumnRules
     from retraining.description.document import Description
-    from retraining.description.sections import Files
+    from retraining.description.text_files import Files
 
 _MAP: Final = "map<string,string>"
 _OBJECT: Final = "_object"

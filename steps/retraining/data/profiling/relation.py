@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import Column, DataFrame, Row
 
-    from retraining.description.sections import Label
+    from retraining.description.label import Label
 
 SUSPICIOUS: Final = 0.95  # above it, a single feature may hold the label itself
 TOLERANCE: Final = 0.005  # of an AUROC from quantiles

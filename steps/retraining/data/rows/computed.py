@@ -9,7 +9,7 @@ from pyspark.sql import types as T
 
 from retraining.data import values
 from retraining.data.rows import expressions
-from retraining.description.sections import Files
+from retraining.description.text_files import Files
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -10,7 +10,7 @@ import pytest
 
 from retraining.data.profiling import relation
 from retraining.data.profiling.profile import profile
-from retraining.description.sections import Label
+from retraining.description.label import Label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
