@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from mlflow import MlflowClient
 
+from retraining.comparison import succession
 from retraining.tracking import registry
 from tests.steps.calling import Call, Cycle, invoke, small_description, use_store
 
@@ -121,3 +123,43 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     listen("get_model_version")
     listen("get_model_version_by_alias")
     return asked
+
+
+@pytest.fixture
+def make_verdict(cycle: Cycle) -> Callable[..., str]:
+    """Write the run of an ab_test by hand and return its id."""
+
+    def make(
+        verdict: str = "promote",
+        *,
+        age_days: float = 0,
+        status: str = "FINISHED",
+        binding: bool = True,
+    ) -> str:
+        client = MlflowClient()
+        experiment = client.get_experiment_by_name("tests")
+        assert experiment is not None
+        carried = {
+            "step": "ab_test",
+            "pipeline_id": cycle.cycle_id,
+            "input.champion": "models:/fraud/1",
+            "input.challenger": "models:/fraud/2",
+            "input.data": cycle.data_uri,
+            "verdict": verdict,
+            "verdict.binding": "true" if binding else "",
+        }
+        run = client.create_run(
+            experiment.experiment_id, tags={k: v for k, v in carried.items() if v}
+        )
+        ended = int((time.time() - 86_400 * age_days) * 1000)
+        if status != "RUNNING":
+            client.set_terminated(run.info.run_id, status, end_time=ended)
+        return str(run.info.run_id)
+
+    return make
+
+
+@pytest.fixture
+def untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no model score: what is looked at comes before or after."""
+    monkeypatch.setattr(succession, "_try_scoring", lambda *_: None)

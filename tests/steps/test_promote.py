@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 from mlflow import MlflowClient, MlflowException
 
-import promote
+from retraining.comparison import succession
 from retraining.models import scoring
 from retraining.tracking import registry
 
@@ -27,44 +26,6 @@ pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("store")]
 
 BEFORE = {"champion": "1", "challenger": "2"}
 AFTER = {"champion": "2", "previous_champion": "1"}
-
-
-@pytest.fixture
-def make_verdict(cycle: Cycle) -> MakeVerdict:
-    """Write the run of an ab_test by hand and return its id."""
-
-    def make(
-        verdict: str = "promote",
-        *,
-        age_days: float = 0,
-        status: str = "FINISHED",
-        binding: bool = True,
-    ) -> str:
-        client = MlflowClient()
-        experiment = client.get_experiment_by_name("tests")
-        assert experiment is not None
-        told = {
-            "step": "ab_test",
-            "pipeline_id": cycle.cycle_id,
-            "input.champion": "models:/fraud/1",
-            "input.challenger": "models:/fraud/2",
-            "input.data": cycle.data_uri,
-            "verdict": verdict,
-            "verdict.binding": "true" if binding else "",
-        }
-        run = client.create_run(experiment.experiment_id, tags={k: v for k, v in told.items() if v})
-        ended = int((time.time() - 86_400 * age_days) * 1000)
-        if status != "RUNNING":
-            client.set_terminated(run.info.run_id, status, end_time=ended)
-        return str(run.info.run_id)
-
-    return make
-
-
-@pytest.fixture
-def untried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no model score: what is looked at comes before or after."""
-    monkeypatch.setattr(promote, "_try_scoring", lambda *_: None)
 
 
 def register_third(cycle: Cycle) -> str:
@@ -151,7 +112,7 @@ def test_dry_run_tries_the_model_and_moves_nothing(
     call: Call, make_verdict: MakeVerdict, aliases: Aliases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = []
-    monkeypatch.setattr(promote, "_try_scoring", lambda *told: tried.append(told))
+    monkeypatch.setattr(succession, "_try_scoring", lambda *told: tried.append(told))
 
     made = call("promote", verdict_run=make_verdict(), dry_run="true")
 
@@ -276,60 +237,6 @@ def test_no_version_is_said_to_stay_champion_that_is_not(
 
     MlflowClient().set_registered_model_alias("fraud", "champion", register_third(cycle))
     assert "fraud version 3 stays champion" in call("promote", verdict_run=kept).out
-
-
-@pytest.mark.usefixtures("untried")
-def test_rollback_gives_the_champion_back_once(
-    call: Call, make_verdict: MakeVerdict, aliases: Aliases
-) -> None:
-    verdict_run = make_verdict()
-    call("promote", verdict_run=verdict_run)
-    tried = call("promote", action="rollback", dry_run="true")
-    assert tried.out == "promote: fraud version 1 would become champion\n"
-    assert aliases() == AFTER
-
-    made = call("promote", action="rollback")
-
-    assert made.out == "promote: fraud champion: version 2 -> 1\n"
-    assert made.tags["result.outcome"] == "rolled_back"
-    assert aliases() == {"champion": "1"}
-    tags = MlflowClient().get_model_version("fraud", "1").tags
-    assert (tags["champion.why"], tags["champion.run_id"]) == ("rollback", made.run_id)
-    assert (tags["champion.moved_from"], tags["champion.moved_to"]) == ("2", "1")
-    assert f"-P run_id={made.run_id}" in made.tags["mlflow.note.content"]
-
-    again = call("promote", action="rollback")
-    assert again.out == "promote: fraud version 1 is champion already\n"
-    assert aliases() == {"champion": "1"}
-    late = call("promote", verdict_run=verdict_run)
-    assert "was promoted on this verdict" in late.out
-    assert aliases() == {"champion": "1"}, "a retry must not undo a rollback"
-
-
-@pytest.mark.parametrize(
-    ("told", "phrase"),
-    [
-        ({}, "fraud has no previous_champion"),
-        ({"model_name": "other"}, "the registry has no models:/other@champion: run train first"),
-    ],
-)
-def test_rollback_of_nothing_is_refused(
-    call: Call, aliases: Aliases, told: dict[str, str], phrase: str
-) -> None:
-    assert phrase in call("promote", action="rollback", **told).refusal
-    assert aliases() == BEFORE
-
-
-def test_rollback_finds_the_model_though_the_newest_was_not_registered(
-    call: Call, cycle: Cycle, make_verdict: MakeVerdict
-) -> None:
-    client = MlflowClient()
-    experiment = client.get_experiment_by_name("tests")
-    assert experiment is not None
-    run = client.create_run(experiment.experiment_id, tags={"step": "train", "cycle_id": "p9"})
-    client.set_terminated(run.info.run_id)
-
-    assert "fraud has no previous_champion" in call("promote", action="rollback").refusal
 
 
 @pytest.mark.parametrize(
