@@ -200,7 +200,7 @@ def compare(
     """Score the rows, decide, and log the verdict; the registry is written last."""
     import numpy as np
 
-    from retraining.comparison import contest, planning, record
+    from retraining.comparison import contest, kept_scores, meeting, planning, record
     from retraining.comparison.charges import returned_on_error
     from retraining.gate import decision
     from retraining.spark.session import open_session
@@ -213,17 +213,19 @@ def compare(
             return stack.enter_context(open_session("ab_test", spark_master, paths))
 
         if replay:
-            compared: Contest | Untested | Reused = contest.of_replay(run, spark, replay, overrides)
+            compared: Contest | Untested | Reused = kept_scores.of_replay(
+                run, spark, replay, overrides
+            )
         elif scores:
-            compared = contest.of_scores(run, spark, scores, overrides)
+            compared = kept_scores.of_table(run, spark, scores, overrides)
         else:
             binding = register and not slice and not plan
             if plan:
                 overrides = {**overrides, "worse_on_validation": "test"}
-            models = contest.Models(
+            models = meeting.Models(
                 data, model_name, champion, challenger, cycle_id, continues, test_alpha, plan
             )
-            compared = contest.of_models(run, spark, models, overrides, binding=binding)
+            compared = meeting.of_models(run, spark, models, overrides, binding=binding)
         if isinstance(compared, Reused):
             return compared
         if isinstance(compared, contest.Untested):
