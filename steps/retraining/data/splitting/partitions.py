@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from retraining.data.splitting.splits import Placement, Windows
+    from retraining.data.splitting.splits import Placement
+    from retraining.data.splitting.windows import Windows
     from retraining.description.document import Description
 
 _ROWS_PER_FILE = 1_000_000

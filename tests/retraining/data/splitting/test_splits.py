@@ -12,6 +12,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from retraining.data.splitting import splits
+from retraining.data.splitting.windows import place_windows
 from retraining.description.reading import from_mapping, load
 from retraining.description.splitting import TimeSplit
 from retraining.errors import RetrainingError
@@ -67,7 +68,7 @@ def split_of(frame: DataFrame) -> dict[int, str | None]:
 
 
 def test_windows_count_backwards_from_mature_labels() -> None:
-    found = splits.windows(describe(LENGTHS), NEWEST)
+    found = place_windows(describe(LENGTHS), NEWEST)
     assert found is not None
     as_of = dt.datetime(2024, 5, 2, tzinfo=UTC)
     assert found.as_of == as_of
@@ -85,20 +86,20 @@ def test_windows_count_backwards_from_mature_labels() -> None:
     ],
 )
 def test_windows_are_placed_for_the_moment_asked_for(as_of: dt.datetime) -> None:
-    found = splits.windows(describe(LENGTHS), NEWEST, as_of)
+    found = place_windows(describe(LENGTHS), NEWEST, as_of)
     assert found is not None
     assert found.as_of == dt.datetime(2024, 4, 1, 6, 30, tzinfo=UTC)
     assert found.holdout.end == dt.datetime(2024, 3, 25, 6, 30, tzinfo=UTC)
 
 
 def test_windows_after_a_newest_row_at_midnight_include_its_day() -> None:
-    found = splits.windows(describe(LENGTHS), dt.datetime(2024, 5, 1, tzinfo=UTC))
+    found = place_windows(describe(LENGTHS), dt.datetime(2024, 5, 1, tzinfo=UTC))
     assert found is not None
     assert found.as_of == dt.datetime(2024, 5, 2, tzinfo=UTC)
 
 
 def test_windows_take_periods_as_they_are() -> None:
-    found = splits.windows(describe(PERIODS), NEWEST)
+    found = place_windows(describe(PERIODS), NEWEST)
     assert found is not None
     assert found.train == (START, START + 4 * DAY)
     assert found.validation == (START + 4 * DAY, START + 7 * DAY)
@@ -106,7 +107,7 @@ def test_windows_take_periods_as_they_are() -> None:
 
 
 def test_windows_of_a_split_by_hash_are_none() -> None:
-    assert splits.windows(describe(SHARES), NEWEST) is None
+    assert place_windows(describe(SHARES), NEWEST) is None
 
 
 def test_windows_refuse_an_overlap() -> None:
@@ -114,16 +115,16 @@ def test_windows_refuse_an_overlap() -> None:
     assert isinstance(description.split, TimeSplit)
     overlapping = past_the_rules(description, validation=description.split.train)
     with pytest.raises(RetrainingError, match=r"validation 2024-03-01 00:00 to .* train"):
-        splits.windows(overlapping, NEWEST)
+        place_windows(overlapping, NEWEST)
 
 
 def test_windows_refuse_a_holdout_before_labels_are_known() -> None:
     hasty = past_the_rules(describe(LENGTHS), gap=6 * DAY)
     with pytest.raises(RetrainingError, match="2024-04-23 00:00 or later"):
-        splits.windows(hasty, NEWEST)
+        place_windows(hasty, NEWEST)
     before = past_the_rules(describe(PERIODS), holdout=describe(PERIODS).split.train)
     with pytest.raises(RetrainingError, match=r"^holdout .*labels"):
-        splits.windows(before, NEWEST)
+        place_windows(before, NEWEST)
 
 
 def test_assign_gives_each_row_the_window_of_its_time(spark: SparkSession) -> None:
@@ -141,7 +142,7 @@ def test_assign_gives_each_row_the_window_of_its_time(spark: SparkSession) -> No
     }
     rows = [(i, at, "a", 0) for i, at in enumerate(moments)]
     frame = spark.createDataFrame(rows, SCHEMA)
-    assigned = splits.assign(frame, description, splits.windows(description, NEWEST))
+    assigned = splits.assign(frame, description, place_windows(description, NEWEST))
     assert assigned.columns == [*frame.columns, "split"]
     assert split_of(assigned) == dict(enumerate(moments.values()))
 
@@ -208,7 +209,7 @@ def test_assign_drops_holdout_rows_of_known_positives(spark: SparkSession) -> No
     rows += [(100 + i, at, who, 1) for i, (who, at) in enumerate(frauds)]
     description = describe(KNOWN)
     frame = spark.createDataFrame(rows, SCHEMA)
-    assigned = splits.assign(frame, description, splits.windows(description, NEWEST))
+    assigned = splits.assign(frame, description, place_windows(description, NEWEST))
     found = split_of(assigned)
     assert assigned.columns == [*frame.columns, "split"]
     assert len(found) == assigned.count() == len(rows)
@@ -221,7 +222,7 @@ def test_assign_keeps_rows_of_known_positives_without_a_key(spark: SparkSession)
     rows = [(0, START + 15 * DAY, None, 0), (1, START, None, 1)]
     description = describe(KNOWN)
     frame = spark.createDataFrame(rows, SCHEMA)
-    assigned = splits.assign(frame, description, splits.windows(description, NEWEST))
+    assigned = splits.assign(frame, description, place_windows(description, NEWEST))
     assert split_of(assigned) == {0: "holdout", 1: "train"}
 
 
@@ -253,7 +254,7 @@ def test_assign_agrees_with_the_handbook(spark: SparkSession, reference_data: Pa
         "known_positives": {"key": "customer_id", "delay": "8 days"},
     }
     description = from_mapping(fraud)
-    assigned = splits.assign(raw, description, splits.windows(description, NEWEST))
+    assigned = splits.assign(raw, description, place_windows(description, NEWEST))
     counts = assigned.groupBy("split").agg(F.count("*"), F.sum("tx_fraud")).collect()
     found = {name: (n_rows, frauds) for name, n_rows, frauds in counts}
     assert found["train"] == (67_240, 598)

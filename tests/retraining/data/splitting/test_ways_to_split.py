@@ -13,6 +13,7 @@ import pytest
 from retraining.data.splitting import splits
 from retraining.data.splitting.cutting import Prepared, cut
 from retraining.data.splitting.ordering import Order, find_order
+from retraining.data.splitting.windows import place_windows
 from retraining.description.reading import from_mapping
 from retraining.errors import RetrainingError
 
@@ -63,7 +64,7 @@ def describe(split: dict[str, Any], **changes: Any) -> Description:  # noqa: ANN
 def test_months_are_those_of_the_calendar() -> None:
     """As of 05-31: a month before is 04-30, and two months before that 02-29."""
     zone = ZoneInfo("Europe/Berlin")
-    found = splits.windows(describe(MONTHS, timezone=zone.key), NEWEST)
+    found = place_windows(describe(MONTHS, timezone=zone.key), NEWEST)
     assert found is not None
     moments = [found.train.start, found.validation.start, found.holdout.start, found.as_of]
     days = [(2023, 2, 28), (2024, 2, 29), (2024, 4, 30), (2024, 5, 31)]
@@ -83,7 +84,7 @@ def test_shares_divide_the_time_between_gaps() -> None:
     description = describe(SHARES, label={"column": "y", "delay": "1 day"})
     as_of = dt.datetime(2024, 5, 31, tzinfo=UTC)
     oldest = as_of - timedelta(days=101)
-    found = splits.windows(description, NEWEST, oldest=oldest)
+    found = place_windows(description, NEWEST, oldest=oldest)
     assert found is not None
     assert (found.as_of, found.holdout.end) == (as_of, as_of - timedelta(days=1))
     lengths = [(part.end - part.start).days for part in found[:3]]
@@ -95,7 +96,7 @@ def test_shares_divide_the_time_between_gaps() -> None:
 
 def test_shares_of_too_short_a_time_are_refused() -> None:
     with pytest.raises(RetrainingError, match="no time left for three windows"):
-        splits.windows(describe(SHARES), NEWEST, oldest=NEWEST - timedelta(days=2))
+        place_windows(describe(SHARES), NEWEST, oldest=NEWEST - timedelta(days=2))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_one_unit_is_in_train_or_in_a_validation_within_it(spark: SparkSession) 
     rows = [(2 * n + i, at, str(n), n % 2) for n in range(400) for i, at in enumerate(moments)]
     frame = spark.createDataFrame(rows, "id bigint, at timestamp, who string, y int")
     description = describe(INNER, unit="who")
-    found = splits.windows(description, NEWEST)
+    found = place_windows(description, NEWEST)
     assert found is not None
     assert found.validation == found.train
     placed = splits.assign(frame, description, found).select("id", "split").collect()

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from retraining.data.files.sources import list_files
 from retraining.data.manifest import SPLITS, read_split
 from retraining.data.preparation import prepare
-from retraining.data.splitting import splits
+from retraining.data.splitting.windows import place_windows
 from retraining.description.reading import from_mapping
 from retraining.errors import RetrainingError
 
@@ -106,13 +106,13 @@ def test_dates_end_before_the_labels_that_are_not_known(
     end: str, delay: int, as_of: datetime | None, remedy: str
 ) -> None:
     with pytest.raises(RetrainingError, match=rf"^holdout .* to 2024-{end} .*{remedy}"):
-        splits.windows(describe(dates(end), delay), NEWEST, as_of)
+        place_windows(describe(dates(end), delay), NEWEST, as_of)
 
 
 @pytest.mark.parametrize(("end", "delay", "last"), [("02-03", 7, 3), ("03-01", 0, 1)])
 def test_dates_that_end_in_time_are_taken(end: str, delay: int, last: int) -> None:
     """Where labels are known at once and no as_of is given, a window may have days to come."""
-    found = splits.windows(describe(dates(end), delay), NEWEST)
+    found = place_windows(describe(dates(end), delay), NEWEST)
     assert found is not None
     assert found.holdout.end.day == last
     assert found.as_of == datetime(2024, 2, 10, tzinfo=UTC)
