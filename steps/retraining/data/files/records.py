@@ -75,7 +75,8 @@ def read_records(
     easy = [path for path in paths if path not in tangled]
     frames = []
     if easy:
-        alone = read_lines(spark, easy, encoding).where(~is_idle)
+        # Many files are looked up once only, where that is enough.
+        alone = (read_lines(spark, easy, encoding) if tangled else lines).where(~is_idle)
         frames.append(alone.select(TEXT, FILE, F.lit(False).alias(TORN)))  # noqa: FBT003
     if tangled:
         followed = _follow(read_lines(spark, tangled, encoding), opens, grammar)
