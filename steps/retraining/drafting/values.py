@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pandas as pd
 
+from retraining.drafting import moments
 from retraining.progress import counted
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 MARKS: Final = ("?", "NA", "N/A", "#N/A", "NULL", "null", "\\N", "NaN", "nan")
 _AMONG_NUMBERS: Final = (*MARKS, "n/a", "na", "None", "none", "-", "--", ".", "missing", "unknown")
 _SENTINELS: Final = (-9999, -999, -99, -9, -1, 99, 999, 9999, 99999, 999999)
-_TOLERATED: Final = 0.01  # the share of values that may be wrong: such rows are put aside
 _INT: Final = r"[-+]?(?:0|[1-9]\d{0,17})"
 _POINT: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _COMMA: Final = r"[-+]?\d+,\d+"
@@ -25,27 +25,7 @@ _THOUSANDS: Final = {
     ",": r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?",
     ".": r"[-+]?\d{1,3}(?:\.\d{3})+(?:,\d+)?",
 }
-_ISO_DATE: Final = r"(?:19|[2-9]\d)\d\d-\d{1,2}-\d{1,2}"
-_ISO_TIME: Final = _ISO_DATE + r"[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[-+]\d\d:?\d\d)?"
-_CLOCK: Final = {"": "", r" \d{2}:\d{2}": " HH:mm", r" \d{2}:\d{2}:\d{2}": " HH:mm:ss"}
-_DAYS: Final = (
-    (r"\d{2}\.\d{2}\.\d{4}", "dd.MM.yyyy"),
-    (r"\d{1,2}\.\d{1,2}\.\d{4}", "d.M.yyyy"),
-    (r"\d{2}/\d{2}/\d{4}", "dd/MM/yyyy"),
-    (r"\d{2}/\d{2}/\d{4}", "MM/dd/yyyy"),
-    (r"\d{1,2}/\d{1,2}/\d{4}", "d/M/yyyy"),
-    (r"\d{1,2}/\d{1,2}/\d{4}", "M/d/yyyy"),
-    (r"\d{2}-\d{2}-\d{4}", "dd-MM-yyyy"),
-    (r"\d{4}/\d{2}/\d{2}", "yyyy/MM/dd"),
-    (r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", "yyyyMMdd"),
-)
-_PYTHON: Final = (
-    ("yyyy", "%Y"), ("MM", "%m"), ("dd", "%d"), ("HH", "%H"), ("mm", "%M"), ("ss", "%S"),
-    ("d", "%d"), ("M", "%m"),
-)  # fmt: skip
 _YEARS: Final = (1900, 2100)
-_EPOCHS: Final = {"seconds": (10**9, 2 * 10**9), "milliseconds": (10**12, 2 * 10**12)}
-_TIME_WORDS: Final = re.compile(r"time|date|_ts$|^ts$|stamp|epoch|_at$|when|utc", re.IGNORECASE)
 
 
 class Numerals(NamedTuple):
@@ -66,6 +46,7 @@ class Facts:
         marks: Texts that stand for missing values.
         format: How its times are written, if not as ISO 8601 says.
         doubts: What a reader should confirm.
+        is_unread: Whether it looks like a time, in a form that cannot be read.
     """
 
     source: str
@@ -74,6 +55,7 @@ class Facts:
     marks: tuple[str, ...] = ()
     format: str | None = None
     doubts: tuple[str, ...] = field(default=())
+    is_unread: bool = False
 
     @property
     def n_missing(self) -> int:
@@ -107,17 +89,21 @@ def find_numerals(columns: Iterable[pd.Series]) -> Numerals:
     for text in columns:
         given = text.dropna()
         given = given[~given.isin(_AMONG_NUMBERS)]
-        if given.empty or not _all(given, r"[-+]?[\d.,]+"):
+        if given.empty or not moments.fit(given, r"[-+]?[\d.,]+"):
             continue
         for decimal, thousands in ((".", ","), (",", ".")):
             grouped = rf"(?:{_THOUSANDS[thousands]}|[-+]?\d+(?:{re.escape(decimal)}\d+)?)"
             marked = given[given.str.contains(thousands, regex=False)]
-            if marked.empty or not _all(marked, _THOUSANDS[thousands]) or not _all(given, grouped):
+            if (
+                marked.empty
+                or not moments.fit(marked, _THOUSANDS[thousands])
+                or not moments.fit(given, grouped)
+            ):
                 continue
             if thousands == "," or given.str.contains(decimal, regex=False).any():
                 found = Numerals(decimal, thousands)
         commas = given[given.str.contains(",", regex=False)]
-        if len(commas) and _all(commas, _COMMA) and not _all(commas, _THOUSANDS[","]):
+        if len(commas) and moments.fit(commas, _COMMA) and not moments.fit(commas, _THOUSANDS[","]):
             found = Numerals(",", found.thousands if found.thousands == "." else None)
     return found
 
@@ -128,8 +114,11 @@ def examine(name: str, text: pd.Series, numerals: Numerals) -> Facts:
         if (facts := find(name, text, numerals)) is not None:
             return facts
     marks = tuple(mark for mark in MARKS if (text == mark).any())
-    given = text.where(~text.isin(marks))
-    return Facts(name, "string", given.astype(object), marks)
+    given = text.where(~text.isin(marks)).astype(object)
+    if moments.look_like_times(given.dropna()):
+        doubt = "looks like a time, but of years before 1900, or of two digits, or in a rare form"
+        return Facts(name, "string", given, marks, doubts=(doubt,), is_unread=True)
+    return Facts(name, "string", given, marks)
 
 
 def as_years(fact: Facts) -> Facts:
@@ -151,7 +140,7 @@ def _as_numbers(name: str, text: pd.Series, numerals: Numerals) -> Facts | None:
     if numerals.decimal == ",":
         plain = plain.str.replace(",", ".", regex=False)
     fits = plain.str.fullmatch(_POINT)
-    if fits.mean() < 1 - _TOLERATED:
+    if fits.mean() < 1 - moments.TOLERATED:
         return None
     if (plain.str.fullmatch(r"0\d+")).any():  # 00123 is a code
         return None
@@ -176,59 +165,14 @@ def _as_truths(name: str, text: pd.Series, _: Numerals) -> Facts | None:
 def _as_times(name: str, text: pd.Series, _: Numerals) -> Facts | None:
     marks = tuple(mark for mark in _AMONG_NUMBERS if (text == mark).any())
     given = text.where(~text.isin(marks)).dropna()
-    if given.empty:
+    found = None if given.empty else moments.read(name, given)
+    if found is None:
         return None
-    for pattern, kind in ((_ISO_DATE, "date"), (_ISO_TIME, "timestamp")):
-        if _all(given, pattern):
-            fits = given.str.fullmatch(pattern)
-            values = _moments(given[fits], None).reindex(text.index)
-            return Facts(name, kind, values, marks, doubts=_wrong(given, fits, "a time"))
-    if given.str.fullmatch(r"\d{10}|\d{13}").all() and _TIME_WORDS.search(name):
-        return _as_epoch(name, pd.to_numeric(given), text.index, marks)
-    matches = []
-    for pattern, day in _DAYS:
-        for clock, suffix in _CLOCK.items():
-            if _all(given, pattern + clock):
-                values = _moments(given, day + suffix)
-                if values.notna().mean() >= 1 - _TOLERATED:
-                    matches.append((day + suffix, values))
-    if not matches or (matches[0][0] == "yyyyMMdd" and not _TIME_WORDS.search(name)):
-        return None
-    style, values = matches[0]
-    doubts = list(_wrong(given, values.notna(), "a time"))
-    if others := [s for s, other in matches[1:] if not other.equals(values)]:
-        doubts.append(f"or format: {others[0]}, which reads all of them too")
-    kind = "timestamp" if ":" in style else "date"
-    return Facts(name, kind, values.reindex(text.index), marks, style, tuple(doubts))
-
-
-def _as_epoch(
-    name: str, numbers: pd.Series, index: pd.Index, marks: tuple[str, ...]
-) -> Facts | None:
-    for unit, (low, high) in _EPOCHS.items():
-        if numbers.between(low, high).all():
-            values = pd.to_datetime(numbers, unit="s" if unit == "seconds" else "ms")
-            return Facts(name, "timestamp", values.reindex(index), marks, unit)
-    return None
-
-
-def _moments(text: pd.Series, style: str | None) -> pd.Series:
-    """Times without a zone; null where a text is none."""
-    if style is None:
-        moments = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
-        return moments.dt.tz_localize(None)
-    for theirs, ours in _PYTHON:
-        style = (
-            re.sub(rf"(?<![%A-Za-z]){theirs}(?![A-Za-z])", ours, style)
-            if len(theirs) < 2
-            else style.replace(theirs, ours)
-        )
-    return pd.to_datetime(text, format=style, errors="coerce")
-
-
-def _all(text: pd.Series, pattern: str) -> bool:
-    """Whether nearly all texts have a form."""
-    return bool(text.str.fullmatch(pattern).mean() >= 1 - _TOLERATED)
+    doubts = list(_wrong(given, found.values.notna(), "a time"))
+    if found.others:
+        doubts.append(f"or format: {found.others[0]}, which reads all of them too")
+    values = found.values.reindex(text.index)
+    return Facts(name, found.type, values, marks, found.format, tuple(doubts))
 
 
 def _wrong(given: pd.Series, fits: pd.Series, what: str) -> tuple[str, ...]:
