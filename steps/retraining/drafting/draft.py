@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from retraining.description.names import RESERVED
-from retraining.drafting import roles, values
+from retraining.drafting import kinds, labels, roles, values
+from retraining.drafting.relations import LEAK, are_judged, relation
 from retraining.errors import RetrainingError
+from retraining.gate.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retraining.drafting.roles import Label, Roles
+    import pandas as pd
+
+    from retraining.drafting.labels import Label
+    from retraining.drafting.roles import Roles
     from retraining.drafting.sample import Sample
     from retraining.drafting.values import Facts, Numerals
 
 POOLED: Final = 30  # categories that are kept apart; the rarer ones become one
 _SLICES: Final = 2
 _SLICED: Final = 6  # categories of a slice, each of at least a twentieth of the rows
-_SHARES: Final = {"train": 0.6, "validation": 0.2, "holdout": 0.2}
+# Of train, validation and holdout: the first ones that give the gate enough positives.
+_SHARES: Final = ((0.6, 0.2, 0.2), (0.5, 0.2, 0.3), (0.4, 0.2, 0.4))
+_SPLITS: Final = ("train", "validation", "holdout")
+_MARGIN: Final = 1.2  # times the positives that the gate asks for, since a hash is not exact
 _FEWEST_DAYS: Final = 14  # of shorter spans, windows are some hours
-_WEIGHTS: Final = re.compile(r"exposure|weight", re.IGNORECASE)
 
 
 class Unused(NamedTuple):
@@ -42,7 +50,7 @@ class Draft(NamedTuple):
         facts: What is known of each column, by its name in the description.
         label: The label.
         roles: Key, time and unit.
-        relations: The AUROC of each other column by itself.
+        relations: The AUROC of each other column by itself; NaN where a class has few rows.
         unused: Columns that are not features.
         slices: Columns to look at apart.
         weight: A column that looks like the weight of a row.
@@ -71,21 +79,45 @@ class Draft(NamedTuple):
         return float(self.label.is_positive.dropna().mean())
 
     @property
+    def shares(self) -> dict[str, float]:
+        """Of the splits: the holdout is as large as the gate needs it, if that is possible."""
+        wanted = _MARGIN * Policy().minimum_positives
+        enough = (shares for shares in _SHARES if self._rarer * shares[-1] >= wanted)
+        return dict(zip(_SPLITS, next(enough, _SHARES[0]), strict=True))
+
+    @property
     def holdout_positives(self) -> int:
         """About how many positives, or negatives if those are fewer, the holdout will have."""
-        rarer = min(self.positive_share, 1 - self.positive_share)
-        return round(self.sample.n_rows * rarer * _SHARES["holdout"])
+        return round(self._rarer * self.shares["holdout"])
+
+    @property
+    def _rarer(self) -> float:
+        return self.sample.n_rows * min(self.positive_share, 1 - self.positive_share)
 
     @property
     def split(self) -> dict[str, Any]:
         """By time where rows have one, in windows that move on with it; else by a hash."""
         if self.roles.time is None:
-            return {"by": "hash", **_SHARES, "seed": 7}
-        times = self.facts[self.roles.time].values
-        hours = (times.max() - times.min()).total_seconds() / 3600
-        unit, length = ("days", 24) if hours > _FEWEST_DAYS * 24 else ("hours", 1)
-        windows = {n: max(1, int(share * hours / length)) for n, share in _SHARES.items()}
-        return {"by": "time", **{name: f"{n} {unit}" for name, n in windows.items()}}
+            return {"by": "hash", **self.shares, "seed": 7}
+        return {"by": "time", **_windows(self.facts[self.roles.time].values, self.shares)}
+
+
+def _windows(times: pd.Series, shares: Mapping[str, float]) -> dict[str, str]:
+    """Lengths in the unit that the times come in: years, months, days or hours."""
+    first, last = times.min(), times.max()
+    months = 12 * (last.year - first.year) + last.month - first.month
+    hours = (last - first).total_seconds() / 3600
+    if (times == times.dt.normalize()).all() and times.dt.day.nunique() == 1:
+        is_yearly = times.dt.month.nunique() == 1
+        unit, n = ("years", months // 12 + 1) if is_yearly else ("months", months + 1)
+    else:
+        unit, n = ("days", hours / 24) if hours > _FEWEST_DAYS * 24 else ("hours", hours)
+    lengths = {name: max(1, int(share * n)) for name, share in shares.items()}
+    if unit in ("years", "months"):
+        lengths["train"] = int(n) - lengths["validation"] - lengths["holdout"]
+    return {
+        name: f"{length} {unit if length > 1 else unit[:-1]}" for name, length in lengths.items()
+    }
 
 
 def make(
@@ -110,15 +142,18 @@ def make(
     )
     if event_time in facts:
         facts[event_time] = values.as_years(facts[event_time])
-    chosen = roles.choose_label(facts, label)
+    chosen = labels.choose_label(facts, label)
     found = roles.choose_roles(facts, chosen.column, row_key, event_time)
     others = {n: fact for n, fact in facts.items() if n not in (chosen.column, found.key)}
-    relations = {n: roles.relation(fact, chosen.is_positive) for n, fact in others.items()}
+    judged = are_judged(chosen.is_positive)
+    relations = {
+        n: relation(fact, chosen.is_positive) if judged else nan for n, fact in others.items()
+    }
     unused = {n: why for n in facts if (why := _unused(n, facts, found, relations))}
     if chosen.is_count:
         unused[chosen.column] = Unused("the label is made from it", is_sure=True)
     slices = [n for n, fact in facts.items() if _is_slice(fact) and n not in unused]
-    weights = (n for n, f in others.items() if f.is_number and _WEIGHTS.search(n))
+    weights = (n for n, fact in others.items() if kinds.is_weight(n, fact))
     made = Draft(
         name,
         sample,
@@ -166,26 +201,29 @@ def _unused(
         return Unused(f"is {role[name]}", is_sure=True)
     if name not in relations:
         return None
+    known = not isnan(relations[name])
     alone = f"its AUROC alone is {relations[name]:.3f}"
     if fact.n_distinct + bool(fact.n_missing) < 2:
         return Unused("has a single value", is_sure=True)
-    if relations[name] > roles.LEAK:
+    if relations[name] > LEAK:
         return Unused(
             f"{alone}: is it a copy of the label, or known only afterwards?", is_sure=False
         )
     if not fact.source:
         return Unused("has no name in the files: is it a row number?", is_sure=False)
-    if roles.is_identifier(name, fact):
+    if kinds.is_identifier(name, fact):
         return Unused("differs in every row: is it another identifier?", is_sure=False)
-    if roles.is_id(name, fact):
+    if kinds.is_id(name, fact):
         what = "is text of many kinds" if fact.type == "string" else "names something"
         return Unused(f"{what}: a model would memorise it", is_sure=fact.type == "string")
-    if found.time and roles.runs_with(fact, facts[found.time]):
+    if found.time and kinds.runs_with(fact, facts[found.time]):
         return Unused(f"runs with {found.time}: later rows have values never seen", is_sure=True)
+    if fact.is_unread:
+        return Unused("looks like a time: give it a type and a format, or leave it", is_sure=False)
     if fact.is_time:
         return Unused("is a time: make a derived feature of it", is_sure=True)
-    if roles.is_known_afterwards(name):
-        what = f"by its name it may be known only afterwards ({alone})"
+    if kinds.is_known_afterwards(name):
+        what = f"by its name it may be known only afterwards{known * f' ({alone})'}"
         return Unused(f"{what}; if it is known before, make it a feature", is_sure=False)
     return None
 

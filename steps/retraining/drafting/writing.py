@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING, Any, Final
 
 from retraining.description import yaml12
+from retraining.drafting import kinds
 from retraining.drafting.draft import POOLED
-from retraining.drafting.roles import STRONG
+from retraining.drafting.relations import STRONG, are_judged
+from retraining.drafting.values import MARKS
 from retraining.gate.policy import Policy
 from retraining.progress import counted
 
@@ -106,7 +109,7 @@ def _files(draft: Draft) -> Iterator[str]:
             )
         if form.comment:
             found["comment"] = form.comment, []
-    marks = dict.fromkeys(mark for fact in draft.facts.values() for mark in fact.marks)
+    marks = dict.fromkeys(m for fact in draft.facts.values() for m in fact.marks if m in MARKS)
     if marks:
         found["null_values"] = [*marks], []
     if numerals.decimal != ".":
@@ -130,6 +133,8 @@ def _columns(draft: Draft) -> Iterator[str]:
             rules["source"] = fact.source
         if fact.format:
             rules["format"] = fact.format
+        if own := [mark for mark in fact.marks if mark not in MARKS]:
+            rules["null_values"] = own  # elsewhere such a word may be a category
         if not fact.n_missing:
             rules["not_null"] = True
         if name == draft.roles.key:
@@ -179,8 +184,12 @@ def _label_of(draft: Draft) -> str:
 def _roles(draft: Draft) -> Iterator[str]:
     label, found = draft.label, draft.roles
     content: dict[str, Any] = {"column": _label_of(draft)}
-    content["positive"] = True if label.is_count else label.positive[0]
+    is_of_two = draft.facts[label.column].n_distinct == 2
+    positive = label.positive[0] if is_of_two else [*label.positive]
+    content["positive"] = True if label.is_count else positive
     comments = [f"{draft.positive_share:.2%} of the rows", *(CHECK + d for d in label.doubts)]
+    if not are_judged(label.is_positive):
+        comments.append(f"{CHECK}one class has too few rows to judge any column by")
     if found.time:
         content["delay"] = "0 days"
         comments.append(f"{CHECK}how long after the event is it known?")
@@ -189,7 +198,7 @@ def _roles(draft: Draft) -> Iterator[str]:
         missing = draft.label.is_positive.isna().mean()
         yield _line(
             f"known_when: {label.column} IS NOT NULL",
-            [f"{CHECK}{missing:.1%} of the rows have no label: are others like them?"],
+            [f"{CHECK}{missing:.1%} of the rows have no label: are they like those that have one?"],
         )
     for key, column in (("row_key", found.key), ("event_time", found.time), ("unit", found.unit)):
         if column:
@@ -199,8 +208,13 @@ def _roles(draft: Draft) -> Iterator[str]:
             yield _line(
                 "# row_key:", [f"{CHECK}no column identifies a row: an id is made of its content"]
             )
+    years = (n for n, fact in draft.facts.items() if kinds.is_year(n, fact))
+    if found.time is None and (year := next(years, None)):
+        doubt = f"{CHECK}does a row happen in this year? then describe with event_time={year}"
+        yield _line(f"# event_time: {year}", [doubt])
     if draft.weight:
-        yield _line(f"# weight: {draft.weight}", [f"{CHECK}is this how much a row counts?"])
+        doubt = f"{CHECK}is this how much a row counts? then remove it from the features, too"
+        yield _line(f"# weight: {draft.weight}", [doubt])
 
 
 def _features(draft: Draft) -> Iterator[str]:
@@ -214,8 +228,9 @@ def _features(draft: Draft) -> Iterator[str]:
             yield f"  {kind}:"
             for name in names:
                 alone = draft.relations[name]
+                seen = [] if isnan(alone) else [f"AUROC alone {alone:.3f}"]
                 doubts = [f"{CHECK}is it known before the label?"] if alone > STRONG else []
-                yield _line(f"    - {name}", [f"AUROC alone {alone:.3f}", *doubts])
+                yield _line(f"    - {name}", [*seen, *doubts])
     missing = [name for name in features if features[name].n_missing]
     if missing:
         yield "  fill:"
