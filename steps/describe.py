@@ -59,7 +59,8 @@ class Described(Result):
         """Where it is, the columns with a role, and how much is to be confirmed."""
         draft = self.draft
         found = draft.roles
-        named = {"key": found.key, "time": found.time, "unit": found.unit}
+        key = found.key or " and ".join(found.together)
+        named = {"key": key, "time": found.time, "unit": found.unit}
         roles = "".join(f", {role} {column}" for role, column in named.items() if column)
         return (
             f"{self.path or 'description.yaml of the run'}: "

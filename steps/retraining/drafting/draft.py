@@ -149,7 +149,8 @@ def make(
     relations = {
         n: relation(fact, chosen.is_positive) if judged else nan for n, fact in others.items()
     }
-    unused = {n: why for n in facts if (why := _unused(n, facts, found, relations))}
+    known = chosen.is_positive.notna()
+    unused = {n: why for n in facts if (why := _unused(n, facts, found, relations, known))}
     if chosen.is_count:
         unused[chosen.column] = Unused("the label is made from it", is_sure=True)
     slices = [n for n, fact in facts.items() if _is_slice(fact) and n not in unused]
@@ -192,7 +193,11 @@ def name_columns(sources: list[str]) -> dict[str, str]:
 
 
 def _unused(
-    name: str, facts: Mapping[str, Facts], found: Roles, relations: Mapping[str, float]
+    name: str,
+    facts: Mapping[str, Facts],
+    found: Roles,
+    relations: Mapping[str, float],
+    known: pd.Series,
 ) -> Unused | None:
     """Why a column is not a feature; None if it is one."""
     fact = facts[name]
@@ -201,10 +206,12 @@ def _unused(
         return Unused(f"is {role[name]}", is_sure=True)
     if name not in relations:
         return None
-    known = not isnan(relations[name])
+    judged = not isnan(relations[name])
     alone = f"its AUROC alone is {relations[name]:.3f}"
     if fact.n_distinct + bool(fact.n_missing) < 2:
         return Unused("has a single value", is_sure=True)
+    if fact.values[known].nunique(dropna=False) < 2:
+        return Unused("has a single value where the label is known", is_sure=True)
     if relations[name] > LEAK:
         return Unused(
             f"{alone}: is it a copy of the label, or known only afterwards?", is_sure=False
@@ -223,7 +230,7 @@ def _unused(
     if fact.is_time:
         return Unused("is a time: make a derived feature of it", is_sure=True)
     if kinds.is_known_afterwards(name):
-        what = f"by its name it may be known only afterwards{known * f' ({alone})'}"
+        what = f"by its name it may be known only afterwards{judged * f' ({alone})'}"
         return Unused(f"{what}; if it is known before, make it a feature", is_sure=False)
     return None
 

@@ -200,10 +200,15 @@ def _roles(draft: Draft) -> Iterator[str]:
             f"known_when: {label.column} IS NOT NULL",
             [f"{CHECK}{missing:.1%} of the rows have no label: are they like those that have one?"],
         )
-    for key, column in (("row_key", found.key), ("event_time", found.time), ("unit", found.unit)):
+    named = (
+        ("row_key", [*found.together] or found.key),
+        ("event_time", found.time),
+        ("unit", found.unit),
+    )
+    for key, column in named:
         if column:
             doubts = [CHECK + found.doubts[key]] if key in found.doubts else []
-            yield _line(f"{key}: {column}", doubts)
+            yield _line(f"{key}: {yaml12.inline(column)}", doubts)
         elif key == "row_key":
             yield _line(
                 "# row_key:", [f"{CHECK}no column identifies a row: an id is made of its content"]

@@ -164,6 +164,33 @@ def test_windows_are_in_the_unit_of_the_times(
     assert tuple(split[name] for name in ("train", "validation", "holdout")) == windows
 
 
+def test_a_panel_has_a_key_of_its_unit_and_its_day(sketch: Sketch) -> None:
+    panel = pd.DataFrame(
+        {"nr": np.arange(N) // 8 * 3, "year": 1980 + np.arange(N) % 8, "x": _ANY, "y": half(1, 0)}
+    )
+    made = sketch(panel, index=True)
+    text, found = described(made)
+    by_year = sketch(panel, event_time="year")
+
+    assert (found.row_key, found.unit, made.roles.key) == (("nr", "year"), "nr", None)
+    assert "column_1" in found.never_features
+    assert "year" in found.features.plain
+    assert "do they identify a row?" in text
+    assert described(by_year)[1].row_key == ("nr", "year")
+    assert described(by_year)[1].event_time == "year"
+    repeated = panel.assign(nr=panel.nr.where(panel.index != 1, 3))
+    assert sketch(repeated.assign(year=1980 + np.arange(N) % 5)).roles.together == ()
+
+
+def test_what_only_says_that_a_label_is_known_is_no_feature(sketch: Sketch) -> None:
+    answered = half("yes", "no", share=0.8)
+    y = half(1, 0).where(answered == "yes")
+    made = sketch(pd.DataFrame({"answered": answered, "x": _ANY, "y": y.astype("Int64")}))
+
+    assert set(made.features) == {"x"}
+    assert made.unused["answered"].is_sure
+
+
 def test_years_and_weights_are_offered(sketch: Sketch) -> None:
     columns = {"year": 1990 + np.arange(N) % 9, "perwt": np.abs(_ANY), "lwt": _ANY, "final_wgt": 1}
     text, _ = described(sketch(pd.DataFrame({**columns, "y": half(1, 0)})))
