@@ -83,8 +83,8 @@ def _dependence(verdict: Verdict) -> list[str]:
 def _periods(verdict: Verdict, count: int, more: str = "") -> str:
     shown = f"{count:,}{more}"
     plural = "" if count == 1 else "s"
-    if verdict.period in ("day", "week"):
-        return f"{shown} {verdict.period}{plural}"
+    if verdict.period in ("day", "week"):  # of yearly data, only one day a year has rows
+        return f"{shown} {verdict.period}{plural}{' with rows' if more else ''}"
     named = verdict.period and verdict.period != "none"
     return f"{shown} value{plural} of {verdict.period}" if named else f"{shown} period{plural}"
 

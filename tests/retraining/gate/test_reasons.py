@@ -166,7 +166,7 @@ def test_explain_verdict_says_what_dependent_rows_are_worth() -> None:
     )
     sentences = explain_verdict(dependent)
     assert numbers(sentences[1]) == ["2,000", "413", "7", "2.50"]
-    told = "rows of the same kind, 1,234 of them positives, from 18 more days, would be enough"
+    told = "rows of the same kind, 1,234 of them positives, from 18 more days with rows, would be"
     assert told in sentences[-1]
     of_rows = explain_verdict(replace(dependent, periods_still_needed=None))[-1]
     assert "rows of the same kind, 1,234 of them positives, would be enough" in of_rows
