@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from retraining.data import features
@@ -14,7 +16,7 @@ from retraining.data.splitting.strays import check_holdout, check_newest, check_
 from retraining.data.splitting.windows import place_by_days, reported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import date, datetime
 
     from pyspark.sql import DataFrame, SparkSession
@@ -98,7 +100,7 @@ def cut(
         rows = partitions.read_windows(spark, prepared.days, prepared.columns, windows)
         if windows is None:
             rows, as_of = _known(rows, description, prepared.days, as_of)
-        _warn_of_short_history(description, min(prepared.days), windows)
+        _warn_of_short_history(description, sorted(prepared.days), windows)
     elif as_of is not None:
         warnings.append(
             f"as_of={as_of:%Y-%m-%d} left no row out: without event_time, no row is later than it"
@@ -184,13 +186,17 @@ def _cover(places: Places) -> Coverage:
     return Coverage(rows=labelled.n_rows / n_rows if n_rows else 0.0, weight=weight)
 
 
-def _warn_of_short_history(description: Description, oldest: date, windows: Windows | None) -> None:
+def _warn_of_short_history(
+    description: Description, days: Sequence[date], windows: Windows | None
+) -> None:
+    """Say that earlier rows are lacking; not of days between which there are never any."""
     if windows is None:
         return
     start = min(windows.train.start, windows.validation.start)
     history = features.history(description)
-    needed = day_before(start, history)
-    if oldest > needed:
+    needed, oldest = day_before(start, history), days[0]
+    usual = median((later - day).days for day, later in pairwise(days)) if len(days) > 1 else 1
+    if (oldest - needed).days >= usual:
         begin = f"features of rows from {start:%Y-%m-%d} on look back to {needed}"
         if not history:
             begin = f"the window of the training rows begins on {needed}"

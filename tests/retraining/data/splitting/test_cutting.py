@@ -172,3 +172,25 @@ def test_windows_without_rows_name_the_days_that_have_some(
         run(spark, tmp_path, rows, as_of=as_of)
     assert f"of {FIRST + timedelta(days=first)} to 2024-01-30" in str(caught.value)
     assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize(("train", "is_told"), [("45 days", False), ("55 days", True)])
+def test_a_window_that_begins_between_usual_days_lacks_no_rows(
+    train: str,
+    is_told: bool,  # noqa: FBT001
+    spark: SparkSession,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    lengths = {"train": train, "validation": "14 days", "holdout": "14 days"}
+    run(
+        spark,
+        tmp_path,
+        dict.fromkeys(range(0, 71, 7), ROWS_A_DAY),
+        split={"by": "time", **lengths},
+        label={"column": "y", "delay": "0 days"},
+    )
+
+    told = [line for line in caplog.messages if "but the oldest rows are of 2024-01-01" in line]
+    assert bool(told) is is_told
