@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from retraining.description.document import Description
 
 _CHARACTERS: Final = 120  # of a value that is shown
+_EXACT: Final = 10  # values; of more, the number is approximate
 
 
 def find_leaks(profiled: Mapping[str, Any]) -> dict[str, Relation]:
@@ -58,7 +59,8 @@ def show(
             "from quantiles of both classes.",
             "Categories are ordered by their share of positives in one half of the training rows "
             "and judged by the other.",
-            "Numbers of values are approximate.",
+            "Numbers of more than 10 values are approximate. The range of a text goes by the "
+            "alphabet.",
         ),
         facts={
             "data": manifest.uri,
@@ -129,11 +131,20 @@ def _columns(description: Description, profiled: Mapping[str, Any]) -> Iterator[
             use=use,
             type=column["type"],
             missing=f"{column['nulls'] / n_rows:.1%}" if column["nulls"] else "none",
-            distinct=f"{column['distinct']:,}",
+            distinct=_distinct(
+                column["distinct"], n_rows, is_key=description.key_columns == (name,)
+            ),
             range=_range(column),
             relation=text,
             is_suspicious=one is not None and one.is_suspicious,
         )
+
+
+def _distinct(found: int, n_rows: int, *, is_key: bool) -> str:
+    """Different values; many are counted to within some percent, and a key has no two the same."""
+    if is_key:
+        return f"{n_rows:,}"
+    return f"about {found:,}" if found > _EXACT else f"{found:,}"
 
 
 def _relation(one: Relation) -> str:

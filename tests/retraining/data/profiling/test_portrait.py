@@ -119,3 +119,14 @@ def test_all_rows_are_in_the_account(describe: Callable[..., Description]) -> No
         "city": "feature",
     }
     assert shown.columns[2].missing == "2.5%"
+
+
+def test_a_key_has_as_many_values_as_rows_and_other_numbers_are_approximate(
+    describe: Callable[..., Description],
+) -> None:
+    found = profiled()
+    found["columns"]["city"]["distinct"] = 7
+    shown = portrait.show(make_manifest(describe()), describe(), found, {})
+
+    values = {column.name: column.distinct for column in shown.columns}
+    assert (values["key"], values["age"], values["city"]) == ("1,000", "about 40", "7")
