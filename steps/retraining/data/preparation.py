@@ -137,7 +137,10 @@ def prepare(
             as_of=found.as_of,
             why=plan.why,
             coverage=found.coverage,
-            warnings=(*found.warnings, *filter(None, [keys.describe(description)])),
+            warnings=(
+                *found.warnings,
+                *(f"the key is {made}" for made in [keys.describe(description)] if made),
+            ),
             **_account(plan, judged, built, found, folder),
         )
         return publish(spark, manifest, plan.base)

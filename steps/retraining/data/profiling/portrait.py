@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import TYPE_CHECKING, Any, Final
 
 from retraining.data.profiling import relation
@@ -10,6 +11,7 @@ from retraining.report.data_page import ShownColumn, ShownData, ShownReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from retraining.data.manifest import Manifest
     from retraining.description.document import Description
@@ -106,8 +108,13 @@ def _account(manifest: Manifest) -> dict[str, int]:
     return {"read": account.read, **earlier, "rejected": account.rejected} | splits | account.unused
 
 
-def _span(start: object, end: object) -> str:
-    return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}" if start and end else ""
+def _span(start: datetime | None, end: datetime | None) -> str:
+    if not (start and end):
+        return ""
+    is_of_days = start.time() == end.time() == time()
+    return " to ".join(
+        f"{one:{'%Y-%m-%d' if is_of_days else '%Y-%m-%d %H:%M'}}" for one in (start, end)
+    )
 
 
 def _rejected(manifest: Manifest) -> tuple[ShownReason, ...]:
@@ -120,10 +127,10 @@ def _rejected(manifest: Manifest) -> tuple[ShownReason, ...]:
 
 def _columns(description: Description, profiled: Mapping[str, Any]) -> Iterator[ShownColumn]:
     n_rows = max(profiled["rows"], 1)
-    forbidden = description.forbidden_features
+    uses = description.forbidden_features | _roles(description)
     for name, column in profiled["columns"].items():
         found = profiled["relations"].get(name)
-        use = "feature" if found else forbidden.get(name, "not used")
+        use = "feature" if found else uses.get(name, "not used")
         one = Relation(**found) if found else None
         text = "" if one is None else "unknown" if one.auroc is None else _relation(one)
         yield ShownColumn(
@@ -138,6 +145,17 @@ def _columns(description: Description, profiled: Mapping[str, Any]) -> Iterator[
             relation=text,
             is_suspicious=one is not None and one.is_suspicious,
         )
+
+
+def _roles(description: Description) -> dict[str, str]:
+    """What columns serve for, whether or not they are in `never_features`, too."""
+    keys = description.key_columns
+    return {
+        **({description.weight: "the weight"} if description.weight else {}),
+        **({description.event_time: "the event time"} if description.event_time else {}),
+        **dict.fromkeys(keys, "the row key" if len(keys) == 1 else "part of the row key"),
+        **dict.fromkeys(description.units, "the unit"),
+    }
 
 
 def _distinct(found: int, n_rows: int, *, is_key: bool) -> str:

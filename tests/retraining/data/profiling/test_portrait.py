@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from retraining.data.account import Account
@@ -130,3 +131,26 @@ def test_a_key_has_as_many_values_as_rows_and_other_numbers_are_approximate(
 
     values = {column.name: column.distinct for column in shown.columns}
     assert (values["key"], values["age"], values["city"]) == ("1,000", "about 40", "7")
+
+
+def test_columns_are_shown_by_their_role_and_days_without_hours(
+    describe: Callable[..., Description],
+) -> None:
+    days = datetime(2024, 1, 1), datetime(2024, 2, 1)
+    noon = datetime(2024, 1, 1, 12), datetime(2024, 2, 1, 12)
+    manifest = make_manifest(describe())
+    splits = {
+        name: split.model_copy(update=dict(zip(("start", "end"), span, strict=True)))
+        for (name, split), span in zip(manifest.splits.items(), (days, noon, days), strict=True)
+    }
+    found = profiled()
+    del found["relations"]["city"]
+    description = describe(unit="city", features={"plain": ["age"]}, never_features=["city"])
+    shown = portrait.show(manifest.model_copy(update={"splits": splits}), description, found, {})
+
+    uses = {column.name: column.use for column in shown.columns}
+    assert (uses["key"], uses["city"]) == ("the row key", "the unit")
+    assert [span for *_, span in shown.splits.values()][:2] == [
+        "2024-01-01 to 2024-02-01",
+        "2024-01-01 12:00 to 2024-02-01 12:00",
+    ]

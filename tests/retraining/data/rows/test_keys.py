@@ -104,7 +104,7 @@ def test_rows_without_a_key_get_one_from_their_content(spark: SparkSession, tmp_
     seconds = {value: key for key, value in found.items() if "-" in key}
     assert seconds.keys() == {("b", 1), ("b", 3)}
     assert all(key.endswith("-2") and key[:-2] in found for key in seconds.values())
-    assert whole.warnings[-1].startswith("row_id, made of the content")
+    assert whole.warnings[-1].startswith("the key is row_id, made of the content")
 
     apart = write(tmp_path / "two", "1.csv", 1, 2)
     (tmp_path / "two" / "2.csv").write_text(f"{HEADER}\n{WEEKS[3][1]}\n")
