@@ -35,6 +35,17 @@ _TOGETHER = (
     ("tests/terraform/",),
 )
 
+# Without its second compiler a JVM has room for 48 MB of compiled code. Hundreds of tests fill it:
+# code is then dropped and compiled again, which takes a third of the CPU. Each time the heap or the
+# room for classes has to grow, everything is collected.
+_JVM = (
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:ReservedCodeCacheSize=240m",
+    "-XX:MetaspaceSize=512m",
+    "-Xms1g",
+)
+
 # How long an example takes depends on what else the machine does; no test is about time.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
@@ -108,7 +119,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.hadoop.parquet.page.verify-checksum.enabled", "true")
         .config("spark.sql.warehouse.dir", str(warehouse))
         .config("spark.driver.memory", "2g")
-        .config("spark.driver.extraJavaOptions", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
+        .config("spark.driver.extraJavaOptions", " ".join(_JVM))
         .getOrCreate()
     )
     session.sparkContext.setLogLevel("ERROR")
