@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from pyspark import SparkContext
 from retraining.tracking.descriptions import DESCRIPTIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pytest
@@ -178,3 +181,13 @@ def use_store(patch: pytest.MonkeyPatch, database: Path) -> None:
     experiment = MlflowClient().get_experiment_by_name("tests")
     assert experiment is not None
     patch.setenv("MLFLOW_EXPERIMENT_ID", experiment.experiment_id)
+
+
+@contextmanager
+def copied(patch: pytest.MonkeyPatch, database: Path, name: str) -> Iterator[Path]:
+    """A copy of a store, in use; beside the original, so that it has the same data."""
+    copy = database.with_name(f"{name}.db")
+    shutil.copy(database, copy)
+    use_store(patch, copy)
+    yield copy
+    copy.unlink()

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 from retraining.comparison import succession
 from retraining.tracking import registry
-from tests.steps.calling import Call, Cycle, invoke, small_description, use_store
+from tests.steps.calling import Call, Cycle, copied, invoke, small_description, use_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,12 +67,9 @@ def cycle(
 
 @pytest.fixture
 def store(cycle: Cycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the cycle's store, in use; beside the original, so that it has the same data."""
-    database = cycle.folder / f"{tmp_path.name}.db"
-    shutil.copy(cycle.folder / "mlflow.db", database)
-    use_store(monkeypatch, database)
-    yield database
-    database.unlink()
+    """A copy of the cycle's store, in use."""
+    with copied(monkeypatch, cycle.folder / "mlflow.db", tmp_path.name) as database:
+        yield database
 
 
 @pytest.fixture

@@ -4,57 +4,108 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from retraining.comparison import lineup
 from retraining.gate.ledger import charged
 from retraining.tracking import registry
-from tests.steps.calling import scores_of, small_description, verdict_of
+from tests.steps.calling import (
+    copied,
+    invoke,
+    scores_of,
+    small_description,
+    use_store,
+    verdict_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.steps.calling import Call, Called, Cycle
 
-pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("store")]
+pytestmark = pytest.mark.spark
 
-GATE = {**small_description()["gate"], "worse_on_validation": "test"}
 LIKE = {"champion": "models:/fraud/1", "challenger": "models:/fraud/3"}  # two random forests
 
 
-@pytest.fixture
-def week(
-    call: Call, cycle: Cycle, tmp_path: Path, description: Callable[..., Path]
-) -> Callable[..., Called]:
-    """Prepare four more days each time, in a cycle of their own."""
-    raw = tmp_path / "raw"
+def gate(meanwhile: str) -> dict[str, object]:
+    campaign = {"looks": 8, "meanwhile": meanwhile}
+    return {**small_description()["gate"], "worse_on_validation": "test", "campaign": campaign}
+
+
+class Begun(NamedTuple):
+    """Two more weeks, each in a cycle of its own, a third model, and a first look at it.
+
+    Attributes:
+        raw: Folder of the raw files.
+        description: Of a campaign in which a new model waits.
+        weeks: How both weeks were prepared.
+        first: The look at the third model in the first week.
+        fitted: The store before the look.
+        looked: The store after it.
+    """
+
+    raw: Path
+    description: Path
+    weeks: tuple[Called, Called]
+    first: Called
+    fitted: Path
+    looked: Path
+
+
+def prepare(number: int, raw: Path, description: Path) -> Called:
+    """Simulate and prepare four more days, in a cycle of their own."""
+    process = {"customers": 300, "terminals": 500, "defects": 5}
+    invoke("simulate", output=raw, more=4, pipeline_id=f"week-{number}", **process)
+    prepared = invoke("preprocess", input=raw, dataset=description, pipeline_id=f"week-{number}")
+    assert prepared.tags
+    return prepared
+
+
+@pytest.fixture(scope="module")
+def begun(cycle: Cycle, tmp_path_factory: pytest.TempPathFactory) -> Begun:
+    """Made once; a test asks for `fitted` or `looked` too."""
+    folder = tmp_path_factory.mktemp("weeks")
+    raw, path = folder / "raw", folder / "campaign.yaml"
     shutil.copytree(cycle.raw, raw)
-    weeks = iter(range(10))
+    path.write_text(yaml.safe_dump(small_description() | {"gate": gate("keep")}, sort_keys=False))
+    fitted, looked = cycle.folder / "fitted.db", cycle.folder / "looked.db"
+    with pytest.MonkeyPatch.context() as patch:
+        shutil.copy(cycle.folder / "mlflow.db", fitted)
+        use_store(patch, fitted)
+        weeks = prepare(0, raw, path), prepare(1, raw, path)
+        assert invoke("train", pipeline_id="week-0", seed=8).tags["model_version"] == "3"
+        shutil.copy(fitted, looked)
+        use_store(patch, looked)
+        MlflowClient().set_registered_model_alias("fraud", "challenger", "3")
+        first = invoke("ab_test", pipeline_id="week-0", data=weeks[0].run_id)
+    return Begun(raw, path, weeks, first, fitted, looked)
 
-    def prepare(meanwhile: str = "keep") -> Called:
-        number = next(weeks)
-        path = description(gate={**GATE, "campaign": {"looks": 8, "meanwhile": meanwhile}})
-        process = {"customers": 300, "terminals": 500, "defects": 5}
-        call("simulate", output=raw, more=4, pipeline_id=f"week-{number}", **process)
-        prepared = call("preprocess", input=raw, dataset=path, pipeline_id=f"week-{number}")
-        assert prepared.tags
-        return prepared
 
-    return prepare
+@pytest.fixture
+def fitted(begun: Begun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begun]:
+    """The store before the first look, in use."""
+    with copied(monkeypatch, begun.fitted, tmp_path.name):
+        yield begun
+
+
+@pytest.fixture
+def looked(begun: Begun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begun]:
+    """The store after the first look, in use."""
+    with copied(monkeypatch, begun.looked, tmp_path.name):
+        yield begun
 
 
 def test_a_campaign_of_the_chain(
-    call: Call, week: Callable[..., Called], aliases: Callable[[], dict[str, str]]
+    call: Call, looked: Begun, aliases: Callable[[], dict[str, str]]
 ) -> None:
     """Two looks; a new model waits; a repetition is identical; a rollback ends it."""
-    first_week = week()
-    assert call("train", pipeline_id="week-0", seed=8).tags["model_version"] == "3"
-    MlflowClient().set_registered_model_alias("fraud", "challenger", "3")
-    first = call("ab_test", pipeline_id="week-0", data=first_week.run_id)
+    first, (first_week, second_week) = looked.first, looked.weeks
     verdict = verdict_of(first)
     assert verdict["verdict"] == "inconclusive"
     assert (verdict["campaign"]["look"], verdict["campaign"]["state"]) == (1, "open")
@@ -62,7 +113,6 @@ def test_a_campaign_of_the_chain(
     again = call("ab_test", pipeline_id="week-0", data=first_week.run_id)
     assert again.tags["reused_from"] == first.run_id
 
-    second_week = week()
     tuned = call("tune", pipeline_id="week-1")
     assert tuned.tags["model_version"] == "4"
     assert tuned.tags["challenger_version"] == "3"
@@ -106,7 +156,7 @@ def test_a_campaign_of_the_chain(
     stands = verdict["campaign"]
     assert entry.alpha == pytest.approx(stands["alpha"] - stands["returnable"])
 
-    week()
+    prepare(2, looked.raw, looked.description)
     chosen = call("tune", pipeline_id="week-2").tags["challenger_version"]
     assert chosen in ("3", "4", "5")
     assert aliases()["challenger"] == chosen
@@ -117,10 +167,9 @@ def test_a_campaign_of_the_chain(
 
 
 def test_a_look_without_new_rows_says_so_and_a_plan_costs_nothing(
-    call: Call, week: Callable[..., Called]
+    call: Call, fitted: Begun
 ) -> None:
-    prepared = week()
-    call("train", pipeline_id="week-0", seed=8)
+    prepared, _ = fitted.weeks
     planned = call("ab_test", data=prepared.run_id, **LIKE, plan="true")
     assert "obrien-fleming" in planned.out
     assert "verdict" not in planned.tags
@@ -141,19 +190,16 @@ def test_a_look_without_new_rows_says_so_and_a_plan_costs_nothing(
 @pytest.mark.parametrize("meanwhile", ["better", "newest"])
 def test_a_model_that_is_better_on_validation_or_newer_replaces_the_challenger(
     call: Call,
-    week: Callable[..., Called],
+    looked: Begun,
     aliases: Callable[[], dict[str, str]],
+    description: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
     meanwhile: str,
 ) -> None:
     monkeypatch.setattr(lineup, "BETTER", 0.5)  # few rows do not show more
-    first_week = week(meanwhile)
-    call("train", pipeline_id="week-0", seed=8)
-    MlflowClient().set_registered_model_alias("fraud", "challenger", "3")
-    first = call("ab_test", pipeline_id="week-0", data=first_week.run_id)
-    assert verdict_of(first)["campaign"]["state"] == "open"
-    week(meanwhile)
-    assert call("tune", pipeline_id="week-1").tags["challenger_version"] == "4"
+    assert verdict_of(looked.first)["campaign"]["state"] == "open"
+    tuned = call("tune", pipeline_id="week-1", dataset=description(gate=gate(meanwhile)))
+    assert tuned.tags["challenger_version"] == "4"
     assert aliases()["challenger"] == "4"
     assert registry.version_of("fraud", 3).tags["campaign"].endswith("replaced")
     assert call("ab_test", pipeline_id="week-1").tags["input.challenger"] == "models:/fraud/4"
