@@ -166,7 +166,10 @@ def _evaluated(rows: DataFrame, name: str, expression: str, sealed: str) -> Colu
         raise RetrainingError(
             f"{what}: has type {kind.simpleString()}", "make it a number or a boolean"
         )
-    return F.expr(f"({expression}\n)")
+    value = F.expr(f"({expression}\n)")
+    # Infinity is no value, as in other columns: a model would learn nothing but it.
+    is_fraction = isinstance(kind, T.DoubleType | T.FloatType)
+    return F.when(F.abs(value) < float("inf"), value) if is_fraction else value
 
 
 def _check_fill(name: str, value: bool | float | str, kind: T.DataType) -> None:  # noqa: FBT001

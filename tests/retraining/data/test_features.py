@@ -120,18 +120,24 @@ def test_build_fills_derived_features_alone_with_values_of_their_types(spark: Sp
         (1, START, 1, 1, math.nan, 0),
         (2, START, 1, 1, 5.0, 0),
     ]
-    derived = {"small": "amount < 9", "whole": "try_cast(amount AS INT)"}
-    description = describe(fill={"amount": -1, "small": True, "whole": -1}, derived=derived)
+    derived = {
+        "small": "amount < 9",
+        "whole": "try_cast(amount AS INT)",
+        "huge": "exp(900 * amount)",
+    }
+    fill = {"amount": -1, "small": True, "whole": -1, "huge": 0.5}
+    description = describe(fill=fill, derived=derived)
     with pytest.raises(RetrainingError, match="features without a value: small in 1 rows"):
         build_rows(
             spark.createDataFrame(rows, SCHEMA),
-            past_the_rules(description, fill={"amount": -1, "whole": -1}),
+            past_the_rules(description, fill={"amount": -1, "whole": -1, "huge": 0.5}),
         )
     found = build_rows(spark.createDataFrame(rows, SCHEMA), description)
     assert (found[0]["amount"], found[2]["amount"]) == (None, 5.0)  # the model's to fill
     assert math.isnan(found[1]["amount"])
     assert [found[i]["small"] for i in range(3)] == [True, False, True]
     assert [found[i]["whole"] for i in range(3)] == [-1, -1, 5]
+    assert [found[i]["huge"] for i in range(3)] == [0.5, 0.5, 0.5]  # of 5.0 it is infinite
 
 
 @pytest.mark.parametrize(
