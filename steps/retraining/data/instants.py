@@ -64,6 +64,11 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone)
 
 
+def day_after(day: date) -> date:
+    """Return the next day; the last one that there is has none, and is returned itself."""
+    return day + _DAY if day < date.max else day
+
+
 def on_clock(moment: datetime, zone: ZoneInfo) -> datetime:
     """Return the same moment on the clock of a zone; one without a zone is taken as of this one."""
     return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)

@@ -40,6 +40,7 @@ def find_unknown(description: Description) -> Iterator[tuple[str, str]]:
         if unknown:
             types = _TYPES.get(key)
             fitting = [n for n, column in columns.items() if not types or column.type in types]
+            fitting = fitting or [f"a column of type {' or '.join(types or ())}"]
             yield key, _complain(unknown, "column", fitting)
             is_whole &= not key.startswith("features")
     built = description.feature_columns

@@ -148,6 +148,8 @@ def _complain(item: ErrorDetails) -> str:
             return "is null, write a value ('null' in quotes, if it is a text)"
         case "tuple_type" if not isinstance(item["input"], dict):
             return _show(item["input"], f"is not a list, write [{item['input']}]")
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return _show(item["input"], "has no keys, write {key: value}")
         case _:
             return _show(item["input"], item["msg"][0].lower() + item["msg"][1:])
 

@@ -18,8 +18,16 @@ from pydantic import (
     model_validator,
 )
 
-from retraining.description.durations import Duration, format_duration, parse_duration
+from retraining.description.durations import (
+    DURATION,
+    LONGEST_YEARS,
+    TOO_LONG,
+    Duration,
+    format_duration,
+    parse_duration,
+)
 from retraining.description.section import Section
+from retraining.description.times import FIRST_YEAR
 
 _MONTHS = re.compile(r"(\d+) (month|year)s?")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -65,13 +73,15 @@ def _parse_length(value: object) -> object:
         return value
     text = value.strip() if isinstance(value, str) else ""
     if match := _MONTHS.fullmatch(text):
-        return Months(int(match[1]) * (12 if match[2] == "year" else 1))
+        count = int(match[1]) * (12 if match[2] == "year" else 1)
+        if count > 12 * LONGEST_YEARS:
+            raise ValueError(TOO_LONG)
+        return Months(count)
     if match := _SHARE.fullmatch(text):
         return _checked(Share(float(match[1]) / 100, bool(match[2])))
-    try:
-        return parse_duration(text)
-    except ValueError:
-        raise ValueError(_ALLOWED) from None
+    if DURATION.fullmatch(text) is None:
+        raise ValueError(_ALLOWED)
+    return parse_duration(text)
 
 
 def _parse_share(value: object) -> object:
@@ -117,6 +127,8 @@ class Period(Section):
     def _in_order(self) -> Period:
         if self.start >= self.end:
             raise ValueError(f"start {self.start} is not before end {self.end}")
+        if self.start.year < FIRST_YEAR:
+            raise ValueError(f"start {self.start}, allowed: {FIRST_YEAR} and later years")
         return self
 
 

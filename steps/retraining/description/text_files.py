@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -41,6 +42,13 @@ class Files(Section):
         if not is_text or name.startswith("utf-32") or name == "utf-7":
             raise ValueError(f"{encoding!r} is not an encoding, {allowed}")
         return encoding
+
+    @field_validator("separator")
+    @classmethod
+    def _is_no_escape(cls, separator: str | None) -> str | None:
+        if separator and re.match(r"\\\w", separator):
+            raise ValueError('is a backslash and a letter, allowed: "\\t" in double quotes, a tab')
+        return separator
 
     @field_validator("quote", mode="before")
     @classmethod

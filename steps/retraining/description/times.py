@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+FIRST_YEAR: Final = 1900  # times before it cannot be read
+
 # Units of a time since 1970, and how many of them are a second.
 EPOCHS: Final[Mapping[str, int]] = {"seconds": 1, "milliseconds": 1_000}
 

@@ -141,6 +141,8 @@ REFUSED: list[tuple[str, Any, str, tuple[str, ...]]] = [
     ("typo", 1, "typo", ("allowed: name, summary, files, columns",)),
     ("files.typo", 1, "files.typo", ("allowed: header, comment, separator",)),
     ("files.separator", "", "files.separator", ("''", "1 character")),
+    ("files.separator", "\\t", "files.separator", ('"\\t" in double quotes',)),
+    ("columns.terminal_id", "int", "columns.terminal_id", ("'int' has no keys", "{key: value}")),
     ("files.separator", "a#", "files", ("comment: '#' is in the separator",)),
     ("files.separator", '"', "files", ("quote: '\"' is in the separator",)),
     ("files.separator", ",\n", "files", ("separator: ',\\n' ends a line",)),
@@ -201,6 +203,9 @@ REFUSED: list[tuple[str, Any, str, tuple[str, ...]]] = [
     ("split.by", None, "split.by", ("missing",)),
     ("split.gap", "6 days", "split.gap", ("6 days", "7 days", "label.delay")),
     ("split.train", "0 days", "split.train", ("0 days", "above 0")),
+    ("split.train", "9999 years", "split.train", ("'9999 years'", "at most 300 years")),
+    ("label.delay", "200000 days", "label.delay", ("'200000 days'", "at most 300 years")),
+    ("split", "hash", "split", ("'hash' has no keys",)),
     ("split.train", "two", "split.train", ("'two'", "days")),
     ("split.train", {"start": "2018-01-01"}, "split.train.end", ("missing",)),
     (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -11,16 +10,19 @@ from pyspark.sql import functions as F
 
 from retraining.data.columns import is_positive
 from retraining.data.fingerprint import fingerprint
-from retraining.data.instants import day_of
+from retraining.data.instants import day_after, day_of
 from retraining.data.manifest import SPLITS, StoredSplit, read_folders
 from retraining.data.rows import labels
 from retraining.data.splitting import splits
+from retraining.description.durations import format_duration
 from retraining.description.names import DAY, SPLIT
+from retraining.description.splitting import OrderSplit
 from retraining.errors import RetrainingError
 from retraining.spark import storage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from datetime import date
 
     from pyspark.sql import SparkSession
 
@@ -117,7 +119,7 @@ def examine_splits(
     """
     for name in SPLITS:
         if not storage.exists(spark, split_folder(folder, name)):
-            raise _empty(name, windows, days)
+            raise _empty(name, description, windows, days)
     uris = {name: split_folder(folder, name) for name in SPLITS}
     rows = {name: read_folders(spark, [uri], columns) for name, uri in uris.items()}
     counts = _count_classes(rows, description)
@@ -176,17 +178,41 @@ def _rounded(total: float | None) -> float | None:
     return None if total is None else float(f"{total:.12g}")
 
 
-def _empty(name: str, windows: Windows | None, days: Collection[date]) -> RetrainingError:
+def _empty(
+    name: str, description: Description, windows: Windows | None, days: Collection[date]
+) -> RetrainingError:
     """The error of a split without rows: what there is, and what would help."""
     if windows is None or not days:
-        return RetrainingError(f"{name} has no rows", "give more files")
+        why, remedy = _unplaced(description, days)
+        return RetrainingError(f"{name} has no rows{why}", f"give more files, {remedy}")
     span = getattr(windows, name)
-    end = max(days) + timedelta(days=1)
+    end = day_after(max(days))
     remedy = f"give more files or another as_of, for example as_of={end}"
     if windows.as_of.date() == end:
-        remedy = "give more files, or shorter windows in the description's split"
+        remedy = (
+            "give more files, shorter windows in the description's split, or "
+            f"{description.event_time} the rules min and max if such days are wrong"
+        )
     return RetrainingError(
         f"{name} from {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d} has no rows "
         f"(the rows are of {min(days)} to {max(days)})",
         remedy,
     )
+
+
+def _unplaced(description: Description, days: Collection[date]) -> tuple[str, str]:
+    """Why a split without windows may have no rows, and what helps besides more files."""
+    split, delay = description.split, description.label.delay
+    if days and delay:
+        return (
+            f": labels are known {format_duration(delay)} after {description.event_time}, "
+            f"and the rows are of {min(days)} to {max(days)}",
+            "or a later as_of if labels were reported up to then",
+        )
+    if isinstance(split, OrderSplit):
+        names = " and ".join(split.columns)
+        return f": rows with the same {names} stay together", "or order by more columns"
+    if description.units:
+        names = " and ".join(description.units)
+        return f": rows of the same {names} stay together", "or a unit with more values"
+    return "", "or a larger share for it in the description's split"

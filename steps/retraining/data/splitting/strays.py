@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from retraining.data.instants import day_after
 from retraining.data.splitting import density
 from retraining.data.splitting.windows import place_by_days
 from retraining.description.splitting import Period, Share, TimeSplit
@@ -60,7 +61,7 @@ def check_newest(
     raise RetrainingError(
         f"{what}: {effect} because of it",
         f"correct the time, give a rule max to {description.event_time}, "
-        f"or type as_of={strays.last + timedelta(days=1)} (as_of={newest + timedelta(days=1)} if "
+        f"or type as_of={strays.last + timedelta(days=1)} (as_of={day_after(newest)} if "
         "it is right)",
     )
 

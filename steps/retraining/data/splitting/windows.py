@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from retraining.data.instants import later, midnight, on_clock
+from retraining.data.instants import day_after, later, midnight, on_clock
 from retraining.data.splitting.lengths import Range, divide, place_before
 from retraining.description.durations import format_duration
 from retraining.description.splitting import TimeSplit
+from retraining.description.times import FIRST_YEAR
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -101,11 +102,16 @@ def reported(
         description: Has the zone of naive times, and the label's delay.
         newest: The event time of the newest row.
         as_of: The first moment; None is the midnight after `newest`.
+
+    Raises:
+        RetrainingError: If the moment is before all times that can be read.
     """
     zone = description.zone
     if as_of is None:
-        as_of = midnight(on_clock(newest, zone).date() + timedelta(days=1), zone)
+        as_of = midnight(day_after(on_clock(newest, zone).date()), zone)
     as_of = on_clock(as_of, zone)
+    if as_of.year < FIRST_YEAR:
+        raise RetrainingError(f"as_of={as_of.date()} is before {FIRST_YEAR}", "type a later day")
     return as_of, later(as_of, -description.label.delay)
 
 
