@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from retraining.data import values
-from retraining.data.files.fields import Part, at_once, escape_glob, folder_values, match
+from retraining.data.files.fields import Part, at_once, folder_values, match
 from retraining.data.files.heads import Encoding, read_head
 from retraining.data.files.records import FILE, TEXT, is_undecodable, read_lines
 from retraining.description.times import EPOCHS
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 _MAP: Final = "map<string,string>"
 _OBJECT: Final = "_object"
+_NAN: Final = (
+    '"NaN"',
+    "NaN",
+)  # what Spark makes of NaN without quotes, in inner objects the second
 _END: Final = "\ufdd1"  # a character that Unicode will never assign
 
 
@@ -72,7 +76,7 @@ def read_json_lines(
     for path, layout in zip(paths, layouts, strict=True):
         groups[layout].append(path)
     for layout, alike in groups.items():
-        lines = read_lines(spark, [escape_glob(path) for path in alike], layout.encoding)
+        lines = read_lines(spark, alike, layout.encoding)
         text, found = F.col(TEXT), F.col(_OBJECT)
         frame = lines.where(F.trim(text) != "").withColumn(_OBJECT, _object(text))
         needed = {name for _, names in layout.names for name in names}
@@ -167,6 +171,7 @@ def _repeats(found: Column, names: Collection[str]) -> Column:
 def _text(name: str, rule: ColumnRules, files: Files) -> Column:
     """The value under a name, as the text that is parsed; numbers have no marks of a language."""
     value = _value(F.col(_OBJECT), name)
+    value = F.when(~value.isin(*_NAN[: 1 + rule.numeric]), value)
     if files.decimal == "." or not (rule.numeric or rule.format in EPOCHS):
         return value
     is_number = _is_number(F.col(TEXT), [name]) | _is_number(F.col(TEXT), name.split("."))

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import window as W
 
+from retraining.data.files.fields import escape_glob
 from retraining.data.files.heads import UNDECODABLE
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def read_lines(spark: SparkSession, paths: Sequence[str], encoding: Encoding) ->
     reader = spark.read.option("lineSep", encoding.ending)
     if encoding.name.startswith("utf-16"):
         reader = reader.option("encoding", encoding.name)
-    lines = reader.text(list(paths)).select(
+    lines = reader.text([escape_glob(path) for path in paths]).select(
         _decoded(spark, F.col("value"), encoding).alias(TEXT),
         F.col("_metadata.file_path").alias(FILE),
         F.col("_metadata.file_block_start").alias(_BLOCK),

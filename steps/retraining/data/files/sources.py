@@ -8,6 +8,7 @@ import re
 import time
 from dataclasses import dataclass
 from functools import reduce
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
@@ -171,6 +172,7 @@ def _look_into(spark: SparkSession, entry: storage.Entry, skipped: list[str]) ->
 def _files_of(spark: SparkSession, entry: storage.Entry, skipped: list[str]) -> list[RawFile]:
     """The file, or those of a folder; names of folders that are not entered go to `skipped`."""
     if entry.is_folder:
+        _refuse_broken_links(entry.path)
         files = []
         for inner in storage.list_folder(spark, entry.path):
             if inner.is_folder and _is_raw(inner.path):
@@ -186,7 +188,26 @@ def _files_of(spark: SparkSession, entry: storage.Entry, skipped: list[str]) -> 
         raise RetrainingError(
             f"{entry.path} is of no kind that can be read", f"{_GIVE}, for example by a glob"
         )
+    if entry.path.startswith("file:") and ":" in entry.name:
+        raise RetrainingError(
+            f"{entry.path} has a colon in its name, which Hadoop does not take on a disk",
+            "rename it",
+        )
     return [RawFile(entry.path, entry.size, entry.modified)]
+
+
+def _refuse_broken_links(folder: str) -> None:
+    """Refuse a folder of this machine with links to nothing, which Hadoop does not list."""
+    if not folder.startswith("file:"):
+        return
+    links = sorted(
+        link for link in Path(folder.removeprefix("file:")).iterdir() if link.is_symlink()
+    )
+    for link in links:
+        if not link.name.startswith((".", "_")) and not link.exists():
+            raise RetrainingError(
+                f"{link} is a link to {link.readlink()}, which is not there", "remove the link"
+            )
 
 
 def _is_raw(path: str) -> bool:

@@ -131,7 +131,21 @@ def test_names_with_glob_characters_and_compression_are_read(
     (tmp_path / "a [1].csv").write_text(f"{ROW}\n")
     with gzip.open(tmp_path / "b{2}.csv.gz", "wt") as file:
         file.write(f"{ROW}\n{ROW}\n")
-    assert read(spark, tmp_path).count() == 3
+    (tmp_path / "c?*.csv").write_text(ROW.replace("596", '"5\n6"') + "\n")
+    rows = read(spark, tmp_path).collect()
+    assert sorted(row["customer_id"] for row in rows) == ["5\n6", "596", "596", "596"]
+    (tmp_path / "d 12:30.csv").write_text(f"{ROW}\n")
+    with pytest.raises(RetrainingError, match=r"/d 12:30\.csv .*colon.*rename"):
+        read(spark, tmp_path)
+
+
+def test_a_link_to_nothing_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{ROW}\n")
+    (tmp_path / "b.csv").symlink_to(tmp_path / "a.csv")
+    assert len(list_files(spark, str(tmp_path))) == 2
+    (tmp_path / "c.csv").symlink_to(tmp_path / "gone.csv")
+    with pytest.raises(RetrainingError, match=r"/c\.csv is a link to .*/gone\.csv"):
+        list_files(spark, str(tmp_path))
 
 
 def test_text_with_header_is_read_by_name(spark: SparkSession, tmp_path: Path) -> None:
