@@ -10,7 +10,7 @@ from pyspark.sql import types as T
 
 from retraining.data.columns import quote
 from retraining.description.columns import TIME_TYPES
-from retraining.description.times import EPOCHS
+from retraining.description.times import EPOCHS, FIRST_YEAR
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -20,17 +20,20 @@ if TYPE_CHECKING:
     from retraining.description.section import Value
     from retraining.description.text_files import Files
 
-# Blanks at the ends of a text: Spark's own trim knows only the first.
-BLANKS = " \t\r\n\u00a0\u2007\u202f\u3000"
+# Blanks at the ends of a text, and what is as invisible: Spark's own trim knows only the first.
+BLANKS = " \t\r\n\v\f\0\u0085\u00a0\u1680\u180e\u2028\u2029\u202f\u205f\u3000\ufeff"
+BLANKS += "".join(map(chr, range(0x2000, 0x2010)))
 
 # A cast takes "12:30" for a time of today, "1d" for 1.0 and "NaN" for a number. Years before 1900
 # cannot be written by every version of Spark, and no event of interest is that old.
 _DATE = r"^(19|[2-9]\d)\d\d-\d{1,2}-\d{1,2}"
-_YEARS = (1900, 9999)
+_YEARS = (FIRST_YEAR, 9999)
 _SECONDS = (-2_208_988_800, 253_402_300_799)  # the same years, in seconds since 1970
 # A moment of a parquet file, which needs neither a format nor a zone to be read.
 _MOMENT = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSxxx"
 _IS_MOMENT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d$"
+
+_EXACT = 1e15  # below it, a double holds each whole number
 
 _BOOLEANS = ("true", "t", "yes", "y", "1", "false", "f", "no", "n", "0")
 # A mark between thousands, as a class of characters that look like it.
@@ -55,6 +58,9 @@ def as_text(value: Column, kind: T.DataType, name: str, description: Description
     text = value.cast("string")
     if isinstance(kind, T.FractionalType):
         text = with_mark(text, description.files)
+        if rule.type == "string":  # where some values are missing, others write 7 as 7.0
+            is_whole = (value % 1 == 0) & (F.abs(value) < _EXACT)
+            text = F.when(is_whole, value.cast("bigint").cast("string")).otherwise(text)
     return F.when(~F.isnan(value), text) if isinstance(kind, T.FloatType | T.DoubleType) else text
 
 

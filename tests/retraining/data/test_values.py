@@ -85,7 +85,10 @@ CASES: list[tuple[dict[str, Any], str, dict[str, Any], dict[str, object]]] = [
         {"null_values": ["?", 7, True]},
         "string",
         {"null_values": "none"},
-        {" a ": "a", " ? ": None, "none": None, "7": None, "7.0": "7.0", "true": None, "NA": "NA"},
+        {
+            " a ": "a", "\ufeff\u2009a\u200b\0": "a", " ? ": None, "none": None, "7": None,
+            "7.0": "7.0", "true": None, "NA": "NA",
+        },
     ),
     (
         {"null_values": "?", "trim": False},
@@ -134,6 +137,20 @@ def test_typed_files_mean_their_values_whatever_text_is_written_like(
         (None, 2, 1e10, "a", 5),
         (None, 3, None, "a", 5),
     ]
+
+
+def test_whole_numbers_are_the_same_text_whatever_their_type(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Ids are 7 in one file and, where some are missing, 7.0 in another."""
+    kinds = ("7L", "7D", "CAST(7 AS FLOAT)", "CAST(7 AS DECIMAL(9, 2))", "'7'", "12345678D", "0.5D")
+    for number, value in enumerate(kinds):
+        query = f"SELECT {number} AS id, 0 AS ill, {value} AS x"
+        spark.sql(query).write.parquet(f"{tmp_path}/{number}.parquet")
+    description = describe({"x": {"type": "string"}})
+    frame = validate(read_raw(spark, list_files(spark, str(tmp_path)), description), description)
+    found = [row["x"] for row in frame.orderBy("id").collect()]
+    assert found == ["7"] * 5 + ["12345678", "0.5"]
 
 
 def test_rejected_rows_are_reported_with_their_values(spark: SparkSession, tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
+from retraining.data import values
+from retraining.data.columns import quote
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
@@ -89,6 +92,26 @@ def _refuse_twins(path: str, wanted: str, names: Sequence[str]) -> None:
             f"{path} has the column {wanted} {len(twins)} times ({', '.join(twins)})",
             "rename all but one in the file",
         )
+
+
+def typed_values(
+    path: str, frame: DataFrame, names: Iterable[tuple[str, str]], description: Description
+) -> dict[str, Column]:
+    """The text of the columns of a frame that has types.
+
+    Raises:
+        RetrainingError: If one holds several values.
+    """
+    given = {}
+    for column, name in names:
+        kind = frame.schema[name].dataType
+        if isinstance(kind, T.StructType | T.ArrayType | T.MapType):
+            raise RetrainingError(
+                f"{path} has a {kind.typeName()} as the column {name}",
+                "write its parts as columns of their own",
+            )
+        given[column] = values.as_text(F.col(quote(name)), kind, column, description)
+    return given
 
 
 def folder_keys(path: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import logging
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -15,13 +16,26 @@ if TYPE_CHECKING:
     from retraining.data.files.delimited import Grammar
     from retraining.description.document import Description
 
+_LOG = logging.getLogger(__name__)
+
 _MARKS: Final = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF16_LE: "utf-16le",
     codecs.BOM_UTF16_BE: "utf-16be",
 }
 _JAVA: Final = {"utf-8-sig": "utf-8", "utf-16-le": "utf-16le", "utf-16-be": "utf-16be"}
+# How files begin that are no text, whatever they are called.
+_OTHER_KINDS: Final = {
+    b"\x1f\x8b\x08": "compressed by gzip",
+    b"BZh91AY&SY": "compressed by bzip2",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"\xfd7zXZ\0": "compressed by xz",
+    b"PK\x03\x04": "a zip archive or a file of Excel",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old file of Excel",
+    b"PAR1\x15": "a parquet file",
+}
 _SIZES: Final = (2**16, 2**20, 2**24)  # bytes that are read until they hold the first record
+_NO_ACCIDENT: Final = 3  # characters
 UNDECODABLE: Final = "\ufffd"
 
 
@@ -54,6 +68,12 @@ class Head(NamedTuple):
     second: str | None
     lines: list[str]
 
+    def rows(self, description: Description) -> dict[int, str]:
+        """The lines that are neither blank nor comments, by their number."""
+        comment = description.files.comment
+        numbered = enumerate(self.lines, 1)
+        return {number: line for number, line in numbered if not _is_idle(line, comment)}
+
 
 def read_head(
     spark: SparkSession, path: str, description: Description, grammar: Grammar | None
@@ -84,12 +104,20 @@ def read_head(
         if is_all or record is not None:
             break
     _check(path, name, lines, record, description)
+    if _is_rather_utf8(start, name):
+        _LOG.warning(f"{path} is read as {name}, but its text looks like UTF-8")
     second = next((line for line in others if not _is_idle(line, comment)), None)
     return Head(Encoding(name, ending), record, second, lines)
 
 
 def _name(spark: SparkSession, start: bytes, path: str, stated: str) -> str:
     """The encoding that the first bytes state, or else the description."""
+    for magic, kind in _OTHER_KINDS.items():
+        if start.startswith(magic):
+            raise RetrainingError(
+                f"{path} is {kind}",
+                "give it the suffix of its kind (.gz, .bz2, .parquet), or write it as text",
+            )
     if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         raise RetrainingError(f"{path} is in UTF-32", "write it in UTF-8")
     marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
@@ -107,6 +135,17 @@ def _name(spark: SparkSession, start: bytes, path: str, stated: str) -> str:
             "write it in UTF-8, or set files.encoding to the name of another encoding",
         )
     return name
+
+
+def _is_rather_utf8(start: bytes, name: str) -> bool:
+    """Whether a text of one byte a character makes sense as UTF-8, which is no accident."""
+    if name == "utf-8" or len(start.decode(name, errors="replace")) < len(start):
+        return False
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return sum(character > "\x7f" for character in text) >= _NO_ACCIDENT
 
 
 def _is_idle(line: str, comment: str | None) -> bool:

@@ -10,9 +10,15 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from retraining.data import values
 from retraining.data.columns import quote
-from retraining.data.files.fields import Part, at_once, escape_glob, folder_values, match
+from retraining.data.files.fields import (
+    Part,
+    at_once,
+    escape_glob,
+    folder_values,
+    match,
+    typed_values,
+)
 from retraining.errors import RetrainingError, reason
 from retraining.spark import faults, s3a
 
@@ -62,12 +68,7 @@ def read_parquet(
     for (schema, matched), alike in groups.items():
         frame = _with_times(open_parquet(spark, alike), schema)
         file = F.col("_metadata.file_path")
-        given = {
-            column: values.as_text(
-                F.col(quote(name)), frame.schema[name].dataType, column, description
-            )
-            for column, name in matched.names
-        }
+        given = typed_values(alike[0], frame, matched.names, description)
         given |= folder_values(file, matched.folders)
         yield Part(frame, given, F.lit(None).cast("string"), file)
 

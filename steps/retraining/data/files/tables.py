@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from retraining.data import values
-from retraining.data.columns import quote
-from retraining.data.files.fields import Part, match
+from retraining.data.files.fields import Part, match, typed_values
 from retraining.spark import delta, jdbc
 
 if TYPE_CHECKING:
@@ -33,10 +31,6 @@ def read_tables(
     for address in addresses:
         read = delta.read if delta.is_address(address) else jdbc.read
         frame = read(spark, address)
-        given = {
-            column: values.as_text(
-                F.col(quote(name)), frame.schema[name].dataType, column, description
-            )
-            for column, name in match(address, frame.columns, description, optional).names
-        }
+        matched = match(address, frame.columns, description, optional)
+        given = typed_values(address, frame, matched.names, description)
         yield Part(frame, given, F.lit(None).cast("string"), F.lit(address))

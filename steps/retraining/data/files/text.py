@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +13,6 @@ from retraining.data.files.delimited import Grammar
 from retraining.data.files.fields import (
     Part,
     at_once,
-    escape_glob,
     folder_keys,
     folder_values,
     match,
@@ -20,6 +20,7 @@ from retraining.data.files.fields import (
 from retraining.data.files.heads import Encoding, read_head
 from retraining.data.files.records import FILE, MARKED, TEXT, TORN, is_undecodable, read_records
 from retraining.errors import RetrainingError
+from retraining.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
     from retraining.data.files.heads import Head
     from retraining.description.document import Description
+
+
+_ABOVE_HEADER = 20  # lines in which a header is looked for
+_ALIKE = 100  # lines of which at least one has to have as many fields as it should
 
 
 class _Layout(NamedTuple):
@@ -77,8 +82,7 @@ def _read(
     spark: SparkSession, paths: Sequence[str], layout: _Layout, description: Description
 ) -> Part:
     encoding, grammar, header, fields, folders, _ = layout
-    names = [escape_glob(path) for path in paths]
-    rows = read_records(spark, names, encoding, grammar, description.files.comment)
+    rows = read_records(spark, paths, encoding, grammar, description.files.comment)
     text = F.col(TEXT)
     if header is not None:
         rows = rows.where(text != header)
@@ -96,20 +100,27 @@ def _read(
 def _layout(
     spark: SparkSession, path: str, description: Description, optional: frozenset[str]
 ) -> _Layout:
-    files = description.files
-    grammar = Grammar.of(files, path)
+    grammar = Grammar.of(description.files, path)
     head = read_head(spark, path, description, grammar)
+    layout = _layout_of(path, head, grammar, description, optional)
+    _refuse_other_widths(path, head, layout, description)
+    return layout
+
+
+def _layout_of(
+    path: str, head: Head, grammar: Grammar, description: Description, optional: frozenset[str]
+) -> _Layout:
     names = [name.strip() for name in grammar.split(head.record)] if head.record else []
-    is_header = files.header
-    if head.record is not None and not files.header and _spells_columns(names, description):
-        if files.header is False:
-            raise RetrainingError(
-                f"the first row of {path} names columns ({head.record[:80]}), "
-                "and files.header is false",
-                "leave files.header out, or set it to true",
-            )
-        is_header = True
-    if is_header:
+    spells = _spells_columns(names, description)
+    if not spells:
+        _refuse_lines_above_header(path, head, grammar, description)
+    elif description.files.header is False:
+        raise RetrainingError(
+            f"the first row of {path} names columns ({(head.record or '')[:80]}), "
+            "and files.header is false",
+            "leave files.header out, or set it to true",
+        )
+    if spells or description.files.header:
         matched = match(path, names, description, optional)
         at = {names.index(name): column for column, name in matched.names}
         fields = tuple(at.get(index) for index in range(len(names)))
@@ -146,6 +157,35 @@ def _spells_columns(names: Sequence[str], description: Description) -> bool:
     return len({name.lower() for name in names} & known) >= min(2, len(rules))
 
 
+def _refuse_lines_above_header(
+    path: str, head: Head, grammar: Grammar, description: Description
+) -> None:
+    """Refuse a file with a title or the like before its header: its order would not be known."""
+    for number, line in [*head.rows(description).items()][:_ABOVE_HEADER]:
+        parts = line.split(grammar.separator)
+        names = [part.strip(values.BLANKS + (grammar.quote or "")) for part in parts]
+        if _spells_columns(names, description):
+            raise RetrainingError(
+                f"{path} names columns in line {number} ({line[:80]}), and no line may be above it",
+                "remove those above it, or set files.comment to the character they begin with",
+            )
+
+
+def _refuse_other_widths(path: str, head: Head, layout: _Layout, description: Description) -> None:
+    """Refuse a file that is as a whole not what it should be; single rows are for quarantine."""
+    grammar, n_fields = layout.grammar, len(layout.fields)
+    lines = [*head.rows(description).values()][layout.header is not None :][:_ALIKE]
+    if len(lines) > 1 and not any(
+        grammar.is_open(line) or len(grammar.split(line)) == n_fields for line in lines
+    ):
+        whose = "the description" if layout.header is None else "its header"
+        raise RetrainingError(
+            f"{path} begins with rows of {counted(len(grammar.split(lines[0])), 'field')} "
+            f"({lines[0][:80]}), and {whose} has {n_fields}",
+            "set files.separator, name each field in the header, or leave the file out",
+        )
+
+
 def _refuse_unlike_rows(
     path: str,
     head: Head,
@@ -160,7 +200,7 @@ def _refuse_unlike_rows(
         if len(first) == 1 < len(columns) <= 2 * len(record.split(other)):
             raise RetrainingError(
                 f"{grammar.separator!r} does not divide the first row of {path} ({record[:80]})",
-                f"set files.separator, for example to {other!r}",
+                f"set files.separator, for example to {json.dumps(other)}",
             )
     second = grammar.split(head.second or "")
     if description.files.header is None and _is_header(first, second, description, columns):

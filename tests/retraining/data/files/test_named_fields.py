@@ -119,7 +119,8 @@ def test_json_lines_may_differ_in_the_name_of_a_column(
 def test_numbers_of_json_have_no_marks_and_its_texts_have(
     spark: SparkSession, tmp_path: Path, describe: Describe
 ) -> None:
-    heights = {"1.234": 1.234, "1234.5": 1234.5, "1e3": 1000.0, '"1.234,5"': 1234.5, '"5.5"': None}
+    heights: dict[str, float | None] = {"1.234": 1.234, "1234.5": 1234.5, "1e3": 1000.0}
+    heights |= {'"1.234,5"': 1234.5, "NaN": None, '"5.5"': None}
     lines = [
         f'{{"key": {n}, "city": 1.5, "who": {{"h": {height}}}, "age": 1.0, "ill": 0}}'
         for n, height in enumerate(heights)
@@ -131,7 +132,7 @@ def test_numbers_of_json_have_no_marks_and_its_texts_have(
     rows = validate(raw, description).sort("key").collect()
     assert [row["height"] for row in rows] == list(heights.values())
     assert {(row["city"], row["age"]) for row in rows} == {("1.5", 1)}
-    assert [row["_reason"] for row in rows] == [None] * 4 + ["unparseable height"]
+    assert [row["_reason"] for row in rows] == [None] * 5 + ["unparseable height"]
 
 
 def test_keys_of_folders_are_columns(
@@ -196,6 +197,16 @@ def test_a_column_that_parquet_has_twice_is_named(
         open_parquet(spark, [f"{tmp_path}/a.parquet"])
 
 
+def test_a_column_of_parquet_holds_one_value(
+    spark: SparkSession, tmp_path: Path, describe: Describe
+) -> None:
+    for city, kind in (([{"name": "Oslo"}], "struct"), ([["Oslo"]], "array")):
+        table = {"key": [1], "city": city, "age": [20], "height": [1.5], "ill": [0]}
+        pq.write_table(pa.table(table), tmp_path / "a.parquet")
+        with pytest.raises(RetrainingError, match=rf"a\.parquet has a {kind} .* city"):
+            read(spark, tmp_path, describe())
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -204,7 +215,9 @@ def test_a_column_that_parquet_has_twice_is_named(
         ("a.csv.gz", gzip.compress(b"1,Oslo,20,1.5,0\n" * 9)[:20], "damaged"),
         ("a.csv.gz", b"1,Oslo,20,1.5,0\n", "damaged"),
         ("a.csv.bz2", b"1,Oslo,20,1.5,0\n", "bzip2"),
-        ("a.csv", gzip.compress(b"1,Oslo,20,1.5,0\n" * 9), "encoding"),
+        ("a.csv", gzip.compress(b"1,Oslo,20,1.5,0\n" * 9), r"gzip.*\.gz"),
+        ("a.csv", b"PK\x03\x04", "zip archive or a file of Excel"),
+        ("a.jsonl", b"PAR1\x15\x04", r"parquet.*\.parquet"),
     ],
 )
 def test_files_that_are_not_what_they_say_are_named(

@@ -140,7 +140,7 @@ def test_a_header_is_found_by_itself_in_each_file(read: Read) -> None:
                 b'"key","city","height","age","ill",""\r\n3,Oslo,1.5,20,0,\r\n'
             ),
             "d.tsv": "key\tcity\tage\theight\till\n4\tOslo\t20\t1.5\t0\n",
-            "e.tsv.bz2": bz2.compress(b"5\tOslo\t20\t1.5\t0\n"),
+            "e.tsv.bz2": bz2.compress(b"#key\tcity\tage\n5\tOslo\t20\t1.5\t0\n"),
         },
         comment="#",
     )
@@ -155,7 +155,15 @@ def test_a_header_is_found_by_itself_in_each_file(read: Read) -> None:
         ("Id,Town,Years,Size,Sick\n1,Oslo,20,1.5,0", {}, "files.header"),
         (f"{HEADER},age\n1,Oslo,20,1.5,0,7", {}, "the column age 2 times"),
         (f"{HEADER},Age\n1,Oslo,20,1.5,0,7", {}, r"the column age 2 times \(age, Age\)"),
-        ("1;Oslo;20;1.5;0", {}, "files.separator.*';'"),
+        (
+            f"Export of May\n\n{HEADER}\n1,Oslo,20,1.5,0",
+            {},
+            "names columns in line 3 .*files.comment",
+        ),
+        ('sep=,\n"ill", "key",x\n0,1,2', {"header": True}, "names columns in line 2 "),
+        (f"1,Oslo,20,1.5,0\n{HEADER}", {"header": False}, "names columns in line 2 "),
+        ("1;Oslo;20;1.5;0", {}, 'files.separator.*";"'),
+        ("1\tOslo\t20\t1.5\t0", {}, r'files.separator.*"\\t"'),
         ("key;city;age;height;ill\n1;Oslo;20;1.5;0", {"header": True}, "files.separator"),
     ],
 )
@@ -165,6 +173,25 @@ def test_a_header_that_cannot_be_right_is_refused(
     with pytest.raises(RetrainingError, match=rf"a\.csv.*{words}|{words}.*a\.csv") as caught:
         read({"a.csv": text}, **keys)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "n_fields"),
+    [
+        (f"{HEADER}\n" + "1;Oslo;20;1,5;0\n" * 2, 2),
+        (f"{HEADER}\n" + "1,1,Oslo,20,1.5,0\n" * 2, 6),
+        ("<!DOCTYPE html>\n<p>Please log in</p>", 1),
+        ("1,Oslo,20,1.5,0,\n\n2,Oslo,20,1.5,0,\n", 6),
+    ],
+)
+def test_a_file_none_of_whose_rows_fits_is_refused(read: Read, text: str, n_fields: int) -> None:
+    """Among many files it would be a small share of the rows; a single torn row is one."""
+    good = "\n".join([",".join(OSLO)] * 999)
+    with pytest.raises(
+        RetrainingError, match=rf"a\.csv.* {n_fields} fields? .* has 5: .*separator"
+    ):
+        read({"a.csv": text, "b.csv": good})
+    assert read({"a.csv": "1,Oslo\n", "b.csv": good})[1] == ["1,Oslo"]
 
 
 def test_a_row_above_values_of_another_kind_is_a_header(
@@ -234,6 +261,15 @@ def test_bytes_of_another_encoding_are_noticed(read: Read) -> None:
             read({"a.csv": text.encode("latin-1")})
     with pytest.raises(RetrainingError, match=r"a\.csv .*UTF-16"):
         read({"a.csv": "1,a,1,1,1\n".encode("utf-16-le")})
+
+
+def test_a_file_that_is_rather_utf_8_is_named(read: Read, caplog: pytest.LogCaptureFixture) -> None:
+    read({"a.csv": "1,Tromsø,20,1.5,0\n2,Ålesund å,20,1.5,0\n"}, encoding="latin-1")
+    assert "a.csv is read as iso8859-1, but" in caplog.text
+    caplog.clear()
+    read({"a.csv": "1,Tromsø,20,1.5,0\n2,Åle å,2,1,0".encode("latin-1")}, encoding="latin-1")
+    read({"a.csv": "1,Осло Осло,20,1.5,0\n".encode("cp1251")}, encoding="cp1251")
+    assert not caplog.text
 
 
 def test_an_encoding_that_java_does_not_know_is_named(read: Read) -> None:
