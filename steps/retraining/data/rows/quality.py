@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from datetime import date
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, NamedTuple
@@ -295,7 +296,9 @@ def _broken_rules(name: str, rules: ColumnRules, kind: str) -> Iterator[Column]:
     value = F.col(name)
     if kind == "range":
         for rule, bound in rules.bounds.items():
-            yield _BROKEN[rule](value, F.lit(bound))
+            # A time is within a day up to its last moment.
+            is_whole_day = rule == "max" and isinstance(bound, date)
+            yield _BROKEN[rule](F.to_date(value) if is_whole_day else value, F.lit(bound))
     elif kind == "not allowed" and rules.allowed is not None:
         yield ~value.isin(*rules.allowed)
     elif kind == "pattern" and rules.pattern is not None:

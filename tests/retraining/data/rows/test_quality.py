@@ -136,7 +136,7 @@ def test_other_types_and_rules(spark: SparkSession, ansi: None) -> None:
         customer_id={"type": "date", "min": "2018-01-01", "max": "2018-12-31"},
         tx_time_days={"type": "boolean"},
         tx_amount={"type": "double", "below": 100, "max": 100.5},
-        tx_datetime={"type": "timestamp", "above": "2018-04-01"},
+        tx_datetime={"type": "timestamp", "above": "2018-04-01", "max": "2018-04-02"},
     )
     rows = [
         {"terminal_id": "A1"},
@@ -150,6 +150,8 @@ def test_other_types_and_rules(spark: SparkSession, ansi: None) -> None:
         {"tx_time_days": "perhaps"},
         {"tx_amount": "100"},
         {"tx_datetime": "2018-04-01"},
+        {"tx_datetime": "2018-04-02 23:59:59.999999"},
+        {"tx_datetime": "2018-04-03"},
     ]
     base = {"terminal_id": "A1", "customer_id": "2018-12-31 23:59:59", "tx_time_days": "true"}
     frame = validate(raw(spark, *({**base, **row} for row in rows)), description)
@@ -157,7 +159,7 @@ def test_other_types_and_rules(spark: SparkSession, ansi: None) -> None:
         *(None, "pattern terminal_id", "pattern terminal_id", "pattern terminal_id"),
         *("null terminal_id", "range customer_id", "range customer_id"),
         *("unparseable customer_id", "unparseable tx_time_days", "range tx_amount"),
-        "range tx_datetime",
+        *("range tx_datetime", None, "range tx_datetime"),
     ]
 
 
