@@ -165,8 +165,9 @@ def test_too_many_rejected_rows_fail_and_leave_nothing(
         ({"input": "{here}/text.parquet"}, "/text.parquet is not a parquet file"),
         (
             {"input": "{here}/other.txt"},
-            "100.00% of 2 rows were rejected (malformed: 2, for example ",
+            "100.00% of 1 rows were rejected (malformed: 1, for example ",
         ),
+        ({"input": "{here}/others.txt"}, "begins with rows of 2 fields (1,2), and the description"),
         ({"input": "{here}/list.json"}, "/list.json is not JSON"),
         ({"input": "runs:/0/input.json"}, "Run with id=0 not found"),
         ({"input": "s4://bucket/raw"}, "s4://bucket/raw cannot be reached"),
@@ -191,7 +192,8 @@ def test_what_cannot_be_prepared_is_refused_in_one_line(
 ) -> None:
     (tmp_path / "nothing.txt").touch()
     (tmp_path / "header.txt").write_text("# tranaction_id,tx_datetime\n")
-    (tmp_path / "other.txt").write_text("1,2\n3,4\n")
+    (tmp_path / "other.txt").write_text("1,2\n")
+    (tmp_path / "others.txt").write_text("1,2\n3,4\n")
     (tmp_path / "text.parquet").write_text("no parquet")
     (tmp_path / "list.json").write_text("[")
     pd.DataFrame({"key": [1], "value": [2.0]}).to_parquet(tmp_path / "other.parquet")
