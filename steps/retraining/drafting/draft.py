@@ -226,7 +226,7 @@ def _unused(
     if found.time and kinds.runs_with(fact, facts[found.time]):
         return Unused(f"runs with {found.time}: later rows have values never seen", is_sure=True)
     if fact.is_unread:
-        return Unused("looks like a time: give it a type and a format, or leave it", is_sure=False)
+        return Unused("is a time or a number that is not read yet: see its column", is_sure=False)
     if fact.is_time:
         return Unused("is a time: make a derived feature of it", is_sure=True)
     if kinds.is_known_afterwards(name):

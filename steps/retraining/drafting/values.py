@@ -25,6 +25,8 @@ _THOUSANDS: Final = {
     ",": r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?",
     ".": r"[-+]?\d{1,3}(?:\.\d{3})+(?:,\d+)?",
 }
+_SIGN: Final = r"[$€£¥₽₹%]"
+_SIGNED: Final = rf"[-+]?{_SIGN} ?[-+]?\d[\d.,]*|[-+]?\d[\d.,]* ?{_SIGN}"
 _YEARS: Final = (1900, 2100)
 
 
@@ -46,7 +48,7 @@ class Facts:
         marks: Texts that stand for missing values.
         format: How its times are written, if not as ISO 8601 says.
         doubts: What a reader should confirm.
-        is_unread: Whether it looks like a time, in a form that cannot be read.
+        is_unread: Whether it looks like a time or number, in a form that cannot be read.
     """
 
     source: str
@@ -115,10 +117,15 @@ def examine(name: str, text: pd.Series, numerals: Numerals) -> Facts:
             return facts
     marks = tuple(mark for mark in MARKS if (text == mark).any())
     given = text.where(~text.isin(marks)).astype(object)
+    doubts: tuple[str, ...] = ()
     if moments.look_like_times(given.dropna()):
-        doubt = "looks like a time, but of years before 1900, or of two digits, or in a rare form"
-        return Facts(name, "string", given, marks, doubts=(doubt,), is_unread=True)
-    return Facts(name, "string", given, marks)
+        doubts = (
+            "looks like a time, but of years before 1900, or of two digits, or in a rare form",
+        )
+    elif moments.fit(given.dropna(), _SIGNED):
+        example = given.dropna().iloc[0]
+        doubts = (f"numbers with a sign ({example}): to use them, make a column by an expression",)
+    return Facts(name, "string", given, marks, doubts=doubts, is_unread=bool(doubts))
 
 
 def as_years(fact: Facts) -> Facts:

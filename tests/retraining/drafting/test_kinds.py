@@ -207,3 +207,19 @@ def test_times_that_cannot_be_read_are_no_categories(sketch: Sketch) -> None:
 
     assert set(made.unused) == {"old", "short"}
     assert [made.facts[name].is_unread for name in ("old", "short", "x")] == [True, True, False]
+
+
+def test_numbers_with_a_sign_are_no_categories(sketch: Sketch) -> None:
+    price = [f"${1000 + i % 700:,}.50" for i in range(N)]
+    columns = {"price": price, "off": [f"{i % 9} %" for i in range(N)], "code": half("$x", "5")}
+    made = sketch(pd.DataFrame({**columns, "x": _ANY, "y": half(1, 0)}))
+    text, _ = described(made)
+
+    assert set(made.unused) == {"price", "off"}
+    assert "numbers with a sign ($1,000.50)" in text
+    expression = "try_cast(regexp_replace(price, '[^0-9.-]', '') AS DOUBLE)"
+    content = yaml12.parse(text, "draft").content
+    content["columns"]["value"] = {"type": "double", "expression": expression}
+    content["features"]["plain"].append("value")
+    content["never_features"].remove("price")
+    assert "value" in reading.from_mapping(content, "draft").features.plain
