@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CHECK: Final = "CHECK: "
 _LARGE: Final = 1_000_000  # rows; beyond, the first search is smaller
 _SHOWN: Final = 4  # categories
+_FEW_PERIODS: Final = 5  # of so few, Student's t has hardly any degrees of freedom
 _MARGIN: Final = 60  # comments begin there, or after the text
 _BASELINE: Final = """
 scaler: standard
@@ -271,6 +272,13 @@ def _split(draft: Draft) -> Iterator[str]:
         )
     if draft.roles.time and not draft.sample.complete:
         comments.append(f"{CHECK}do all files together cover as long a time as the sample?")
+    if draft.roles.time:
+        length, unit = draft.split["holdout"].split()
+        if unit.startswith(("year", "month")) and int(length) < _FEW_PERIODS:
+            comments.append(
+                f"{CHECK}the holdout has {counted(int(length), 'day')} with rows, too few for the "
+                "gate to see what rows of a day share: write period: none below if they do not"
+            )
     yield _line(f"split: {yaml12.inline(draft.split)}", comments)
 
 

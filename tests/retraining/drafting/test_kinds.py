@@ -159,8 +159,10 @@ def test_windows_are_in_the_unit_of_the_times(
     times: list[str], windows: tuple[str, ...], sketch: Sketch
 ) -> None:
     frame = pd.DataFrame({"at": times, "x": _ANY, "y": half(1, 0)})
-    split = sketch(pd.concat([frame] * 3)).split
+    made = sketch(pd.concat([frame] * 3))
+    split = made.split
 
+    assert ("period: none" in described(made)[0]) is (windows[-1] == "1 year")
     assert tuple(split[name] for name in ("train", "validation", "holdout")) == windows
 
 
