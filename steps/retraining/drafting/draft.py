@@ -114,7 +114,7 @@ def _windows(times: pd.Series, shares: Mapping[str, float]) -> dict[str, str]:
         unit, n = ("days", hours / 24) if hours > _FEWEST_DAYS * 24 else ("hours", hours)
     lengths = {name: max(1, int(share * n)) for name, share in shares.items()}
     if unit in ("years", "months"):
-        lengths["train"] = int(n) - lengths["validation"] - lengths["holdout"]
+        lengths["train"] = max(1, int(n) - lengths["validation"] - lengths["holdout"])
     return {
         name: f"{length} {unit if length > 1 else unit[:-1]}" for name, length in lengths.items()
     }

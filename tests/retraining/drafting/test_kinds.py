@@ -193,6 +193,13 @@ def test_what_only_says_that_a_label_is_known_is_no_feature(sketch: Sketch) -> N
     assert made.unused["answered"].is_sure
 
 
+def test_two_years_make_a_description_that_can_be_loaded(sketch: Sketch) -> None:
+    frame = pd.DataFrame({"year": 1990 + np.arange(N) % 2, "x": _ANY, "y": half(1, 0)})
+    _, found = described(sketch(frame, event_time="year"))
+
+    assert [str(found.split.train), str(found.split.holdout)] == ["1 year", "1 year"]
+
+
 def test_years_and_weights_are_offered(sketch: Sketch) -> None:
     columns = {"year": 1990 + np.arange(N) % 9, "perwt": np.abs(_ANY), "lwt": _ANY, "final_wgt": 1}
     text, _ = described(sketch(pd.DataFrame({**columns, "y": half(1, 0)})))
