@@ -21,7 +21,7 @@ from retraining.cli import options
 from retraining.cli.command import StepCommand, examples, open_run
 from retraining.errors import RetrainingError
 from retraining.tracking.checkout import ROOT
-from retraining.tracking.descriptions import read_description
+from retraining.tracking.descriptions import SUFFIXES, read_description
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,6 +120,13 @@ def run_steps(run: StepRun, *, parameters: Mapping[str, object]) -> Cycle:
     from retraining.tracking.lineage import as_text
 
     stated = {name: as_text(value) for name, value in parameters.items() if value is not None}
+    # The steps run in the folder of the project, wherever this one was started.
+    if "input" in stated:
+        stated["input"] = inputs.absolute_source(stated["input"])
+    if stated.get("dataset", "").endswith(SUFFIXES):
+        stated["dataset"] = inputs.absolute(stated["dataset"])
+    if "data_root" in stated:
+        stated["data_root"] = inputs.data_root(stated["data_root"])
     given = cycle.remembered(run.cycle_id, stated, _DEFAULTS)
     _check_input(given)
     cycle.remember(run, given)

@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import shlex
+import shutil
 from typing import TYPE_CHECKING
 
 import mlflow
@@ -16,9 +17,11 @@ from mlflow.artifacts import load_text
 
 from retraining.errors import RetrainingError
 from retraining.tracking import children
+from retraining.tracking.descriptions import DESCRIPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from mlflow.entities import Run
 
@@ -121,6 +124,29 @@ def test_every_parameter_reaches_the_steps_that_take_it(call: Call, ran: Runs) -
     }
     for _, got in ran:
         assert {name: told[name] for name in told if name in got}.items() <= got.items()
+
+
+def test_relative_paths_start_where_the_chain_was_started(
+    call: Call, ran: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps run in the folder of the project."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(DESCRIPTIONS / "drivers.yaml", tmp_path / "my,own.yaml")
+    given = "a.csv, sub/*.{csv,txt},s3a://b/c,delta:t@v3,/d"
+    call("main", input=given, dataset="my,own.yaml", data_root="prepared", pipeline_id="p7")
+    call("main", input="jdbc:postgresql://db/a?table=(select 1, 2) x", dataset="drivers")
+
+    first, second = (told for step, told in ran if step == "preprocess")
+    here = tmp_path
+    assert first == {
+        "input": f"{here}/a.csv,{here}/sub/*.{{csv,txt}},s3a://b/c,delta:{here}/t@v3,/d",
+        "dataset": f"{here}/my,own.yaml",
+        "data_root": f"{here}/prepared",
+        "pipeline_id": "p7",
+    }
+    assert second["input"] == "jdbc:postgresql://db/a?table=(select 1, 2) x"
+    assert second["dataset"] == "drivers"
+    assert call("main", pipeline_id="p7", dataset="my,own.yaml", data_root="prepared/").tags
 
 
 def test_without_input_days_are_simulated_first(call: Call, ran: Runs) -> None:

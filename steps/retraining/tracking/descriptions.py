@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from retraining.description.document import Description
 
 DESCRIPTIONS = ROOT / "steps" / "datasets"
+SUFFIXES = (".yaml", ".yml")  # of a path; anything else is a name
 
 
 def read_description(source: str) -> Description:
@@ -25,7 +26,7 @@ def read_description(source: str) -> Description:
         from retraining.tracking import inputs
 
         return reading.load(inputs.download(source))
-    if source.endswith((".yaml", ".yml")):
+    if source.endswith(SUFFIXES):
         return reading.load(source)
     path = DESCRIPTIONS / f"{source}.yaml"
     if not path.is_file():

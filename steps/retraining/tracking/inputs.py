@@ -14,6 +14,7 @@ from urllib.parse import urlparse
 import mlflow
 from mlflow.artifacts import download_artifacts
 
+from retraining.data.files.sources import split_source
 from retraining.data.manifest import is_data_set, read_manifest
 from retraining.digests import digest
 from retraining.errors import RetrainingError
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from retraining.data.manifest import Manifest
     from retraining.description.document import Description
     from retraining.tracking.lineage import StepRun
+
+# A path without a scheme, or that of a table of Delta Lake.
+_WITHOUT_SCHEME = re.compile(r"(delta:)?((?!\w[\w+.-]*:).+)", re.DOTALL)
 
 
 class PreparedData(NamedTuple):
@@ -60,7 +64,7 @@ def find_data(run: StepRun, named: str | None) -> PreparedData:
     The choice is recorded as an input of the run and pinned for its repetition.
     """
     if named and not _is_run_id(named):
-        data = PreparedData(named, None)
+        data = PreparedData(absolute(named), None)
     else:
         source = (
             runs.get_run(named, "data")
@@ -136,10 +140,21 @@ def describe(other: Description | None, manifest: Manifest) -> Description:
 def data_root(named: str | None) -> str:
     """Where data sets live: in the named folder, or next to the SQLite store or in the project."""
     if named:
-        return named.rstrip("/") if "://" in named else str(Path(named).absolute())
+        return absolute(named).rstrip("/")
     uri = urlparse(mlflow.get_tracking_uri())
     beside = Path(uri.path[1:]).parent if uri.scheme == "sqlite" else ROOT
     return str(beside.absolute() / "data")
+
+
+def absolute(path: str) -> str:
+    """The path, from the working directory if it is relative; any with a scheme as it is."""
+    found = _WITHOUT_SCHEME.fullmatch(path)
+    return f"{found[1] or ''}{Path(found[2]).absolute()}" if found else path
+
+
+def absolute_source(source: str) -> str:
+    """The same raw files, or tables, for a process in another working directory."""
+    return ",".join(map(absolute, split_source(source))) or source
 
 
 def raw_folder(root: str | None, name: str) -> str:

@@ -77,7 +77,7 @@ def list_files(spark: SparkSession, source: str) -> tuple[RawFile, ...]:
             of no known kind by its suffix.
     """
     listed: dict[str, RawFile] = {}
-    for part in _split_source(spark, source):
+    for part in _parts_of(spark, source):
         if jdbc.is_address(part):  # what a table holds may change at any time
             listed[part] = RawFile(part, 1, time.time_ns() // 1_000_000)
             continue
@@ -135,7 +135,15 @@ def read_raw(
     return reduce(DataFrame.unionByName, frames)
 
 
-def _split_source(spark: SparkSession, source: str) -> list[str]:
+def split_source(source: str) -> list[str]:
+    """The files, folders and globs of a comma-separated list; the address of a table is one."""
+    if jdbc.is_address(source):
+        return [source]
+    parts = re.split(r",(?![^{]*\})", source)  # a comma in {a,b} belongs to the glob
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _parts_of(spark: SparkSession, source: str) -> list[str]:
     if source.strip().endswith(".json"):
         try:
             parts = json.loads(storage.read_text(spark, source.strip()))
@@ -145,11 +153,9 @@ def _split_source(spark: SparkSession, source: str) -> list[str]:
             ) from error
         if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
             raise RetrainingError(f"{source} is not an array of strings", "write an array of paths")
-    elif jdbc.is_address(source):
-        parts = [source]
+        parts = [part.strip() for part in parts if part.strip()]
     else:
-        parts = re.split(r",(?![^{]*\})", source)  # a comma in {a,b} belongs to the glob
-    parts = [part.strip() for part in parts if part.strip()]
+        parts = split_source(source)
     if not parts:
         raise RetrainingError(f"{source!r} names no files", "give files, a folder or a glob")
     return parts
