@@ -14,6 +14,7 @@ champion, without a test: a person decides, and says why.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -102,9 +103,9 @@ def _check_options(action: str, version: str | None, more: Mapping[str, str | No
         return
     if missing := [name for name, value in {"version": version, **more}.items() if not value]:
         raise click.UsageError(f"action=appoint also needs {', '.join(missing)}")
-    if version and version != _NEXT and not version.isdecimal():
+    if version and version != _NEXT and not re.fullmatch(r"\d{1,9}", version):
         raise click.BadParameter(
-            f"{version!r} is neither a number nor {_NEXT}", param_hint="version"
+            f"{version!r} is neither the number of a version nor {_NEXT}", param_hint="version"
         )
 
 

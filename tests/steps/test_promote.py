@@ -248,6 +248,7 @@ def test_no_version_is_said_to_stay_champion_that_is_not(
         ({"verdict_run": "{failed}"}, "is FAILED and gave no verdict: run ab_test again"),
         ({"verdict_run": "{fine}", "model_name": "other"}, "is about fraud, not other"),
         ({"verdict_run": "{free}"}, "is not binding: run ab_test with register=true"),
+        ({"verdict_run": "{deleted}"}, "is deleted: restore it by `mlflow runs restore --run-id "),
         ({"pipeline_id": "p0"}, "no finished ab_test run in cycle 'p0'"),
     ],
 )
@@ -265,7 +266,9 @@ def test_run_whose_verdict_cannot_be_followed_is_refused_in_one_line(
         "failed": make_verdict("promote", status="FAILED"),
         "fine": make_verdict("promote"),
         "free": make_verdict("promote", binding=False),
+        "deleted": make_verdict("promote"),
     }
+    MlflowClient().delete_run(runs["deleted"])
     told = {name: value.format_map(runs) for name, value in told.items()}
 
     assert phrase in call("promote", **told).refusal

@@ -66,10 +66,13 @@ def check_binding(tested: Run) -> None:
     """Refuse a run whose verdict must not be followed.
 
     Raises:
-        RetrainingError: If it compared no registered models, has not finished, or was made with
-            register=false or on a slice.
+        RetrainingError: If it was deleted, compared no registered models, has not finished, or was
+            made with register=false or on a slice.
     """
     named, carried = f"verdict_run={tested.info.run_id!r}", tested.data.tags
+    if tested.info.lifecycle_stage != "active":
+        restored = f"mlflow runs restore --run-id {tested.info.run_id}"
+        raise RetrainingError(f"{named} is deleted", f"restore it by `{restored}`, or run ab_test")
     if f"{tags.INPUT}challenger" not in carried:
         raise RetrainingError(
             f"{named} did not compare registered models",

@@ -87,7 +87,8 @@ def version_at(uri: str) -> ModelVersion:
     Raises:
         RetrainingError: If the URI has another form, or the registry has no such version.
     """
-    named = re.fullmatch(r"models:/(?:([^@]+)@(.+)|(.+)/(\d+))", uri)
+    # A database fails at numbers that are too large for it.
+    named = re.fullmatch(r"models:/(?:([^@]+)@(.+)|(.+)/(\d{1,9}))", uri)
     if named is None:
         raise RetrainingError(
             f"{uri!r} is not the URI of a registered model",

@@ -113,7 +113,7 @@ def test_version_that_the_registry_lacks(register: Callable[[], ModelVersion], u
 @pytest.mark.parametrize(
     "uri",
     ["people", "people/1", "people@champion", "models:/people", "models:/people/latest",
-     "models:/@champion", "models://1", "runs:/0123/model", ""],
+     "models:/@champion", "models://1", f"models:/people/{2**63}", "runs:/0123/model", ""],
 )  # fmt: skip
 def test_uri_that_names_no_registered_model(uri: str) -> None:
     with pytest.raises(RetrainingError, match="give models:/NAME/VERSION or models:/NAME@ALIAS"):
