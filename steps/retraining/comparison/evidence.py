@@ -14,6 +14,7 @@ from retraining.comparison.columns import ROLES
 from retraining.data.columns import quote
 from retraining.errors import RetrainingError
 from retraining.gate.decision import Evidence
+from retraining.progress import counted
 from retraining.report.metric_table import SHOWN
 from retraining.statistics import slicing
 from retraining.statistics.calibration import DISTANCE
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from retraining.statistics.rows import Rows
 
 _DATE: Final = r"^\s*(\d{4}-\d{1,2}-\d{1,2})(?:[T ].*)?$"
+_GIVE_DAYS: Final = "give every row a day, as 2026-01-31, or rename the column"
+_SHOWN: Final = 40  # characters of a value
 MATURITIES: Final = 3  # views of the same rows: all days, the older two thirds, the oldest third
 
 
@@ -126,13 +129,17 @@ def _days(table: pd.DataFrame, column: str) -> pd.Series[pd.Timestamp]:
     if pd.api.types.is_datetime64_any_dtype(given):
         day = pd.to_datetime(given, utc=True).dt.tz_localize(None).dt.normalize()
     else:  # dates, and text as Spark reads it: what follows the date does not matter
-        date = given.astype("string").str.extract(_DATE, expand=False)
+        try:
+            date = given.astype("string").str.extract(_DATE, expand=False)
+        except UnicodeDecodeError as error:
+            raise RetrainingError(f"{column} holds bytes that are no text", _GIVE_DAYS) from error
         day = pd.to_datetime(date, format="%Y-%m-%d", errors="coerce")
     if unknown := int(day.isna().sum()):
-        first = table[column][day.isna()].iloc[0]
+        first = str(given[day.isna()].iloc[0])[:_SHOWN]
         raise RetrainingError(
-            f"{column} is missing or no day in {unknown} rows, first {first!r}",
-            "give every row a day, as 2026-01-31, or rename the column",
+            f"{column} is missing, or no day from 1678 to 2261, in {counted(unknown, 'row')}, "
+            f"such as {first!r}",
+            _GIVE_DAYS,
         )
     return day
 

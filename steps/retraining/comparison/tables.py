@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-_AS_PARQUET: Final = "write the table as parquet, for example with to_parquet of pandas"
+_AS_PARQUET: Final = (
+    "write the table as parquet with columns of numbers, text and dates, for example with "
+    "to_parquet of pandas"
+)
 _NUMBERS: Final = (T.NumericType, T.BooleanType)
 _DAYS: Final = (T.DateType, T.TimestampType, T.TimestampNTZType, T.StringType)
 
@@ -113,7 +116,8 @@ def _open(spark: SparkSession, uri: str) -> DataFrame:
     try:
         return parquet.open_table(spark, uri, files[0])
     except RetrainingError as error:
-        raise RetrainingError(f"scores={uri!r}: {error.what}", _AS_PARQUET) from error
+        remedy = _AS_PARQUET if error.remedy == parquet.WRITE_AGAIN else error.remedy
+        raise RetrainingError(f"scores={uri!r}: {error.what}", remedy) from error
 
 
 def _check_types(frame: DataFrame, columns: ScoreColumns) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retraining.errors import RetrainingError
+from retraining.progress import counted
 from retraining.statistics.rows import DENSE, Bools, Codes, Floats, Rows, recode
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def check_rows(
     labels = _numbers("label", label, None)
     least = 2 if both_classes else 1
     if labels.size < least:
-        raise RetrainingError(f"label has {labels.size} rows", f"give at least {least} rows")
+        raise RetrainingError(
+            f"label has {counted(labels.size, 'row')}", f"give at least {least} rows"
+        )
     positive = labels == 1
     _refuse("label", labels, positive | (labels == 0), "label")
     arrays = [_numbers(name, score, labels.size) for name, score in scores.items()]
@@ -152,7 +155,8 @@ def encode(name: str, values: npt.ArrayLike, size: int) -> Codes:
             missing = missing | np.array([value is None for value in array])
         if np.any(missing):
             raise RetrainingError(
-                f"{name} is missing in {int(np.sum(missing))} rows", f"give every row a {name}"
+                f"{name} is missing in {counted(int(np.sum(missing)), 'row')}",
+                f"give every row a {name}",
             )
         return _code(array)
     except (TypeError, ValueError) as error:
@@ -185,7 +189,8 @@ def _check_shape(name: str, array: npt.NDArray[np.generic], size: int | None) ->
         raise RetrainingError(f"{name} has the shape {array.shape}", "give one value per row")
     if size is not None and array.size != size:
         raise RetrainingError(
-            f"{name} has {array.size} rows and label has {size}", "give both for the same rows"
+            f"{name} has {counted(array.size, 'row')} and label has {size:,}",
+            "give both for the same rows",
         )
 
 
@@ -195,5 +200,5 @@ def _refuse(name: str, array: Floats, good: Bools, kind: str) -> None:
         first = int(np.argmin(good))
         count = good.size - int(np.count_nonzero(good))
         raise RetrainingError(
-            f"{name} is {fault} in {count} rows, first {array[first]:g} in row {first}", remedy
+            f"{name} is {fault} in {counted(count, 'row')}, such as {array[first]:g}", remedy
         )

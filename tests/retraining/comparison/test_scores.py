@@ -61,13 +61,25 @@ def test_slice_by_the_name_of_a_role_is_only_a_slice(tmp_path: Path, name: str) 
         }
 
 
-@pytest.mark.parametrize(("day", "first"), [("soon", "'soon'"), (None, "None")])
-def test_a_day_that_is_none_is_refused(day: str | None, first: str) -> None:
-    days: list[str | None] = ["2026-01-31"] * 15
+@pytest.mark.parametrize(
+    ("day", "said"),
+    [
+        ("soon", "'soon': "),
+        (None, "'None': "),
+        (datetime.date(9999, 1, 1), "'9999-01-01': "),
+        ("x" * 100_000, "'x{40}': "),
+    ],
+)
+def test_a_day_that_is_none_is_refused(day: str | datetime.date | None, said: str) -> None:
+    days: list[str | datetime.date | None] = ["2026-01-31"] * 15
     table = pd.DataFrame({**SCORED, "day": [*days, day]})
     scored = Comparison(table, ScoreColumns.of_table(table.columns), "", 16, 16, 0, {})
+    expected = f"^day is missing, or no day from 1678 to 2261, in 1 row, such as {said}"
+    with pytest.raises(RetrainingError, match=expected):
+        gather(scored, Policy())
+    table["day"] = b"\xff"
     with pytest.raises(
-        RetrainingError, match=f"^day is missing or no day in 1 rows, first {first}"
+        RetrainingError, match=r"^day holds bytes that are no text: give every row "
     ):
         gather(scored, Policy())
 
@@ -127,17 +139,29 @@ def test_days_of_every_type_are_the_same_days(
     [
         ("day", range(16), "^day has the type bigint: give dates"),
         ("day", [20240101] * 16, "^day has the type bigint: give dates"),
-        ("day", ["abc", *["2024-01-01"] * 15], "^day is missing or no day in 1 rows, first 'abc'"),
-        ("day", [None, *["2024-01-01"] * 15], "^day is missing or no day in 1 rows, first None"),
-        ("day", ["01/02/2024"] * 16, "^day is missing or no day in 16 rows, first '01/02/2024'"),
+        (
+            "day",
+            ["abc", *["2024-01-01"] * 15],
+            "^day is missing, or no day .* in 1 row, such as 'abc'",
+        ),
+        (
+            "day",
+            [None, *["2024-01-01"] * 15],
+            "^day is missing, or no day .* in 1 row, such as 'None'",
+        ),
+        (
+            "day",
+            ["01/02/2024"] * 16,
+            "^day is missing, or no day .* in 16 rows, such as '01/02/2024'",
+        ),
         ("weight", ["1"] * 16, "^weight has the type string: give numbers"),
         ("weight", [1e300] * 16, "^weight is neither 0 nor between 1e-50 and 1e50 in 16 rows"),
-        ("weight", [np.inf, *[1.0] * 15], "^weight is neither 0 nor .* in 1 rows, first inf"),
-        ("weight", [-1.0, *[1.0] * 15], "^weight is neither 0 nor .* in 1 rows, first -1"),
-        ("weight", [np.nan, *[1.0] * 15], "^weight is neither 0 nor .* in 1 rows, first nan"),
+        ("weight", [np.inf, *[1.0] * 15], "^weight is neither 0 nor .* in 1 row, such as inf"),
+        ("weight", [-1.0, *[1.0] * 15], "^weight is neither 0 nor .* in 1 row, such as -1"),
+        ("weight", [np.nan, *[1.0] * 15], "^weight is neither 0 nor .* in 1 row, such as nan"),
         ("unit", [{"a": 1}] * 16, "^unit has the type struct<.*>: give text, numbers or dates"),
         ("champion", ["high"] * 16, "^champion has the type string: give numbers"),
-        ("label", [None, *[0, 1] * 7, 1], "^label is neither 0 nor 1 in 1 rows, first nan"),
+        ("label", [None, *[0, 1] * 7, 1], "^label is neither 0 nor 1 in 1 row, such as nan"),
         ("label", [0] * 16, "^label has no positives"),
         ("label", [1] * 16, "^label has no negatives"),
         ("weight", [0.0] * 16, "^label has no "),
@@ -191,7 +215,7 @@ def test_what_is_no_table_is_refused(spark: SparkSession, tmp_path: Path) -> Non
         "text.parquet": "text.parquet is not a parquet file: write the table as parquet",
         "empty": "holds no files: write the table as parquet",
         "none": "does not exist",
-        "twice.parquet": "has the column city twice: write the table as parquet",
+        "twice.parquet": "has the column city twice: rename one",
     }.items():
         with pytest.raises(RetrainingError, match=expected) as error:
             read_scores(spark, str(tmp_path / name))

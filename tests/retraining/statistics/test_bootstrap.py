@@ -153,13 +153,13 @@ def test_bootstrap_without_a_generator_is_fresh() -> None:
         ({"n_resamples": 99}, r"^n_resamples is 99: give a whole number, 100 or more$"),
         ({"n_resamples": 1e3}, r"^n_resamples is 1000.0: give a whole number, 100 or more$"),
         ({"rng": 7}, r"^rng is 7: give numpy.random.default_rng\(seed\) or None$"),
-        ({"metric": "brier"}, r"^champion is outside \[0, 1\] in 6 rows, first 4 in row 0: give "),
+        ({"metric": "brier"}, r"^champion is outside \[0, 1\] in 6 rows, such as 4: give "),
         ({"unit": [1, 2]}, r"^unit has 2 rows and label has 10: give both for the same rows$"),
         ({"resample": "unit"}, r"^resample is 'unit': choose one of row, stratified$"),
         ({"interval": "basic"}, r"^interval is 'basic': choose one of percentile, bca$"),
         (
             {"weight": [-1] * 10},
-            r"^weight is neither 0 nor between 1e-50 and 1e50 in 10 rows, first -1 in row 0",
+            r"^weight is neither 0 nor between 1e-50 and 1e50 in 10 rows, such as -1",
         ),
     ],
 )

@@ -105,7 +105,7 @@ def test_f1_does_not_predict_class_1_at_one_half() -> None:
 
 @pytest.mark.parametrize("name", ["log_loss", "brier", "f1", "expected_cost"])
 def test_metric_of_probabilities_refuses_other_scores(name: str) -> None:
-    with pytest.raises(RetrainingError, match=r"^score is outside \[0, 1\] in 1 rows, first -3"):
+    with pytest.raises(RetrainingError, match=r"^score is outside \[0, 1\] in 1 row, such as -3"):
         METRICS[name].function([0, 1], [-3.0, 0.5])
 
 
@@ -253,7 +253,7 @@ def test_unit_precision_at_refuses_k(k: int) -> None:
 
 
 def test_unit_precision_at_refuses_a_day_of_another_length() -> None:
-    with pytest.raises(RetrainingError, match=r"^day has 1 rows and label has 2"):
+    with pytest.raises(RetrainingError, match=r"^day has 1 row and label has 2"):
         unit_precision_at([0, 1], [0.1, 0.2], [1, 2], [1], 1)
 
 

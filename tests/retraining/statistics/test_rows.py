@@ -19,42 +19,42 @@ SCORE = [0.1, 0.2, 0.3, 0.4]
     ("changed", "message"),
     [
         ({"label": [[0, 1], [0, 1]]}, r"^label has the shape \(2, 2\): give one value per row$"),
-        ({"label": [1]}, r"^label has 1 rows: give at least 2 rows$"),
+        ({"label": [1]}, r"^label has 1 row: give at least 2 rows$"),
         ({"label": []}, r"^label has 0 rows: give at least 2 rows$"),
         (
             {"label": [0, 1, 2, 2]},
-            r"^label is neither 0 nor 1 in 2 rows, first 2 in row 2: "
+            r"^label is neither 0 nor 1 in 2 rows, such as 2: "
             r"code positives as 1 and negatives as 0$",
         ),
-        ({"label": [0, 1, np.nan, 1]}, r"^label is neither 0 nor 1 in 1 rows, first nan in row 2"),
+        ({"label": [0, 1, np.nan, 1]}, r"^label is neither 0 nor 1 in 1 row, such as nan"),
         ({"label": ["0", "1", "0", "1"]}, r"^label has the type <U1: give numbers$"),
-        ({"label": [0, 1, None, 1]}, r"^label is neither 0 nor 1 in 1 rows, first nan in row 2"),
+        ({"label": [0, 1, None, 1]}, r"^label is neither 0 nor 1 in 1 row, such as nan"),
         ({"label": [0, 1, "bad", {}]}, r"^label is not numeric \(.*\): give numbers$"),
         ({"label": [0, 0, 0, 0]}, r"^label has no positives with a weight above 0: give "),
         ({"label": [1, 1, 1, 1]}, r"^label has no negatives with a weight above 0: give "),
         ({"score": [0.1, 0.2]}, r"^score has 2 rows and label has 4: give both for the same rows$"),
-        ({"score": [0, np.inf, np.nan, 0]}, r"^score is not finite in 2 rows, first inf in row 1"),
+        ({"score": [0, np.inf, np.nan, 0]}, r"^score is not finite in 2 rows, such as inf"),
         (
             {"score": [[0.9, 0.1]] * 4},
             r"^score has the shape \(4, 2\): give one value per row$",
         ),
         (
             {"score": [0.1, 1.5, 0, 0], "of_probabilities": True},
-            r"^score is outside \[0, 1\] in 1 rows, first 1.5 in row 1: give the probability",
+            r"^score is outside \[0, 1\] in 1 row, such as 1.5: give the probability",
         ),
         (
             {"weight": [1, -1, 1, 1]},
-            r"^weight is neither 0 nor between 1e-50 and 1e50 in 1 rows, first -1 in ro",
+            r"^weight is neither 0 nor between 1e-50 and 1e50 in 1 row, such as -1",
         ),
         (
             {"weight": [1, 1, 1, np.nan]},
-            r"^weight is neither 0 nor between 1e-50 and 1e50 in 1 rows, first nan",
+            r"^weight is neither 0 nor between 1e-50 and 1e50 in 1 row, such as nan",
         ),
         ({"weight": [1, 1]}, r"^weight has 2 rows and label has 4"),
         ({"weight": [1, 0, 1, 0]}, r"^label has no positives with a weight above 0: give "),
         ({"unit": [1, 2]}, r"^unit has 2 rows and label has 4"),
         ({"unit": [1, 2, None, None]}, r"^unit is missing in 2 rows: give every row a unit$"),
-        ({"unit": [1, 2, np.nan, 3]}, r"^unit is missing in 1 rows: give every row a unit$"),
+        ({"unit": [1, 2, np.nan, 3]}, r"^unit is missing in 1 row: give every row a unit$"),
         (
             {"unit": np.array([1, "a", 2, "b"], dtype=object)},
             r"^unit mixes values that cannot be sorted \(.*\): give one type of value$",

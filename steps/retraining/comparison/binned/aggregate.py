@@ -20,6 +20,7 @@ from retraining.comparison.binned.dependence import Dependence, Part, measure_de
 from retraining.comparison.binned.grid import Grid
 from retraining.comparison.columns import ROLES, ScoreColumns
 from retraining.errors import RetrainingError
+from retraining.progress import counted
 from retraining.statistics.checks import FAULTS, check_classes
 from retraining.statistics.dispersion import dispersion
 from retraining.statistics.metrics import FALSE_NEGATIVE_COST
@@ -136,7 +137,7 @@ def _check_faults(faults: Mapping[str, int], *, of_probabilities: bool) -> None:
         if count and (name != "outside" or of_probabilities):
             fault, remedy = FAULTS["score" if name in ROLES else name]
             what = "a score" if name == "outside" else name
-            raise RetrainingError(f"{what} is {fault} in {count} rows", remedy)
+            raise RetrainingError(f"{what} is {fault} in {counted(count, 'row')}", remedy)
 
 
 def _rows(cells: pd.DataFrame, grids: Grids) -> Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from retraining.data.files.fields import Matched
     from retraining.description.document import Description
 
+WRITE_AGAIN: Final = "write it again"
 # Inner fields are indented more. The flag: whether they are instants, or times without a zone.
 _NANOSECONDS = re.compile(r"^  \w+ int64 (.+) \(TIMESTAMP\(NANOS,(true|false)\)\)", re.MULTILINE)
 
@@ -120,7 +121,7 @@ def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
             raise told from error
         cause = error.java_exception.toString() if isinstance(error, Py4JJavaError) else error
         what = f"{paths[0]} cannot be read ({reason(cause)})"
-        raise RetrainingError(what, "write it again") from error
+        raise RetrainingError(what, WRITE_AGAIN) from error
 
 
 def _with_times(frame: DataFrame, schema: str) -> DataFrame:
@@ -151,5 +152,5 @@ def _read_footer(spark: SparkSession, path: str) -> Footer:
         told = faults.closed_or_gone(path, str(error))
         if told:
             raise told from error
-        raise RetrainingError(f"{path} is not a parquet file", "write it again") from error
+        raise RetrainingError(f"{path} is not a parquet file", WRITE_AGAIN) from error
     return footer

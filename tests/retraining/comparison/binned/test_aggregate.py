@@ -296,15 +296,15 @@ def test_expected_cost_is_exact_at_any_threshold(
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("label", 2.0, "label is neither 0 nor 1 in 1 rows"),
-        ("label", None, "label is neither 0 nor 1 in 1 rows"),
-        ("champion", None, "champion is not finite in 1 rows"),
-        ("challenger", math.nan, "challenger is not finite in 1 rows"),
-        ("challenger", math.inf, "challenger is not finite in 1 rows"),
-        ("weight", -1.0, "weight is neither 0 nor between 1e-50 and 1e50 in 1 rows"),
-        ("weight", None, "weight is neither 0 nor between 1e-50 and 1e50 in 1 rows"),
-        ("unit", None, "unit is missing in 1 rows"),
-        ("champion", 1.5, r"a score is outside \[0, 1\] in 1 rows"),
+        ("label", 2.0, "label is neither 0 nor 1 in 1 row"),
+        ("label", None, "label is neither 0 nor 1 in 1 row"),
+        ("champion", None, "champion is not finite in 1 row"),
+        ("challenger", math.nan, "challenger is not finite in 1 row"),
+        ("challenger", math.inf, "challenger is not finite in 1 row"),
+        ("weight", -1.0, "weight is neither 0 nor between 1e-50 and 1e50 in 1 row"),
+        ("weight", None, "weight is neither 0 nor between 1e-50 and 1e50 in 1 row"),
+        ("unit", None, "unit is missing in 1 row"),
+        ("champion", 1.5, r"a score is outside \[0, 1\] in 1 row"),
     ],
 )
 def test_unsound_rows_are_counted_and_named(
