@@ -19,8 +19,17 @@ class RetrainingError(Exception):
         self.remedy = remedy
 
 
+def full_text(error: object) -> str:
+    """What an exception says, with Java's trace; some of PySpark have a message that is no text."""
+    try:
+        text = str(error)
+    except TypeError:
+        text = ""
+    return f"{text}\n{getattr(error, '_stackTrace', '')}".strip()
+
+
 def reason(error: object) -> str:
     """Return the first line of what an exception of Python or Java says; its type if nothing."""
-    said = re.sub(r"^An error occurred while calling \S+\s+:( [\w.$]+:)*", "", str(error).strip())
-    lines = said.strip().splitlines()
+    text = re.sub(r"^An error occurred while calling \S+\s+:( [\w.$]+:)*", "", full_text(error))
+    lines = text.strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from retraining.errors import RetrainingError
+from retraining.errors import RetrainingError, full_text
 from retraining.spark import s3a
 
 _FILE: Final = re.compile(r"while reading file (\S.*?)\.(?:\s|$)", re.MULTILINE)
@@ -42,7 +42,7 @@ def fault(error: BaseException) -> RetrainingError | None:
     """The error to report to the user; None where Spark or the project may be at fault."""
     if not isinstance(error, (Py4JJavaError, PySparkException)):
         return None
-    said = _said(error)
+    said = full_text(error)
     return (
         _of_memory(said)
         or _of_full_disk(said)
@@ -59,7 +59,7 @@ def unreadable_file(error: BaseException) -> RetrainingError | None:
     Args:
         error: What an action of Spark raised, or the reading of a schema.
     """
-    said = _said(error)
+    said = full_text(error)
     found = _FILE.search(said)
     if found is None and (codec := _CODEC.search(said)):  # Spark 3.5 does not say which
         return RetrainingError(
@@ -158,7 +158,3 @@ def _innermost(text: str) -> str:
     """What the first of all causes said, without our working directory."""
     causes = _CAUSE.findall(text) or [text.strip().partition("\n")[0]]
     return re.sub(r" \(exists=.*", "", causes[-1].strip())
-
-
-def _said(error: BaseException) -> str:
-    return f"{error}\n{getattr(error, '_stackTrace', '')}"

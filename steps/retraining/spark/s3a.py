@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyspark.find_spark_home import _find_spark_home
 
-from retraining.errors import RetrainingError
+from retraining.errors import RetrainingError, full_text
 from retraining.spark import ivy
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ _COMPLAINT: Final = re.compile(
 
 def complaint(error: BaseException) -> str | None:
     """What the object store, or the way to it, is blamed for in an error of Spark."""
-    found = _COMPLAINT.search(f"{error}\n{getattr(error, '_stackTrace', '')}")
+    found = _COMPLAINT.search(full_text(error))
     return found[1] if found else None
 
 

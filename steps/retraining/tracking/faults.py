@@ -8,7 +8,7 @@ from typing import Final
 
 import mlflow
 
-from retraining.errors import RetrainingError, reason
+from retraining.errors import RetrainingError, full_text, reason
 from retraining.spark import faults as spark_faults
 from retraining.tracking import outage
 
@@ -70,9 +70,9 @@ def _of_disk(error: BaseException) -> RetrainingError | None:
 
 
 def _of_database(error: BaseException) -> RetrainingError | None:
-    for said, remedy in _DATABASE.items():
-        if re.search(rf"sqlite3\.\w+Error\W+{re.escape(said)}", str(error)):
-            return RetrainingError(f"the store of runs {outage.address()}: {said}", remedy)
+    for refusal, remedy in _DATABASE.items():
+        if re.search(rf"sqlite3\.\w+Error\W+{re.escape(refusal)}", full_text(error)):
+            return RetrainingError(f"the store of runs {outage.address()}: {refusal}", remedy)
     return None
 
 
@@ -87,8 +87,8 @@ def _of_tracking(error: BaseException) -> RetrainingError | None:
         )
     if error.error_code != "RESOURCE_DOES_NOT_EXIST":
         return None
-    said = reason(error).removeprefix("RESOURCE_DOES_NOT_EXIST: ").rstrip(".")
+    asked = reason(error).removeprefix("RESOURCE_DOES_NOT_EXIST: ").rstrip(".")
     return RetrainingError(
-        f"{outage.address()} does not have what was asked for ({said})",
+        f"{outage.address()} does not have what was asked for ({asked})",
         "it was removed, or is in another store: check MLFLOW_TRACKING_URI",
     )

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from pyspark.errors import PySparkValueError
 
-from retraining.errors import RetrainingError
+from retraining.errors import RetrainingError, reason
 from retraining.tracking import faults
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ def test_store_that_may_only_be_read(tracking: str) -> None:
 def test_other_refusals_of_sqlite(said: str) -> None:
     error = mlflow.MlflowException(f"(sqlite3.OperationalError) {said}\n[SQL: INSERT ...]")
     assert f": {said}: " in told(error)
+
+
+def test_an_exception_that_cannot_be_text_is_a_defect_like_others() -> None:
+    error = PySparkValueError(ValueError("x"))  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        str(error)
+    assert faults.fault(error) is None
+    assert reason(error) == "PySparkValueError"
 
 
 @pytest.mark.usefixtures("tracking")
