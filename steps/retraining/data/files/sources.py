@@ -153,9 +153,9 @@ def _parts_of(spark: SparkSession, source: str) -> list[str]:
             ) from error
         if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
             raise RetrainingError(f"{source} is not an array of strings", "write an array of paths")
-        parts = [part.strip() for part in parts if part.strip()]
     else:
         parts = split_source(source)
+    parts = [part.strip() for part in parts if part.strip()]
     if not parts:
         raise RetrainingError(f"{source!r} names no files", "give files, a folder or a glob")
     return parts
