@@ -193,7 +193,11 @@ def test_misuse_is_reported_in_one_line(
 
 @pytest.mark.parametrize(
     ("environment", "arguments"),
-    [({"JAVA_HOME": "/nowhere"}, []), ({}, ["--spark-master", "locl[2]"])],
+    [
+        ({"JAVA_HOME": "/nowhere"}, []),
+        ({"SPARK_HOME": "/nowhere"}, []),
+        ({}, ["--spark-master", "locl[2]"]),
+    ],
 )
 def test_spark_that_does_not_start_is_reported_in_one_line(
     environment: dict[str, str], arguments: list[str], tmp_path: Path

@@ -28,6 +28,12 @@ from retraining.spark import archive, settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+# Java itself writes its reason to standard error.
+REMEDY = (
+    "install Java 17 or set JAVA_HOME, unset SPARK_HOME, and see that this machine has the "
+    "memory of spark.driver.memory"
+)
+
 _LOG = logging.getLogger(__name__)
 _ADDRESS = "RETRAINING_JVM"
 # Properties of the JVM: the process that uses it, and what all properties were at first.
@@ -60,10 +66,8 @@ def shared_jvm(master: str | None = None, paths: Iterable[str] = ()) -> Iterator
     chosen = archive.used_by(settings.for_creation(master, paths))
     try:
         gateway = _launch(chosen)
-    except PySparkRuntimeError as error:
-        raise RetrainingError(
-            f"Spark does not start ({error})", "install Java 17 or set JAVA_HOME"
-        ) from error
+    except (PySparkRuntimeError, FileNotFoundError) as error:
+        raise RetrainingError(f"Spark does not start ({error})", REMEDY) from error
     properties = gateway.jvm.java.lang.System.getProperties()
     properties.put(_PRISTINE, properties.clone())
     address = gateway.gateway_parameters

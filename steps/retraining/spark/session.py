@@ -86,10 +86,10 @@ def open_session(
         session = builder.getOrCreate()
         if signal.getsignal(signal.SIGINT) is not interrupt:
             signal.signal(signal.SIGINT, interrupt)  # PySpark puts one of its own in its place
-    except (PySparkRuntimeError, Py4JJavaError) as error:
+    except (PySparkRuntimeError, Py4JJavaError, FileNotFoundError) as error:
         told = error.java_exception if isinstance(error, Py4JJavaError) else error
         reason = str(told).splitlines()[0]
-        remedy = "install Java 17 or set JAVA_HOME, and check spark_master"
+        remedy = f"{gateway.REMEDY}, and check spark_master"
         if "stopped SparkContext" in reason:
             reason = "its master does not take it in"
             remedy = (
