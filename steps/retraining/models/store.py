@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 ARTIFACT = "model"
 FILES = f"{tags.FILES}model"
+_NOT_COPIED = "Failed to download artifacts from path"
 _REQUIREMENTS = ("mlflow", "pyspark", "numpy", "pandas", "pyarrow")
 
 
@@ -145,6 +146,13 @@ def _download(version: ModelVersion, folder: str) -> Path:
     try:
         downloaded = Path(download_artifacts(registry.uri_of(version), dst_path=folder))
     except (mlflow.MlflowException, OSError) as error:
+        if _NOT_COPIED in str(error):  # MLflow does not say why
+            raise RetrainingError(
+                f"the files of {registry.uri_of(version)} ({version.source}) cannot be copied to "
+                f"{folder}",
+                "restore them if they are gone; else see that their store answers, and that there "
+                "is room, or set TMPDIR",
+            ) from error
         raise faults.fault(error) or _damage(version, reason(error)) from error
     logged = version.tags.get(FILES)
     # MLflow adds a file to each download of a version.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 from mlflow.models import get_model_info
 from mlflow.spark import _HadoopFileSystem
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from pyspark.ml.util import JavaMLReader
 
 from retraining.errors import RetrainingError
@@ -203,3 +205,19 @@ def test_files_of_a_model_that_were_damaged_are_refused(
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(kept, folder)
     assert store.load(version, spark, "data").training == {}
+
+
+def test_files_of_a_model_for_which_there_is_no_room_are_not_called_gone(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mlflow.start_run() as run:
+        mlflow.log_text("flavors: {}", "model/MLmodel")
+    uri = f"runs:/{run.info.run_id}/model"
+    version = registry.register("people", uri, run.info.run_id, once={"identity": "a"}, more={})
+
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(LocalArtifactRepository, "download_artifacts", refuse)
+    with pytest.raises(RetrainingError, match=r"^the files of models:/people/1 .* cannot be copie"):
+        store.load(version, spark, "data")
