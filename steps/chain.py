@@ -53,7 +53,7 @@ _DEFAULTS = {"dataset": "fraud", "seed": "7"}
 @options.option(
     "--trials",
     "Number of trials. Default: search.trials of the description.",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 2**31 - 1),
 )
 @options.alpha
 @options.option(

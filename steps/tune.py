@@ -45,7 +45,7 @@ _LOG = logging.getLogger("retraining.tune")
 @options.option(
     "--trials",
     "Number of trials. Default: search.trials of the description.",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 2**31 - 1),
 )
 @options.option(
     "--parallelism",

@@ -126,7 +126,8 @@ def _expected(error: Exception) -> RetrainingError | None:
     """What to report in place of an error; None if it is not an expected one."""
     if isinstance(error, RetrainingError):
         return error
-    if "mlflow" not in sys.modules:  # nothing has been asked of a server yet
+    # Without MLflow, nothing has been asked of a server yet.
+    if "mlflow" not in sys.modules and not isinstance(error, OSError):
         return None
     from retraining.tracking import faults
 

@@ -19,6 +19,7 @@ _DISK: Final = {
     errno.EROFS: "see that this user may write there, or name another folder",
     errno.EACCES: "see that this user has access, or name another folder",
     errno.EPERM: "see that this user has access, or name another folder",
+    errno.ENAMETOOLONG: "give a shorter path",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 # What SQLite says of its file, and what helps.

@@ -89,7 +89,8 @@ def test_folder_that_refuses_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EMFILE]
+    "number",
+    [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EMFILE, errno.ENAMETOOLONG],
 )
 def test_refusals_of_the_disk_name_the_path(number: int) -> None:
     error = OSError(number, os.strerror(number), "/data/model")
