@@ -31,6 +31,7 @@ DESCRIPTION: dict[str, Any] = {
         "height": {"type": "double"},
         "smokes": {"type": "boolean"},
         "city": {"type": "string"},
+        "clinic": {"type": "int"},
         "visits": {"type": "int"},
         "ill": {"type": "int", "allowed": [0, 1]},
     },
@@ -38,11 +39,11 @@ DESCRIPTION: dict[str, Any] = {
     "row_key": "id",
     "features": {
         "plain": ["age", "height", "smokes", "visits"],
-        "categorical": ["city"],
+        "categorical": ["city", "clinic"],
         "fill": {"age": "median", "height": "mean", "smokes": "most_frequent"}
-        | {"city": "most_frequent", "visits": 0},
+        | {"city": "most_frequent", "clinic": "most_frequent", "visits": 0},
         "missing": ["age"],
-        "categories": {"city": {"pool": 10}},
+        "categories": {"city": {"pool": 10}, "clinic": "target"},
     },
     "split": {"by": "hash", "train": 0.5, "validation": 0.25, "holdout": 0.25},
     "estimator": {"name": "DecisionTreeClassifier", "parameters": {"maxDepth": 3}},
@@ -65,6 +66,7 @@ def patients(numbers: range) -> pd.DataFrame:
                 "height": "" if number % 11 == 0 else 150 + number * 17 % 47 + 0.5,
                 "smokes": "" if number % 13 == 0 else str(number % 3 == 0).lower(),
                 "city": "" if number % 17 == 0 else f"city {number * number % N_CITIES}",
+                "clinic": "" if number % 23 == 0 else age * 7 + number % 7,
                 "visits": "" if number % 19 == 0 else number % 5,
                 "ill": int(age + noise > 100),
             }

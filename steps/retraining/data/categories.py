@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import pyspark
 from pyspark.sql import functions as F
 
 from retraining.description.estimators import category_limits
@@ -20,12 +21,28 @@ _ERROR: Final = 0.02
 _CLOSE: Final = 0.8
 
 
+def check_spark(description: Description) -> None:
+    """Check that this Spark can encode features by their share of positives.
+
+    Raises:
+        RetrainingError: If it has no encoder for that.
+    """
+    targets = description.features.targets
+    if targets and int(pyspark.__version__.split(".")[0]) < 4:
+        rules = ", ".join(f"{name}: {{pool: N}}" for name in targets)
+        raise RetrainingError(
+            f"features.categories has target for {', '.join(targets)}, which Spark "
+            f"{pyspark.__version__} cannot do",
+            f"write features.categories: {{{rules}}} (or hash), or take Spark 4",
+        )
+
+
 def check(train: DataFrame, description: Description) -> None:
     """Check that every estimator of a description can take each categorical feature.
 
     Args:
         train: The rows that will be fitted on.
-        description: Names features and estimators. Features that it pools or hashes are small.
+        description: Names features and estimators. Features with a rule are small.
 
     Raises:
         RetrainingError: If a feature has too many values.
@@ -48,5 +65,6 @@ def check(train: DataFrame, description: Description) -> None:
         raise RetrainingError(
             f"too many values of a categorical feature in train ({shown}), "
             f"{place} can take {limit:,}",
-            f"raise maxBins, write features.categories: {{{rules}}} (or hash), or leave it out",
+            f"raise maxBins, write features.categories: {{{rules}}} (or hash, or target), "
+            "or leave it out",
         )

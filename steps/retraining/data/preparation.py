@@ -94,6 +94,7 @@ def prepare(
         RetrainingError: If files cannot be read, too many rows are rejected, a feature is null,
             or a split has no rows. No data set is left behind.
     """
+    categories.check_spark(description)
     _check_expressions(spark, description)
     plan = increment.plan(spark, description, files, previous)
     _LOG.info(plan.why)

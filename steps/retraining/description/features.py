@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from retraining.description.durations import Duration, format_duration
 from retraining.description.section import Section
 
 FITTED_FILLS = ("median", "mean", "most_frequent")
+_SMOOTHING = 10.0
 
 
 class Rolling(Section):
@@ -45,26 +46,41 @@ class Rolling(Section):
         return tuple(self.name(agg, win) for win in self.windows for agg in self.aggregates)
 
 
+def _or_target(schema: dict[str, Any]) -> None:
+    mapping = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [mapping, {"const": "target"}]
+
+
 class Category(Section):
     """How a categorical feature with many values is kept small; exactly one key.
 
     `pool` keeps the N most frequent values of train and makes one of all others; `hash` puts all
-    values into N buckets.
+    values into N buckets; `target` makes a number of a value, the share of positives among its rows
+    of train. It is drawn to the share of all rows, which counts as N rows more.
     """
+
+    model_config = ConfigDict(json_schema_extra=_or_target)
 
     pool: int | None = Field(default=None, ge=1)
     hash: int | None = Field(default=None, ge=2)
+    target: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _target_needs_no_number(cls, value: object) -> object:
+        return {"target": _SMOOTHING} if value == "target" else value
 
     @model_validator(mode="after")
     def _one_kind(self) -> Category:
-        if (self.pool is None) == (self.hash is None):
-            raise ValueError("has not one kind of rule, allowed: pool or hash")
+        if len(self.model_dump(exclude_none=True)) != 1:
+            raise ValueError("has not one kind of rule, allowed: pool, hash or target")
         return self
 
     @property
     def kind(self) -> str:
         """The key that is set."""
-        return "hash" if self.pool is None else "pool"
+        return next(kind for kind in type(self).model_fields if getattr(self, kind) is not None)
 
     @property
     def size(self) -> int:
@@ -96,6 +112,12 @@ class Features(Section):
     def values(self) -> dict[str, bool | int | float | str]:
         """The value that replaces nulls, by feature, where it is stated."""
         return {name: value for name, value in self.fill.items() if value not in FITTED_FILLS}
+
+    @property
+    def targets(self) -> dict[str, float]:
+        """The smoothing of the features that are encoded by their share of positives."""
+        rules = self.categories.items()
+        return {name: rule.target for name, rule in rules if rule.target is not None}
 
     @property
     def flags(self) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ RAW_PREDICTION: Final = "rawPrediction"
 PROBABILITY: Final = "probability"
 PREDICTION: Final = "prediction"
 
+LABEL: Final = "_label"  # of rows to fit on: 1 or 0
+
 ROW_ID: Final = "row_id"  # the key of rows that have none
 SCORE: Final = "score"  # the probability of the positive class
 CLASS_WEIGHT: Final = "class_weight"  # follows from the label, so it must not be a feature

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retraining.description.names import FEATURES
+from retraining.description.names import FEATURES, LABEL
 from retraining.models import evaluation, pipelines, scoring, vectors
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ class EncodedRows:
         for linear in {self._kind(name) for name in estimators}:
             encoder = vectors.fit(rows.train, description, linear=linear)
             self._encoders[linear] = encoder
-            columns = [FEATURES, pipelines.LABEL, pipelines.WEIGHT]
-            train, validation = (encoder.transform(f).select(*columns).cache() for f in rows)
+            columns = [FEATURES, LABEL, pipelines.WEIGHT]
+            train = vectors.of_train(encoder, rows.train, description).select(*columns).cache()
+            validation = encoder.transform(rows.validation).select(*columns).cache()
             self._frames[linear] = (train, validation)
 
     def fit(self, candidate: Candidate, seed: int) -> PipelineModel:

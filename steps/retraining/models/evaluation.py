@@ -8,9 +8,9 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from retraining.data.instants import day_of
-from retraining.description.names import SCORE
+from retraining.description.names import LABEL, SCORE
 from retraining.errors import RetrainingError
-from retraining.models.pipelines import LABEL, WEIGHT
+from retraining.models.pipelines import WEIGHT
 from retraining.statistics.capacity import unit_precision_at
 from retraining.statistics.losses import CLIP, THRESHOLD
 

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from retraining.data.columns import is_positive
 from retraining.data.splitting.splits import check_classes
-from retraining.description.names import FEATURES
+from retraining.description.names import FEATURES, LABEL
 from retraining.errors import RetrainingError, reason
 from retraining.models import vectors
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from retraining.description.document import Description
 
-LABEL = "_label"
 WEIGHT = "_weight"
 
 # A fit adds up one partial sum per partition, in the order in which they finish. Two of them give
@@ -145,7 +144,7 @@ def fit(train: DataFrame, description: Description, classifier: Estimator[Any]) 
     encoding = vectors.fit(train, description, linear=is_linear(name))
     vectors.check_categories(encoding, classifier)
     try:
-        return joined(encoding, classifier.fit(encoding.transform(train)))
+        return joined(encoding, classifier.fit(vectors.of_train(encoding, train, description)))
     except IllegalArgumentException as error:
         raise RetrainingError(
             f"{name}: {reason(error)}", "correct the parameters of the estimator"

@@ -17,10 +17,12 @@ from pyspark.ml.feature import (
 )
 from pyspark.sql import functions as F
 
+from retraining.data import categories
 from retraining.data.columns import quote
 from retraining.data.rolling import present
 from retraining.description.names import FEATURES
 from retraining.errors import RetrainingError
+from retraining.models import targets
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -45,8 +47,10 @@ def fit(train: DataFrame, description: Description, *, linear: bool) -> Pipeline
         linear: One-hot encode categories, since a linear model would take indices for amounts.
 
     Raises:
-        RetrainingError: If train has no value from which a fill could be taken.
+        RetrainingError: If train has no value from which a fill could be taken, or this Spark
+            cannot encode a feature.
     """
+    categories.check_spark(description)
     features = description.features
     sources = {name: name for name in description.feature_columns}
     stages: list[Any] = []
@@ -55,7 +59,10 @@ def fit(train: DataFrame, description: Description, *, linear: bool) -> Pipeline
         sources |= {name: f"{_FILLED}{name}" for name in expressions}
         added = ", ".join(f"{text} AS {quote(sources[name])}" for name, text in expressions.items())
         stages.append(SQLTransformer(statement=f"SELECT *, {added} FROM __THIS__"))  # noqa: S608
-    for name in features.categorical:
+    for name, smoothing in features.targets.items():
+        stages += targets.stages(name, sources[name], smoothing)
+        sources[name] = targets.column(name)
+    for name in (name for name in features.categorical if name not in features.targets):
         index = f"{_INDEX}{name}"
         labels = _labels(train, description, name, expressions.get(name, quote(name)))
         ends = {"inputCol": sources[name], "outputCol": index, "handleInvalid": "keep"}
@@ -79,6 +86,21 @@ def fit(train: DataFrame, description: Description, *, linear: bool) -> Pipeline
     return Pipeline(stages=stages).fit(train)
 
 
+def of_train(encoding: PipelineModel, train: DataFrame, description: Description) -> DataFrame:
+    """The vectors of the rows that an encoding was fitted on, to fit a classifier on.
+
+    They are those of `encoding.transform`, but for features that are encoded by labels: there no
+    row gets what its own label has added.
+    """
+    fitted: list[Any] = list(encoding.stages)
+    for stage in fitted:
+        if targets.is_encoder(stage):
+            train = targets.cross_encode(train, stage, description)
+        else:
+            train = stage.transform(train)
+    return train
+
+
 def check_categories(encoding: PipelineModel, classifier: Any) -> None:  # noqa: ANN401 (of Spark)
     """Check that trees have a bin for each value of each categorical feature.
 
@@ -91,7 +113,9 @@ def check_categories(encoding: PipelineModel, classifier: Any) -> None:  # noqa:
         return
     bins = classifier.getOrDefault("maxBins")
     for stage in encoding.stages:
-        if isinstance(stage, StringIndexerModel) and len(stage.labels) >= bins:
+        if not isinstance(stage, StringIndexerModel) or targets.is_indexer(stage):
+            continue
+        if len(stage.labels) >= bins:
             name = stage.getOutputCol().removeprefix(_INDEX)
             raise RetrainingError(
                 f"{name} has {len(stage.labels)} values in train, and maxBins={bins} has room for "
@@ -109,7 +133,7 @@ def slots(encoding: list[Any]) -> list[str]:
         width = 1
         if column.startswith(_ONE_HOT):
             width = stages[column].categorySizes[0] - 1
-        for prefix in (_ONE_HOT, _INDEX, _FILLED):
+        for prefix in (_ONE_HOT, _INDEX, _FILLED, targets.column("")):
             column = column.removeprefix(prefix)  # noqa: PLW2901
         names += [column] * width
     return names

@@ -85,10 +85,17 @@ def test_a_fill_of_another_type_is_refused(name: str, value: object, allowed: st
             ("age_missing is defined twice",),
         ),
         ({"categories": {"age": {"pool": 5}}}, ("features.categories.age", "kind, zone")),
-        ({"categories": {"kind": {}}}, ("features.categories.kind", "pool or hash")),
-        ({"categories": {"kind": {"pool": 5, "hash": 5}}}, ("pool or hash",)),
+        ({"categories": {"kind": {}}}, ("features.categories.kind", "pool, hash or target")),
+        ({"categories": {"kind": {"pool": 5, "hash": 5}}}, ("pool, hash or target",)),
+        ({"categories": {"kind": {"hash": 5, "target": 5}}}, ("pool, hash or target",)),
+        ({"categories": {"kind": {"target": -1}}}, ("features.categories.kind.target: -1",)),
+        ({"categories": {"kind": "pool"}}, ("features.categories.kind: 'pool'",)),
+        ({"categories": {"age": "target"}}, ("features.categories.age", "kind, zone")),
         ({"categories": {"kind": {"pool": 0}}}, ("features.categories.kind.pool: 0",)),
-        ({"categories": {"kind": {"top": 5}}}, ("features.categories.kind.top", "pool, hash")),
+        (
+            {"categories": {"kind": {"top": 5}}},
+            ("features.categories.kind.top", "pool, hash, target"),
+        ),
         (
             {"categories": {"kind": {"pool": 64}}},
             ("features.categories.kind.pool: 64, allowed: to 63", "maxBins=64"),
@@ -103,3 +110,10 @@ def test_a_rule_that_does_not_fit_is_refused(
         describe(**features)
 
     assert all(phrase in str(caught.value) for phrase in phrases), str(caught.value)
+
+
+def test_target_needs_no_number_and_knows_no_limit_of_values() -> None:
+    rules = describe(categories={"kind": "target", "zone": {"target": 100}}).features
+
+    assert rules.targets == {"kind": 10, "zone": 100}
+    assert rules.categories["kind"].kind == "target"

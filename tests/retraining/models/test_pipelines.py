@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyspark.sql import functions as F
 
+from retraining.description.names import LABEL
 from retraining.errors import RetrainingError
 from retraining.models import pipelines, scoring
-from retraining.models.pipelines import LABEL, WEIGHT, ClassWeights
+from retraining.models.pipelines import WEIGHT, ClassWeights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
