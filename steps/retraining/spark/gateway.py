@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from py4j.java_gateway import JavaObject
 from py4j.protocol import Py4JError
@@ -156,11 +157,7 @@ def _connect(address: str) -> Any:  # noqa: ANN401 (py4j has no types)
 
 def _reason_against(jvm: Any, chosen: Mapping[str, str]) -> str:  # noqa: ANN401 (py4j)
     system = jvm.java.lang.System
-    had, needed = (
-        set(filter(None, (jars or "").split(",")))
-        for jars in (system.getProperty("spark.jars"), chosen.get("spark.jars"))
-    )
-    if not needed <= had:
+    if not _jars(chosen.get("spark.jars")) <= _jars(system.getProperty("spark.jars")):
         return "was started without jars that this step needs"
     me = str(os.getpid())
     properties = system.getProperties()
@@ -168,6 +165,11 @@ def _reason_against(jvm: Any, chosen: Mapping[str, str]) -> str:  # noqa: ANN401
     if tenant != me and _lives(int(tenant)):
         return f"is used by process {tenant}"
     return "" if properties.replace(_TENANT, tenant, me) else "is used by another process"
+
+
+def _jars(stated: str | None) -> set[str]:
+    """Jars by their paths: a JVM has the URIs of those that it was started with."""
+    return {unquote(urlsplit(jar).path) for jar in (stated or "").split(",") if jar}
 
 
 def _lives(pid: int) -> bool:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retraining.errors import RetrainingError
+from retraining.spark import delta
 from retraining.spark.gateway import shared_jvm
 from retraining.tracking.checkout import ROOT
 
@@ -239,6 +241,34 @@ def test_a_step_that_needs_other_jars_has_its_own_jvm(jvm: int, folder: Path) ->
 
     assert int(own) != jvm
     assert "was started without jars that this step needs: this step starts its own" in log
+
+
+def test_steps_share_a_jvm_with_the_jars_that_they_need(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two steps add rows to a table of Delta Lake, in sessions of their own; one needs no jars."""
+    monkeypatch.delenv(ADDRESS, raising=False)
+    table = (f"delta:{folder / 'table'}",)
+    work = (
+        "spark.conf.set('spark.databricks.delta.snapshotPartitions', '1'); "
+        "spark.range(3).coalesce(1).write.format('delta').mode('append').save('table'); "
+        "assert spark.read.format('delta').load('table').count() == ROWS"
+    )
+    try:
+        delta.jars(table)
+    except RetrainingError as error:
+        pytest.skip(str(error))
+    before = jvms_of(os.getpid())
+    with shared_jvm(paths=table):
+        (mine,) = jvms_of(os.getpid()) - before
+        scripts = (
+            opening(table, work.replace("ROWS", "3")),
+            opening(),
+            opening(table, work.replace("ROWS", "6")),
+        )
+        found = [output_of(start(script, folder)) for script in scripts]
+
+    assert [int(line) for line, _ in found] == [mine] * 3
 
 
 def test_a_jvm_that_has_died_is_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
