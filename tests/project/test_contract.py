@@ -199,6 +199,7 @@ def test_misuse_is_reported_in_one_line(
         ({"JAVA_HOME": "/nowhere"}, []),
         ({"SPARK_HOME": "/nowhere"}, []),
         ({}, ["--spark-master", "locl[2]"]),
+        ({}, ["--spark-master", "local[99999999999]"]),
     ],
 )
 def test_spark_that_does_not_start_is_reported_in_one_line(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyspark
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import SparkContext
-from pyspark.errors import PySparkException, PySparkRuntimeError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from retraining.errors import RetrainingError
@@ -86,7 +86,7 @@ def open_session(
         session = builder.getOrCreate()
         if signal.getsignal(signal.SIGINT) is not interrupt:
             signal.signal(signal.SIGINT, interrupt)  # PySpark puts one of its own in its place
-    except (PySparkRuntimeError, Py4JJavaError, FileNotFoundError) as error:
+    except (PySparkException, Py4JJavaError, FileNotFoundError) as error:
         told = error.java_exception if isinstance(error, Py4JJavaError) else error
         reason = str(told).splitlines()[0]
         remedy = f"{gateway.REMEDY}, and check spark_master"
