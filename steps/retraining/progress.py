@@ -60,9 +60,9 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
-def all_are(n: int, noun: str) -> str:
+def all_files_are(n: int) -> str:
     """What holds for each of them: `the only file is`, `all 20 files are`."""
-    return f"the only {noun} is" if n == 1 else f"all {counted(n, noun)} are"
+    return "the only file is" if n == 1 else f"all {n:,} files are"
 
 
 def duration(seconds: float) -> str:

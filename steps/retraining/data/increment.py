@@ -12,7 +12,7 @@ from retraining.data.instants import day_before, day_of, midnight
 from retraining.data.integrity import find_change
 from retraining.data.manifest import read_folders
 from retraining.data.rows.quality import RAW, REASON, duplicate
-from retraining.progress import all_are
+from retraining.progress import all_files_are
 from retraining.spark import storage
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def plan(
     """
     obstacle = _find_obstacle(spark, description, files, previous)
     if previous is None or obstacle is not None:
-        return Plan(tuple(files), None, f"{all_are(len(files), 'file')} read: {obstacle}")
+        return Plan(tuple(files), None, f"{all_files_are(len(files))} read: {obstacle}")
     new = tuple(sorted(set(files) - set(previous.files)))
     if new:
         are = "is" if len(new) == 1 else "are"

@@ -49,11 +49,6 @@ def to_micros(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def from_micros(count: int) -> datetime:
-    """Return the moment a number of microseconds after 1970."""
-    return _EPOCH + count * _MICROSECOND
-
-
 def length_in_micros(length: timedelta) -> int:
     """Return the whole microseconds in a length of time."""
     return length // _MICROSECOND

@@ -25,7 +25,7 @@ from retraining.drafting.sniffing import (
     without_comments,
 )
 from retraining.errors import RetrainingError
-from retraining.progress import all_are
+from retraining.progress import all_files_are
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,7 +84,7 @@ def draw(source: str) -> Sample:
     files = find_files(source)
     filled = [path for path in files if path.stat().st_size]
     if not filled:
-        raise RetrainingError(f"{all_are(len(files), 'file')} empty, input={source}", "give others")
+        raise RetrainingError(f"{all_files_are(len(files))} empty, input={source}", "give others")
     step = max(1.0, (len(filled) - 1) / (MOST_FILES - 1))
     chosen = [filled[round(index * step)] for index in range(min(len(filled), MOST_FILES))]
     parts = [_read(path, len(chosen)) for path in chosen]

@@ -99,7 +99,7 @@ def _stop_when_deserted(context: SparkContext, master: str, left: Event, deserte
                 scheduler.stop()
                 return
         except (Py4JError, OSError):
-            return  # Spark has ended: whoever uses it is told by the call itself
+            return  # Spark has ended; whoever uses it gets the error
 
 
 def _answers(master: str) -> bool:

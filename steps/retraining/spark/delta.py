@@ -15,8 +15,9 @@ import pyspark
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from retraining.errors import RetrainingError, reason
+from retraining.errors import RetrainingError
 from retraining.spark import ivy, storage
+from retraining.spark.faults import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -125,9 +126,8 @@ def read(spark: SparkSession, source: str) -> DataFrame:
     try:
         return reader.load(folder)
     except (Py4JJavaError, PySparkException) as error:
-        cause = error.java_exception.toString() if isinstance(error, Py4JJavaError) else error
         raise RetrainingError(
-            f"{source} cannot be read ({reason(cause)})",
+            f"{source} cannot be read ({first_line(error)})",
             "give a version that the table still has, or the table without a version",
         ) from error
 

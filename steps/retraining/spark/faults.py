@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from retraining.errors import RetrainingError, full_text
+from retraining.errors import RetrainingError, full_text, reason
 from retraining.spark import s3a
 
 _FILE: Final = re.compile(r"while reading file (\S.*?)\.(?:\s|$)", re.MULTILINE)
@@ -69,9 +69,8 @@ def unreadable_file(error: BaseException) -> RetrainingError | None:
     if found is None:
         return None
     path = readable(found[1])
-    told = closed_or_gone(path, said)
-    if told:
-        return told
+    if closed := closed_or_gone(path, said):
+        return closed
     causes = _CAUSE.findall(said)
     why = f" ({causes[-1].strip()})" if causes else ""
     if _TYPES.search(said):
@@ -94,6 +93,11 @@ def closed_or_gone(path: str, said: str) -> RetrainingError | None:
             f"{path} may not be read", "give this user the permission to read it"
         )
     return None
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what Java says or, where Python found the fault, PySpark."""
+    return reason(str(error.java_exception) if isinstance(error, Py4JJavaError) else error)
 
 
 def readable(path: str) -> str:

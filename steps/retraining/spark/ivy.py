@@ -46,13 +46,13 @@ def jars(what: str, key: str, packages: Packages) -> list[Path]:
 
 def _run(what: str, packages: Packages, draft: Path) -> None:
     """Let `spark-submit` fetch packages into `draft/jars`, and start nothing."""
-    told = {
+    settings = {
         "spark.master": "local",
         "spark.jars.packages": ",".join(packages.names),
         "spark.jars.excludes": ",".join(packages.excludes),
         "spark.jars.ivy": str(draft),
     }
-    options = [part for key, value in told.items() for part in ("--conf", f"{key}={value}")]
+    options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
     nothing = ["--class", "org.apache.ivy.Main", "spark-internal", "-version"]
     done = subprocess.run(  # noqa: S603
         [Path(_find_spark_home()) / "bin" / "spark-submit", *options, *nothing],
@@ -63,9 +63,9 @@ def _run(what: str, packages: Packages, draft: Path) -> None:
     )
     if done.returncode:
         said = [line.strip(" \t:") for line in (done.stdout + done.stderr).splitlines()]
-        told_by = (line for line in said if "not found" in line or "rror" in line)
+        errors = (line for line in said if "not found" in line or "rror" in line)
         raise RetrainingError(
-            f"{what} cannot be downloaded ({next(told_by, said[-1:])})",
+            f"{what} cannot be downloaded ({next(errors, said[-1:])})",
             "let this machine reach Maven Central once, or name a mirror in "
             "DEFAULT_ARTIFACT_REPOSITORY",
         )

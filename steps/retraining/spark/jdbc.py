@@ -14,8 +14,9 @@ from urllib.parse import unquote
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from retraining.errors import RetrainingError, reason
+from retraining.errors import RetrainingError
 from retraining.spark import ivy
+from retraining.spark.faults import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,9 +75,8 @@ def read(spark: SparkSession, source: str) -> DataFrame:
             reader = _in_ranges(spark, reader, address)
         return reader.option("dbtable", address.rows).load()
     except (Py4JJavaError, PySparkException) as error:
-        cause = error.java_exception.toString() if isinstance(error, Py4JJavaError) else error
         raise RetrainingError(
-            f"{source} cannot be read ({reason(cause)})",
+            f"{source} cannot be read ({first_line(error)})",
             "check the address, JDBC_USER and JDBC_PASSWORD; a Spark that spark-submit starts "
             f"needs --packages {_PACKAGES.names[0]}",
         ) from error
@@ -84,17 +84,17 @@ def read(spark: SparkSession, source: str) -> DataFrame:
 
 def _parse(source: str) -> Address:
     url, _, options = source.partition("?")
-    told: dict[str, str] = {}
+    stated: dict[str, str] = {}
     others = []
     for part in filter(None, options.split("&")):
         key, _, value = part.partition("=")
         if key in ("table", "query", "partition"):
-            told[key] = unquote(value)
+            stated[key] = unquote(value)
         else:
             others.append(part)
-    if not source.startswith(_SCHEME) or ("table" in told) == ("query" in told):
+    if not source.startswith(_SCHEME) or ("table" in stated) == ("query" in stated):
         raise RetrainingError(
-            f"{source} is no address of rows", f"write {_FORM}, or ?query=SELECT ..."
+            f"{source} is not an address of rows", f"write {_FORM}, or ?query=SELECT ..."
         )
     if "@" in url or re.search(r"(^|&)(user|password)=", options):
         raise RetrainingError(
@@ -102,8 +102,8 @@ def _parse(source: str) -> Address:
             "set JDBC_USER and JDBC_PASSWORD in the environment instead",
         )
     url = f"{url}?{'&'.join(others)}" if others else url
-    rows = told.get("table") or f"({told['query']}) AS selected"
-    return Address(url, rows, told.get("partition"))
+    rows = stated.get("table") or f"({stated['query']}) AS selected"
+    return Address(url, rows, stated.get("partition"))
 
 
 def _in_ranges(spark: SparkSession, reader: DataFrameReader, address: Address) -> DataFrameReader:

@@ -107,30 +107,30 @@ def settings(environment: Mapping[str, str]) -> dict[str, str]:
     Raises:
         RetrainingError: If the connector cannot be had.
     """
-    told = {**_COMMITTER, **_PATIENCE}
+    chosen = {**_COMMITTER, **_PATIENCE}
     # As newer connectors do: old ones look for marks of folders to delete after every file.
-    told["spark.hadoop.fs.s3a.directory.marker.retention"] = "keep"
+    chosen["spark.hadoop.fs.s3a.directory.marker.retention"] = "keep"
     # What a killed write began is aborted when its folder is removed.
-    told["spark.hadoop.fs.s3a.directory.operations.purge.uploads"] = "true"
+    chosen["spark.hadoop.fs.s3a.directory.operations.purge.uploads"] = "true"
     endpoint = _first(
         environment, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL"
     )
     region = _first(environment, "AWS_REGION", "AWS_DEFAULT_REGION")
     if endpoint:
-        told["spark.hadoop.fs.s3a.endpoint"] = endpoint
-        told["spark.hadoop.fs.s3a.path.style.access"] = "true"
+        chosen["spark.hadoop.fs.s3a.endpoint"] = endpoint
+        chosen["spark.hadoop.fs.s3a.path.style.access"] = "true"
     if endpoint or region:
-        told["spark.hadoop.fs.s3a.endpoint.region"] = region or "us-east-1"
+        chosen["spark.hadoop.fs.s3a.endpoint.region"] = region or "us-east-1"
     home = Path(_find_spark_home())
     jars = home / "jars"
     if not any(jars.glob("hadoop-aws-*.jar")):
         version = _hadoop_version(jars)
-        found = ivy.jars("Spark's S3 connector", f"s3a-{version}", _PACKAGES[version])
-        told["spark.jars"] = ",".join(map(str, found))
+        connector = ivy.jars("Spark's S3 connector", f"s3a-{version}", _PACKAGES[version])
+        chosen["spark.jars"] = ",".join(map(str, connector))
     elif not any(jars.glob("spark-hadoop-cloud_*.jar")):
         # Without Spark's side of them the committers cannot be used.
-        told = {key: value for key, value in told.items() if not key.startswith("spark.sql.")}
-    return told
+        chosen = {key: value for key, value in chosen.items() if not key.startswith("spark.sql.")}
+    return chosen
 
 
 def _first(environment: Mapping[str, str], *names: str) -> str | None:

@@ -87,8 +87,7 @@ def open_session(
         if signal.getsignal(signal.SIGINT) is not interrupt:
             signal.signal(signal.SIGINT, interrupt)  # PySpark puts one of its own in its place
     except (PySparkException, Py4JJavaError, FileNotFoundError) as error:
-        told = error.java_exception if isinstance(error, Py4JJavaError) else error
-        reason = str(told).splitlines()[0]
+        reason = faults.first_line(error)
         remedy = f"{gateway.REMEDY}, and check spark_master"
         if "stopped SparkContext" in reason:
             reason = "its master does not take it in"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
-from retraining.errors import RetrainingError, reason
+from retraining.errors import RetrainingError
+from retraining.spark.faults import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -220,7 +221,6 @@ def _explained(
     try:
         yield
     except (Py4JJavaError, PySparkException) as error:
-        cause = error.java_exception if isinstance(error, Py4JJavaError) else error
         # AWS says the same thing twice, with numbers of requests.
-        complaint = re.sub(r" \((Service|SDK).*", "", reason(cause)).rpartition("Exception: ")[2]
-        raise RetrainingError(f"{path} {what} ({complaint})", remedy) from error
+        said = re.sub(r" \((Service|SDK).*", "", first_line(error)).rpartition("Exception: ")[-1]
+        raise RetrainingError(f"{path} {what} ({said})", remedy) from error

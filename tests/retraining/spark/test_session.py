@@ -36,6 +36,18 @@ SCRIPT = textwrap.dedent("""
 """)
 
 
+def run_alone(script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process, and a JVM, of its own."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "JAVA_TOOL"))}
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=own | {"PYTHONPATH": str(ROOT / "steps")},
+        timeout=120,
+    )
+
+
 def open_in_a_process(master: str, *keys: str, **environment: str) -> dict[str, Any]:
     """Settings of a session that a process of its own opened and left."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("SPARK_")}
@@ -65,14 +77,7 @@ def test_a_jvm_greets_nobody_and_what_it_complains_of_is_shown() -> None:
                 pass  # as Spark does, on a machine without one
             spark._jvm.java.lang.System.err.println("no space left on device")
     """)
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env={k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "JAVA_TOOL"))}
-        | {"PYTHONPATH": str(ROOT / "steps")},
-        timeout=120,
-    )
+    done = run_alone(script)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert done.stderr == "no space left on device\n"
 
@@ -94,14 +99,7 @@ def test_after_the_end_of_its_jvm_a_step_can_still_record_why(tracking: str) -> 
 
         train()
     """)
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env={k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "JAVA_TOOL"))}
-        | {"PYTHONPATH": str(ROOT / "steps")},
-        timeout=120,
-    )
+    done = run_alone(script)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: Spark has ended in the middle of the step")
     assert done.stderr.count("\n") == 1

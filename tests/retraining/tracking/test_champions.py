@@ -1,103 +1,24 @@
-"""First champions, moves that are complete whatever kills them, and two moves at once."""
+"""How a model gets its first champion, and moves of the alias."""
 
 from __future__ import annotations
 
-import shutil
-from functools import partial
-from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import mlflow
 import pytest
 from mlflow import MlflowClient, MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from retraining.errors import RetrainingError
 from retraining.tracking import champions, registry
+from tests.retraining.tracking.moves import PROMOTED, VERDICT, how, promote, roll_back, tags_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from mlflow.entities.model_registry import ModelVersion
 
     Register = Callable[[], ModelVersion]
     Aliases = Callable[[], dict[str, str]]
-
-WRITES = (
-    "set_registered_model_alias",
-    "delete_registered_model_alias",
-    "set_model_version_tag",
-    "delete_model_version_tag",
-)
-VERDICT = "verdict of run 1"
-PROMOTED = {"champion": "2", "previous_champion": "1"}
-
-
-class KilledError(BaseException):
-    """What a kill looks like from inside: nothing catches it."""
-
-
-def how(why: str = VERDICT, run_id: str = "r1") -> dict[str, str]:
-    """The record of a move."""
-    return {"champion.run_id": run_id, "champion.moved_by": "somebody", "champion.moving": why}
-
-
-def tags_of(version: int | str) -> dict[str, str]:
-    return dict(registry.version_of("people", version).tags)
-
-
-def interfere(patch: pytest.MonkeyPatch, at: int, act: Callable[[], None]) -> Iterator[int]:
-    """Do something before the nth write to the registry; an iterator of the writes so far."""
-    seen = count(1)
-
-    def wrap(name: str) -> None:
-        write = getattr(MlflowClient, name)
-
-        def counted(*told: Any) -> object:  # noqa: ANN401
-            if next(seen) == at:
-                act()
-            return write(*told)
-
-        patch.setattr(MlflowClient, name, counted)
-
-    for name in WRITES:
-        wrap(name)
-    return seen
-
-
-def kill() -> None:
-    raise KilledError
-
-
-def promote(to: str = "2", run_id: str = "r1") -> None:
-    """What the step does: complete what was killed, and move unless this was done."""
-    now = champions.settle(registry.version_with("people", "champion"))
-    if tags_of(to).get("champion.why") != VERDICT:
-        champions.move("people", to, seen=str(now.version), how=how(run_id=run_id))
-
-
-def roll_back() -> str | None:
-    """What the step does, and the version that it returns to."""
-    now = champions.settle(registry.version_with("people", "champion"))
-    before = champions.way_back(now)
-    if before is None:
-        return None
-    seen, to = str(now.version), str(before.version)
-    champions.move("people", to, seen=seen, how=how(champions.ROLLBACK, "r2"))
-    return to
-
-
-@pytest.fixture
-def again(tracking: str, tmp_path: Path) -> Callable[[], None]:
-    """Set the store back to what it was when this was first called."""
-    path = tracking.removeprefix("sqlite:///")
-    kept = tmp_path / "kept.db"
-
-    def restore() -> None:
-        shutil.copy(*((kept, path) if kept.exists() else (path, kept)))
-
-    return restore
 
 
 def test_first_version_ever_becomes_champion_and_no_other_does(
@@ -201,34 +122,6 @@ def test_a_person_appoints_a_version(register: Register, aliases: Aliases) -> No
     assert roll_back() is None
 
 
-def test_the_first_champion_is_complete_whatever_killed_its_step(
-    register: Register,
-    aliases: Aliases,
-    again: Callable[[], None],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    again()
-    for at in count(1):
-        again()
-        with mlflow.start_run() as run:
-            pass
-        once = {"identity": "same"}
-        told = ("people", tmp_path.as_uri(), run.info.run_id)
-        with monkeypatch.context() as patch:
-            interfere(patch, at, kill)
-            try:
-                champions.begin(registry.register(*told, once=once, more={}), once)
-                break
-            except KilledError:
-                pass
-        champions.refuse_vacancy("people", once)
-        champions.begin(registry.register(*told, once=once, more={}), once)
-        assert aliases() == {"champion": "1"}
-        assert tags_of("1")["champion.why"] == "first version"
-    assert at > 6
-
-
 def test_move_records_who_when_and_why_and_leaves_another_challenger(
     register: Register, aliases: Aliases
 ) -> None:
@@ -272,75 +165,6 @@ def test_move_without_a_champion_is_refused(register: Register, aliases: Aliases
     assert aliases() == {}
 
 
-@pytest.mark.parametrize("then", ["promote", "roll back"])
-@pytest.mark.parametrize("previous", ["", "3", "2"])
-def test_a_promotion_is_complete_or_undone_whatever_killed_it(
-    register: Register,
-    aliases: Aliases,
-    again: Callable[[], None],
-    monkeypatch: pytest.MonkeyPatch,
-    then: str,
-    previous: str,
-) -> None:
-    for _ in range(3):
-        register()
-    registry.challenge(registry.version_of("people", "2"))
-    if previous:
-        registry.set_alias("people", registry.PREVIOUS, previous)
-    again()
-    for at in count(1):
-        again()
-        with monkeypatch.context() as patch:
-            interfere(patch, at, kill)
-            try:
-                promote()
-                break
-            except KilledError:
-                pass
-        held = aliases()
-        assert held["champion"] in ("1", "2")
-        if then == "promote":
-            promote(run_id="r2")
-            assert aliases() == PROMOTED
-            told = tags_of("2")
-            assert (told["champion.why"], told["champion.moved_from"]) == (VERDICT, "1")
-            assert "champion.moving" not in told
-        elif held["champion"] == "2":
-            assert roll_back() == "1"
-            assert aliases() == {"champion": "1"}
-            assert (tags_of("2")["champion.why"], roll_back()) == (VERDICT, None)
-        elif previous == "3":
-            assert held["previous_champion"] == "3"
-            assert roll_back() == "3"
-    assert at > 9
-
-
-def test_a_rollback_is_complete_whatever_killed_it(
-    register: Register,
-    aliases: Aliases,
-    again: Callable[[], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for _ in range(2):
-        register()
-    promote()
-    again()
-    for at in count(1):
-        again()
-        with monkeypatch.context() as patch:
-            interfere(patch, at, kill)
-            try:
-                assert roll_back() == "1"
-                break
-            except KilledError:
-                pass
-        assert aliases().get("previous_champion") != aliases()["champion"]
-        roll_back()
-        assert aliases() == {"champion": "1"}
-        assert (tags_of("1")["champion.why"], roll_back()) == ("rollback", None)
-    assert at > 9
-
-
 def test_a_lost_way_back_is_found_in_the_tags(register: Register) -> None:
     for _ in range(2):
         register()
@@ -353,37 +177,3 @@ def test_a_lost_way_back_is_found_in_the_tags(register: Register) -> None:
         back = champions.way_back(registry.version_with("people", "champion"))
         assert back is not None
         assert str(back.version) == "1"
-
-
-def test_of_two_promotions_at_once_at_most_one_claims_success(
-    register: Register,
-    aliases: Aliases,
-    again: Callable[[], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The other is made as a whole before each write of the first."""
-    for _ in range(3):
-        register()
-    again()
-    outcomes: set[str] = set()
-    for at in count(1):
-        again()
-        claimed: list[str] = []
-
-        def attempt(to: str, claimed: list[str] = claimed) -> None:
-            try:
-                champions.move("people", to, seen="1", how=how(f"verdict on {to}", f"r{to}"))
-            except RetrainingError:
-                return
-            claimed.append(to)
-
-        with monkeypatch.context() as patch:
-            seen = interfere(patch, at, partial(attempt, "3"))
-            attempt("2")
-        if next(seen) <= at:
-            break
-        assert len(claimed) == 1
-        outcomes |= set(claimed)
-        assert aliases()["champion"] in ("2", "3")
-    assert outcomes == {"2", "3"}
-    assert at > 8

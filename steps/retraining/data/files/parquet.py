@@ -19,7 +19,7 @@ from retraining.data.files.fields import (
     match,
     typed_values,
 )
-from retraining.errors import RetrainingError, reason
+from retraining.errors import RetrainingError
 from retraining.spark import faults, s3a
 
 if TYPE_CHECKING:
@@ -89,19 +89,6 @@ def open_table(spark: SparkSession, folder: str, file: str) -> DataFrame:
     return _with_times(open_parquet(spark, [folder]), footer.schema)
 
 
-def by_footer(spark: SparkSession, paths: Sequence[str]) -> dict[Footer, list[str]]:
-    """Group parquet files by their schema.
-
-    Raises:
-        RetrainingError: If one cannot be opened, or is not a parquet file.
-    """
-    groups: dict[Footer, list[str]] = defaultdict(list)
-    footers = at_once(lambda path: _read_footer(spark, path), paths)
-    for path, footer in zip(paths, footers, strict=True):
-        groups[footer].append(path)
-    return groups
-
-
 def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     """Read parquet files by their exact paths; times in nanoseconds are read as whole numbers.
 
@@ -116,11 +103,9 @@ def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
         if twin:
             what = f"{paths[0]} has the column {twin[1].strip('`')} twice"
             raise RetrainingError(what, "rename one; upper and lower case are the same") from error
-        told = faults.unreadable_file(error)
-        if told:
-            raise told from error
-        cause = error.java_exception.toString() if isinstance(error, Py4JJavaError) else error
-        what = f"{paths[0]} cannot be read ({reason(cause)})"
+        if fault := faults.unreadable_file(error):
+            raise fault from error
+        what = f"{paths[0]} cannot be read ({faults.first_line(error)})"
         raise RetrainingError(what, WRITE_AGAIN) from error
 
 
@@ -149,8 +134,7 @@ def _read_footer(spark: SparkSession, path: str) -> Footer:
     except (Py4JJavaError, PySparkException) as error:
         if s3a.complaint(error):
             raise
-        told = faults.closed_or_gone(path, str(error))
-        if told:
-            raise told from error
+        if fault := faults.closed_or_gone(path, str(error)):
+            raise fault from error
         raise RetrainingError(f"{path} is not a parquet file", WRITE_AGAIN) from error
     return footer

@@ -20,7 +20,7 @@ from retraining.data.files.tables import read_tables
 from retraining.data.files.text import read_text
 from retraining.description.origins import late_columns
 from retraining.errors import RetrainingError
-from retraining.progress import all_are
+from retraining.progress import all_files_are
 from retraining.spark import delta, jdbc, storage
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def read_raw(
     """
     filled = [file for file in files if file.size > 0 or file.path.lower().endswith(".parquet")]
     if not filled:
-        raise RetrainingError(f"{all_are(len(files), 'file')} empty", "give files that hold rows")
+        raise RetrainingError(f"{all_files_are(len(files))} empty", "give files that hold rows")
     optional = frozenset() if labelled else late_columns(description)
     frames = [
         _select(part, description)
