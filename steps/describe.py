@@ -170,10 +170,12 @@ def sketch(
 
 def _chain(path: Path, parts: Sequence[str]) -> str:
     """The command that runs the chain on what was described, from the present folder."""
+    from retraining.tracking import commands
+
     folder = "." if Path.cwd() == ROOT else shlex.quote(str(ROOT))
     files = ",".join(str(Path(part).absolute()) for part in parts)
-    given = f"-P dataset={shlex.quote(str(path.absolute()))} -P input={shlex.quote(files)}"
-    return f"mlflow run {folder} --env-manager uv {given}"
+    given = {"dataset": str(path.absolute()), "input": files}
+    return commands.show(parameters=given, project=folder)
 
 
 def _name_of(source: str) -> str:

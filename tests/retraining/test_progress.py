@@ -88,5 +88,5 @@ def test_on_a_terminal_a_bar_shows_share_and_time_left_and_log_lines_stand_above
 def test_numbers_agree_with_their_nouns() -> None:
     told = [progress.counted(n, "file") for n in (0, 1, 2000)]
     assert told == ["0 files", "1 file", "2,000 files"]
-    assert progress.all_are(1, "file") == "the only file is"
-    assert progress.all_are(20, "file") == "all 20 files are"
+    assert progress.all_files_are(1) == "the only file is"
+    assert progress.all_files_are(20) == "all 20 files are"

@@ -109,8 +109,8 @@ def _rate(text: str, separator: str) -> tuple[float, int]:
     if separator not in text:
         return 0.0, 0
     records = read_records(text[:200_000], separator)[:_SNIFFED]
-    if len(records) > 1:
-        records.pop() if len(text) > 200_000 else None
+    if len(records) > 1 and len(text) > 200_000:
+        records.pop()
     widths = Counter(map(len, records))
     width, count = widths.most_common(1)[0]
     if width == 1:

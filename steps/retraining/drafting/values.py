@@ -115,17 +115,17 @@ def examine(name: str, text: pd.Series, numerals: Numerals) -> Facts:
     for find in (_as_times, _as_numbers, _as_truths):
         if (facts := find(name, text, numerals)) is not None:
             return facts
-    marks = tuple(mark for mark in MARKS if (text == mark).any())
-    given = text.where(~text.isin(marks)).astype(object)
+    marks, given = _given(text, MARKS)
     doubts: tuple[str, ...] = ()
-    if moments.look_like_times(given.dropna()):
+    if moments.look_like_times(given):
         doubts = (
             "looks like a time, but of years before 1900, or of two digits, or in a rare form",
         )
-    elif moments.fit(given.dropna(), _SIGNED):
-        example = given.dropna().iloc[0]
+    elif moments.fit(given, _SIGNED):
+        example = given.iloc[0]
         doubts = (f"numbers with a sign ({example}): to use them, make a column by an expression",)
-    return Facts(name, "string", given, marks, doubts=doubts, is_unread=bool(doubts))
+    texts = given.reindex(text.index).astype(object)
+    return Facts(name, "string", texts, marks, doubts=doubts, is_unread=bool(doubts))
 
 
 def as_years(fact: Facts) -> Facts:
@@ -136,9 +136,14 @@ def as_years(fact: Facts) -> Facts:
     return replace(fact, type="date", values=moments, format="yyyy")
 
 
+def _given(text: pd.Series, marks: Sequence[str]) -> tuple[tuple[str, ...], pd.Series]:
+    """Which marks of missing values a column has, and its other values."""
+    found = tuple(mark for mark in marks if (text == mark).any())
+    return found, text[~text.isin(found)].dropna()
+
+
 def _as_numbers(name: str, text: pd.Series, numerals: Numerals) -> Facts | None:
-    marks = tuple(mark for mark in _AMONG_NUMBERS if (text == mark).any())
-    given = text.where(~text.isin(marks)).dropna()
+    marks, given = _given(text, _AMONG_NUMBERS)
     if given.empty:
         return None
     plain = given
@@ -161,17 +166,15 @@ def _as_numbers(name: str, text: pd.Series, numerals: Numerals) -> Facts | None:
 
 
 def _as_truths(name: str, text: pd.Series, _: Numerals) -> Facts | None:
-    marks = tuple(mark for mark in _AMONG_NUMBERS if (text == mark).any())
-    given = text.where(~text.isin(marks))
+    marks, given = _given(text, _AMONG_NUMBERS)
     lower = given.str.lower()
-    if set(lower.dropna()) != {"true", "false"}:
+    if set(lower) != {"true", "false"}:
         return None
-    return Facts(name, "boolean", lower, marks)
+    return Facts(name, "boolean", lower.reindex(text.index), marks)
 
 
 def _as_times(name: str, text: pd.Series, _: Numerals) -> Facts | None:
-    marks = tuple(mark for mark in _AMONG_NUMBERS if (text == mark).any())
-    given = text.where(~text.isin(marks)).dropna()
+    marks, given = _given(text, _AMONG_NUMBERS)
     found = None if given.empty else moments.read(name, given)
     if found is None:
         return None

@@ -255,7 +255,7 @@ def _features(draft: Draft) -> Iterator[str]:
 
 
 def _never(draft: Draft) -> Iterator[str]:
-    unused = {n: u for n, u in draft.unused.items() if n not in (draft.roles.key,)}
+    unused = {name: why for name, why in draft.unused.items() if name != draft.roles.key}
     if unused:
         yield "never_features:"
         for name, (why, is_sure) in unused.items():

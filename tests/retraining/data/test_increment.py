@@ -13,7 +13,7 @@ from retraining.data.increment import plan
 from retraining.data.manifest import Manifest, StoredQuarantine, StoredSplit, read_split
 from retraining.data.preparation import prepare
 from retraining.description.reading import from_mapping, load
-from retraining.progress import all_are
+from retraining.progress import all_files_are
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -109,7 +109,7 @@ def test_all_files_are_read_when_rows_could_differ(
     found = plan(spark, change(description, **changes), files, previous)
     assert found.files == tuple(files)
     assert found.base is None
-    assert found.why.startswith(f"{all_are(len(files), 'file')} read: ")
+    assert found.why.startswith(f"{all_files_are(len(files))} read: ")
     assert shown <= set(found.why.split())
 
 
