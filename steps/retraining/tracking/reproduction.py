@@ -107,7 +107,7 @@ def steps_of(run: Run) -> list[Run]:
     """The runs to repeat: the run itself, or those of the steps of a chain.
 
     Raises:
-        RetrainingError: If the run is none of a step, or a chain has lost one of its steps.
+        RetrainingError: If it is not the run of a step, or a chain has lost one of its steps.
     """
     check_finished(run)
     if run.data.tags[tags.STEP] != "main":

@@ -1,12 +1,11 @@
-"""Which rows a model may learn from: windows, shares of units, known positives."""
+"""Which rows a model may learn from: those of windows, shares of units, known positives."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
-from datetime import UTC, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from pyspark.sql import functions as F
@@ -14,117 +13,28 @@ from pyspark.sql import functions as F
 from retraining.data.splitting import splits
 from retraining.data.splitting.windows import place_windows
 from retraining.description.reading import from_mapping, load
-from retraining.description.splitting import TimeSplit
 from retraining.errors import RetrainingError
+from tests.retraining.data.splitting.frauds import (
+    DAY,
+    LENGTHS,
+    NEWEST,
+    PERIODS,
+    SHARES,
+    START,
+    describe,
+    past_the_rules,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from retraining.description.document import Description
-
 pytestmark = pytest.mark.spark
 
 SCHEMA = "id bigint, at timestamp, customer string, fraud int"
-START = dt.datetime(2024, 3, 1, tzinfo=UTC)
-DAY = timedelta(days=1)
-LENGTHS = {"train": "14 days", "gap": "7 days", "validation": "5 days", "holdout": "3 days"}
-PERIODS = {
-    "train": {"start": "2024-03-01", "end": "2024-03-05"},
-    "validation": {"start": "2024-03-05", "end": "2024-03-08"},
-    "holdout": {"start": "2024-03-15", "end": "2024-03-18"},
-}
-SHARES = {"by": "hash", "train": 0.6, "validation": 0.25, "holdout": 0.15, "seed": 7}
-NEWEST = dt.datetime(2024, 5, 1, 23, 59, 59, tzinfo=UTC)
-
-
-def describe(split: dict[str, Any], *, unit: str | None = None) -> Description:
-    """Frauds of customers, known after 7 days."""
-    mapping: dict[str, Any] = {
-        "name": "frauds",
-        "columns": {
-            "id": {"type": "bigint"},
-            "at": {"type": "timestamp"},
-            "customer": {"type": "string"},
-            "fraud": {"type": "int"},
-        },
-        "label": {"column": "fraud", "delay": "7 days"},
-        "row_key": "id",
-        "event_time": "at",
-        "features": {"derived": {"hour": "hour(at)"}},
-        "split": {"by": "time", **split},
-        "estimator": {"name": "LogisticRegression"},
-    }
-    return from_mapping(mapping | ({"unit": unit} if unit else {}))
-
-
-def past_the_rules(description: Description, **changes: Any) -> Description:  # noqa: ANN401
-    """A description whose split nobody validated."""
-    split = description.split.model_copy(update=changes)
-    return description.model_copy(update={"split": split})
 
 
 def split_of(frame: DataFrame) -> dict[int, str | None]:
     return {row["id"]: row["split"] for row in frame.select("id", "split").collect()}
-
-
-def test_windows_count_backwards_from_mature_labels() -> None:
-    found = place_windows(describe(LENGTHS), NEWEST)
-    assert found is not None
-    as_of = dt.datetime(2024, 5, 2, tzinfo=UTC)
-    assert found.as_of == as_of
-    assert found.holdout == (as_of - 10 * DAY, as_of - 7 * DAY)
-    assert found.validation == (as_of - 22 * DAY, as_of - 17 * DAY)
-    assert found.train == (as_of - 43 * DAY, as_of - 29 * DAY)
-
-
-@pytest.mark.parametrize(
-    "as_of",
-    [
-        dt.datetime(2024, 4, 1, 6, 30, tzinfo=UTC),
-        dt.datetime(2024, 4, 1, 6, 30),
-        dt.datetime(2024, 4, 1, 9, 30, tzinfo=dt.timezone(3 * timedelta(hours=1))),
-    ],
-)
-def test_windows_are_placed_for_the_moment_asked_for(as_of: dt.datetime) -> None:
-    found = place_windows(describe(LENGTHS), NEWEST, as_of)
-    assert found is not None
-    assert found.as_of == dt.datetime(2024, 4, 1, 6, 30, tzinfo=UTC)
-    assert found.holdout.end == dt.datetime(2024, 3, 25, 6, 30, tzinfo=UTC)
-
-
-def test_windows_after_a_newest_row_at_midnight_include_its_day() -> None:
-    found = place_windows(describe(LENGTHS), dt.datetime(2024, 5, 1, tzinfo=UTC))
-    assert found is not None
-    assert found.as_of == dt.datetime(2024, 5, 2, tzinfo=UTC)
-
-
-def test_windows_take_periods_as_they_are() -> None:
-    found = place_windows(describe(PERIODS), NEWEST)
-    assert found is not None
-    assert found.train == (START, START + 4 * DAY)
-    assert found.validation == (START + 4 * DAY, START + 7 * DAY)
-    assert found.holdout == (START + 14 * DAY, START + 17 * DAY)
-
-
-def test_windows_of_a_split_by_hash_are_none() -> None:
-    assert place_windows(describe(SHARES), NEWEST) is None
-
-
-def test_windows_refuse_an_overlap() -> None:
-    description = describe(PERIODS)
-    assert isinstance(description.split, TimeSplit)
-    overlapping = past_the_rules(description, validation=description.split.train)
-    with pytest.raises(RetrainingError, match=r"validation 2024-03-01 00:00 to .* train"):
-        place_windows(overlapping, NEWEST)
-
-
-def test_windows_refuse_a_holdout_before_labels_are_known() -> None:
-    hasty = past_the_rules(describe(LENGTHS), gap=6 * DAY)
-    with pytest.raises(RetrainingError, match="2024-04-23 00:00 or later"):
-        place_windows(hasty, NEWEST)
-    before = past_the_rules(describe(PERIODS), holdout=describe(PERIODS).split.train)
-    with pytest.raises(RetrainingError, match=r"^holdout .*labels"):
-        place_windows(before, NEWEST)
 
 
 def test_assign_gives_each_row_the_window_of_its_time(spark: SparkSession) -> None:
