@@ -125,9 +125,9 @@ def test_rows_come_from_a_table_and_from_a_query(
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("jdbc:postgresql://h/d", "no address of rows"),
-        ("jdbc:postgresql://h/d?table=a&query=SELECT 1", "no address of rows"),
-        ("jdbc:mysql://h/d?table=a", "no address of rows"),
+        ("jdbc:postgresql://h/d", "not an address of rows"),
+        ("jdbc:postgresql://h/d?table=a&query=SELECT 1", "not an address of rows"),
+        ("jdbc:mysql://h/d?table=a", "not an address of rows"),
         ("jdbc:postgresql://h/d?table=a&user=me&password=secret", "JDBC_PASSWORD"),
         ("jdbc:postgresql://me:secret@h/d?table=a", "JDBC_PASSWORD"),
     ],
