@@ -63,9 +63,10 @@ def _run(what: str, packages: Packages, draft: Path) -> None:
     )
     if done.returncode:
         said = [line.strip(" \t:") for line in (done.stdout + done.stderr).splitlines()]
-        errors = (line for line in said if "not found" in line or "rror" in line)
+        errors = [line for line in said if "not found" in line or "rror" in line]
+        why = next(iter(errors or said[-1:]), "no output")
         raise RetrainingError(
-            f"{what} cannot be downloaded ({next(errors, said[-1:])})",
+            f"{what} cannot be downloaded ({why})",
             "let this machine reach Maven Central once, or name a mirror in "
             "DEFAULT_ARTIFACT_REPOSITORY",
         )
