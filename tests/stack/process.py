@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-# A JVM that lives for seconds spends half of its CPU in the second compiler, in vain.
-SHORT_LIVED = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+# A JVM that lives for seconds spends half of its CPU in the second compiler, in vain. Without it
+# there is little room for compiled code, which the steps of a chain fill.
+SHORT_LIVED = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"}
 # The kernel kills the server when its parent ends, however that ends.
 _DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
 
