@@ -64,6 +64,10 @@ def _of_disk(error: BaseException) -> RetrainingError | None:
         return None
     if _NO_TEMPORARY_FOLDER in str(error):
         return RetrainingError(str(error.strerror), "make room there, or set TMPDIR to another one")
+    if error.errno == errno.ENOENT and error.filename is None:  # as os.getcwd() raises it
+        return RetrainingError(
+            "the working directory is not there any more", "change to one that is there"
+        )
     if error.errno not in _DISK:
         return None
     where = error.filename2 or error.filename or "the disk"

@@ -39,6 +39,20 @@ def test_store_that_may_only_be_read(tracking: str) -> None:
     assert "attempt to write a readonly database: see that this user may write" in told(error.value)
 
 
+def test_a_working_directory_that_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(FileNotFoundError) as error:
+        os.path.abspath("mlflow.db")  # noqa: PTH100 (as MLflow does)
+    assert told(error.value).startswith("the working directory is not there any more: ")
+    with pytest.raises(FileNotFoundError) as error:
+        os.stat(tmp_path / "gone")  # noqa: PTH116 (as a defect would)
+    assert faults.fault(error.value) is None
+
+
 @pytest.mark.parametrize("said", [*faults._DATABASE])
 def test_other_refusals_of_sqlite(said: str) -> None:
     error = mlflow.MlflowException(f"(sqlite3.OperationalError) {said}\n[SQL: INSERT ...]")
