@@ -296,9 +296,9 @@ def _broken_rules(name: str, rules: ColumnRules, kind: str) -> Iterator[Column]:
     value = F.col(name)
     if kind == "range":
         for rule, bound in rules.bounds.items():
-            # A time is within a day up to its last moment.
-            is_whole_day = rule == "max" and isinstance(bound, date)
-            yield _BROKEN[rule](F.to_date(value) if is_whole_day else value, F.lit(bound))
+            # A bound is a whole day: its noon is neither above it nor more than it.
+            compared = F.to_date(value) if isinstance(bound, date) else value
+            yield _BROKEN[rule](compared, F.lit(bound))
     elif kind == "not allowed" and rules.allowed is not None:
         yield ~value.isin(*rules.allowed)
     elif kind == "pattern" and rules.pattern is not None:

@@ -136,7 +136,7 @@ def test_other_types_and_rules(spark: SparkSession, ansi: None) -> None:
         customer_id={"type": "date", "min": "2018-01-01", "max": "2018-12-31"},
         tx_time_days={"type": "boolean"},
         tx_amount={"type": "double", "below": 100, "max": 100.5},
-        tx_datetime={"type": "timestamp", "above": "2018-04-01", "max": "2018-04-02"},
+        tx_datetime={"type": "timestamp", "above": "2018-03-31", "max": "2018-04-02"},
     )
     rows = [
         {"terminal_id": "A1"},
@@ -149,7 +149,7 @@ def test_other_types_and_rules(spark: SparkSession, ansi: None) -> None:
         {"customer_id": "2018-01-01x"},
         {"tx_time_days": "perhaps"},
         {"tx_amount": "100"},
-        {"tx_datetime": "2018-04-01"},
+        {"tx_datetime": "2018-03-31 23:59:59.999999"},
         {"tx_datetime": "2018-04-02 23:59:59.999999"},
         {"tx_datetime": "2018-04-03"},
     ]
