@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Part of preparation_digest. Increase it when the same description comes to mean other rows, so
 # that rows prepared before are not mixed with new ones.
-_PREPARATION_VERSION = 3
+_PREPARATION_VERSION = 4
 _PREPARATION_KEYS = (
     "files",
     "timezone",
