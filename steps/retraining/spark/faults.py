@@ -1,4 +1,4 @@
-"""Errors of Spark in one line, where files, memory, an object store or a database are to blame.
+"""Errors of Spark in one line, where files, memory or a service that it uses are to blame.
 
 Spark opens files when it runs, long after they were listed. What it throws then names the file, and
 far below, among lines of Java, what is wrong with it.
@@ -14,7 +14,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
 from retraining.errors import RetrainingError, full_text, reason
-from retraining.spark import s3a
+from retraining.spark import hadoop, s3a
 
 _FILE: Final = re.compile(r"while reading file (\S.*?)\.(?:\s|$)", re.MULTILINE)
 _CODEC: Final = re.compile(
@@ -46,11 +46,28 @@ def fault(error: BaseException) -> RetrainingError | None:
     return (
         _of_memory(said)
         or _of_full_disk(said)
-        or _of_object_store(error)
-        or _of_database(said)
+        or of_service(error)
         or unreadable_file(error)
         or _of_folder(said)
     )
+
+
+def of_service(error: BaseException) -> RetrainingError | None:
+    """The error to report if an object store, a database, HDFS or YARN is to blame."""
+    said = full_text(error)
+    return _of_object_store(error) or _of_database(said) or hadoop.fault(said)
+
+
+def of_path(
+    error: BaseException,
+    path: str,
+    what: str = "cannot be reached",
+    remedy: str = "check the path, the credentials and that Spark has the connector of its scheme",
+) -> RetrainingError:
+    """The error to report if the storage refuses a path: no such bucket, no connector."""
+    # AWS says the same thing twice, with numbers of requests.
+    said = re.sub(r" \((Service|SDK).*", "", first_line(error)).rpartition("Exception: ")[-1]
+    return hadoop.fault(full_text(error)) or RetrainingError(f"{path} {what} ({said})", remedy)
 
 
 def unreadable_file(error: BaseException) -> RetrainingError | None:

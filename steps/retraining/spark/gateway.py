@@ -86,7 +86,7 @@ def shared_jvm(master: str | None = None, paths: Iterable[str] = ()) -> Iterator
 
 
 def start(chosen: Mapping[str, str]) -> None:
-    """Start the JVM of the next session of this process, where the project decides how it runs.
+    """Start the JVM of the next session of this process, or connect to that of `spark-submit`.
 
     Args:
         chosen: The settings that the session will be created with.
@@ -94,8 +94,8 @@ def start(chosen: Mapping[str, str]) -> None:
     Raises:
         PySparkRuntimeError: If there is no Java.
     """
-    if not settings.decided_elsewhere() and settings.is_local(chosen.get("spark.master")):
-        SparkContext._ensure_initialized(gateway=_launch(chosen))
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    SparkContext._ensure_initialized(gateway=None if submitted else _launch(chosen))
 
 
 def attach(chosen: Mapping[str, str]) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from contextlib import contextmanager
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pyspark
@@ -12,13 +14,15 @@ from pyspark import SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from retraining.errors import RetrainingError
-from retraining.spark import archive, cluster, faults, gateway, settings
+from retraining.errors import RetrainingError, full_text
+from retraining.spark import archive, cluster, faults, gateway, hadoop, settings
 from retraining.spark.stages import show_stages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+_LOG = logging.getLogger(__name__)
+_SECONDS_TO_STOP = 30
 # What results depend on is set on every session: a description has the clock of UTC if it states no
 # other, and a value that does not fit its type, or a time that does not fit its format, is treated
 # by Spark 3.5 as it is by Spark 4.
@@ -30,18 +34,21 @@ _SEMANTICS = {
 }
 # Errors alone are shown, but for these.
 _LOGGERS = {
-    # That a cluster has no room for the work, which waits for it without end.
-    "scheduler.TaskSchedulerImpl": "WARN",
     # MLflow tries to save a model where Spark cannot, before it does otherwise; what fails is
     # raised anyway.
     "ml.util.Instrumentation": "OFF",
     # That Delta Lake filters deleted rows itself, and not by Parquet.
     "sql.delta.DeltaParquetFileFormat": "OFF",
-    # Why a task fails: the call that waits for it raises that too.
+    # Why a task, a start or an application of YARN fails: the call that waits for it raises that.
     **dict.fromkeys(
         (
+            "SparkContext",
+            "deploy.yarn.Client",
             "executor.Executor",
             "scheduler.TaskSetManager",
+            "network.client.TransportResponseHandler",
+            "scheduler.cluster.YarnClientSchedulerBackend",
+            "scheduler.cluster.YarnSchedulerBackend$YarnSchedulerEndpoint",
             "sql.execution.datasources.FileFormatWriter",
             "util.Utils",
         ),
@@ -77,16 +84,17 @@ def open_session(
         if borrowed is None:
             chosen = settings.for_creation(master, known) | _SEMANTICS
             if not gateway.attach(chosen):
-                chosen = archive.used_by(chosen)
+                if settings.is_local(master):
+                    chosen = archive.used_by(chosen)
                 gateway.start(chosen)
-        builder = SparkSession.builder.appName(app_name)
-        for key, value in chosen.items():
-            builder = builder.config(key, value)
-        interrupt = signal.getsignal(signal.SIGINT)
-        session = builder.getOrCreate()
-        if signal.getsignal(signal.SIGINT) is not interrupt:
-            signal.signal(signal.SIGINT, interrupt)  # PySpark puts one of its own in its place
-    except (PySparkException, Py4JJavaError, FileNotFoundError) as error:
+            _set_loggers(SparkContext._jvm)
+            with cluster.admission(chosen) as more:
+                session = _create(app_name, chosen | more)
+        else:
+            session = _create(app_name, chosen)
+    except (PySparkException, Py4JError, FileNotFoundError) as error:
+        if expected := hadoop.fault(full_text(error)):
+            raise expected from error
         reason = faults.first_line(error)
         remedy = f"{gateway.REMEDY}, and check spark_master"
         if "stopped SparkContext" in reason:
@@ -98,7 +106,7 @@ def open_session(
             f"Spark does not start with master {master or 'as configured'!r} ({reason})", remedy
         ) from error
     session.sparkContext.setLogLevel("ERROR")
-    _set_loggers(session)
+    _set_loggers(session._jvm)
     try:
         with cluster.watch(session.sparkContext), show_stages(session.sparkContext):
             yield session
@@ -111,17 +119,41 @@ def open_session(
             _stop(session)
 
 
+def _create(app_name: str, chosen: Mapping[str, str]) -> SparkSession:
+    builder = SparkSession.builder.appName(app_name)
+    for key, value in chosen.items():
+        builder = builder.config(key, value)
+    interrupt = signal.getsignal(signal.SIGINT)
+    session = builder.getOrCreate()
+    if signal.getsignal(signal.SIGINT) is not interrupt:
+        signal.signal(signal.SIGINT, interrupt)  # PySpark puts one of its own in its place
+    return session
+
+
 def _stop(session: SparkSession) -> None:
+    # With a ResourceManager that is away, Spark waits for minutes; it ends with its JVM anyway.
+    stopper = Thread(target=_stop_quietly, args=(session,), daemon=True)
+    stopper.start()
+    stopper.join(_SECONDS_TO_STOP)
+    if stopper.is_alive():
+        _LOG.warning(f"Spark has not stopped after {_SECONDS_TO_STOP} s and is left to itself")
+        _forget()
+
+
+def _stop_quietly(session: SparkSession) -> None:
     try:
         session.stop()
-    except (Py4JError, OSError):
-        # Its JVM has ended. MLflow would ask a session that Python still knows for its registry.
-        SparkContext._active_spark_context = None
-        SparkSession._instantiatedSession = SparkSession._activeSession = None
+    except (Py4JError, OSError):  # its JVM has ended
+        _forget()
 
 
-def _set_loggers(session: SparkSession) -> None:
-    jvm: Any = session._jvm  # PySpark has no public way to one logger
+def _forget() -> None:
+    """MLflow would ask a session that Python still knows for its registry."""
+    SparkContext._active_spark_context = None
+    SparkSession._instantiatedSession = SparkSession._activeSession = None
+
+
+def _set_loggers(jvm: Any) -> None:  # noqa: ANN401 (py4j; PySpark has no public way to one logger)
     log4j = jvm.org.apache.logging.log4j
     for name, level in _LOGGERS.items():
         log4j.core.config.Configurator.setLevel(

@@ -11,7 +11,8 @@ from retraining.spark import delta, jdbc, s3a
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_LOG_LEVELS = Path(__file__).with_name("log4j2.properties")
+_LOG_LEVELS = Path(__file__).with_name("log4j2.properties").as_uri()
+_LOGGING = f"'-Dlog4j2.configurationFile={_LOG_LEVELS}'"
 
 
 def decided_elsewhere() -> bool:
@@ -60,7 +61,7 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
     # The driver runs here, wherever the executors do.
     settings["spark.driver.memory"] = f"{_driver_gibibytes()}g"
     if not is_local(master):
-        return settings
+        return {"spark.driver.extraJavaOptions": _LOGGING, **settings}
     cores = os.cpu_count() or 1
     return {
         "spark.master": "local[*]",
@@ -75,7 +76,7 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
 
 def _java_options() -> str:
     # Parallel GC: the highest throughput on few cores; G1 is the default above two.
-    return f"-XX:+UseParallelGC '-Dlog4j2.configurationFile={_LOG_LEVELS.as_uri()}'"
+    return f"-XX:+UseParallelGC {_LOGGING}"
 
 
 def _driver_gibibytes() -> int:

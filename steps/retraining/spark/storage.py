@@ -10,7 +10,7 @@ from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
 from retraining.errors import RetrainingError
-from retraining.spark.faults import first_line
+from retraining.spark import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,15 +212,9 @@ def _entry(status: Any) -> Entry:  # noqa: ANN401 (a Java object)
 
 
 @contextmanager
-def _explained(
-    path: str,
-    what: str = "cannot be reached",
-    remedy: str = "check the path, the credentials and that Spark has the connector of its scheme",
-) -> Iterator[None]:
+def _explained(path: str, *what_and_remedy: str) -> Iterator[None]:
     """Turn what the storage throws (no such bucket, no permission, no connector) into one line."""
     try:
         yield
     except (Py4JJavaError, PySparkException) as error:
-        # AWS says the same thing twice, with numbers of requests.
-        said = re.sub(r" \((Service|SDK).*", "", first_line(error)).rpartition("Exception: ")[-1]
-        raise RetrainingError(f"{path} {what} ({said})", remedy) from error
+        raise faults.of_path(error, path, *what_and_remedy) from error

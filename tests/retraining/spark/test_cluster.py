@@ -31,10 +31,12 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow]
 SCRIPT = textwrap.dedent("""
     import sys
     from retraining.errors import RetrainingError
-    from retraining.spark import cluster
+    from retraining.spark import cluster, patience
     from retraining.spark.session import open_session
 
     cluster._SECONDS_WITHOUT_EXECUTORS = 5
+    cluster._DEFAULT = sys.argv[2]
+    patience._SECONDS_BETWEEN_LOOKS, patience._SECONDS_TO_FIRST_LINE = 1, 5
     try:
         with open_session("endless", sys.argv[1]) as spark:
             print("open", flush=True)
@@ -57,10 +59,10 @@ def mortal(tmp_path: Path) -> Iterator[Cluster]:
 
 
 @contextmanager
-def endless(master: str) -> Iterator[subprocess.Popen[str]]:
+def endless(master: str, longest_wait: str = "2h") -> Iterator[subprocess.Popen[str]]:
     """A driver in a process of its own, with its job under way."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("SPARK_")}
-    command = [sys.executable, "-c", SCRIPT, master]
+    command = [sys.executable, "-c", SCRIPT, master, longest_wait]
     with subprocess.Popen(
         command,
         env=environment | SHORT_LIVED | {"PYTHONPATH": str(ROOT / "steps")},
@@ -135,12 +137,13 @@ def test_a_jvm_that_is_gone_ends_the_step(steady: Cluster) -> None:
         )
 
 
-def test_a_cluster_without_room_is_waited_for_and_told(steady: Cluster) -> None:
+def test_a_cluster_without_room_is_waited_for_for_a_while(steady: Cluster) -> None:
     with endless(steady.master):
         await_executor(steady)
-        with endless(steady.master) as second:
-            assert line_with("Initial job has not accepted any resources", second)
-            assert second.poll() is None
+        with endless(steady.master, "10s") as second:
+            what = f"the Spark cluster {steady.master} has no room for an executor"
+            assert f"{what}: waits for 5" in line_with("waits for", second)
+            assert f"{what}: let other applications end, " in line_with("told:", second)
 
 
 def test_a_master_that_never_answers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

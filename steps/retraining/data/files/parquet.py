@@ -20,7 +20,7 @@ from retraining.data.files.fields import (
     typed_values,
 )
 from retraining.errors import RetrainingError
-from retraining.spark import faults, s3a
+from retraining.spark import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,7 +103,7 @@ def open_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
         if twin:
             what = f"{paths[0]} has the column {twin[1].strip('`')} twice"
             raise RetrainingError(what, "rename one; upper and lower case are the same") from error
-        if fault := faults.unreadable_file(error):
+        if fault := faults.of_service(error) or faults.unreadable_file(error):
             raise fault from error
         what = f"{paths[0]} cannot be read ({faults.first_line(error)})"
         raise RetrainingError(what, WRITE_AGAIN) from error
@@ -132,7 +132,7 @@ def _read_footer(spark: SparkSession, path: str) -> Footer:
         footer = Footer(str(schema.toString()), names)
         reader.close()
     except (Py4JJavaError, PySparkException) as error:
-        if s3a.complaint(error):
+        if faults.of_service(error):
             raise
         if fault := faults.closed_or_gone(path, str(error)):
             raise fault from error
