@@ -70,6 +70,7 @@ class StepCommand(click.Command):
         try:
             with _log_lines(step), _stopped_by_signals():
                 try:
+                    _refuse_yarn_container()
                     done = super().invoke(ctx)
                 except KeyboardInterrupt:
                     _LIBRARY.info("interrupted")
@@ -115,6 +116,15 @@ def examples(docstring: str | None) -> str:
     lines = (docstring or "").splitlines()
     commands = "\n".join(f"  {line.strip()}" for line in lines if line.startswith("    "))
     return f"\b\nExamples:\n{commands}"  # \b: click keeps the line breaks
+
+
+def _refuse_yarn_container() -> None:
+    """Refuse to be the driver there: without the project's folder, and where nobody reads why."""
+    if "SPARK_YARN_STAGING_DIR" in os.environ:
+        raise RetrainingError(
+            "this step runs in a container of YARN (--deploy-mode cluster)",
+            "submit it with --deploy-mode client: the driver needs the folder of the project",
+        )
 
 
 def _step_of(context: click.Context) -> str:

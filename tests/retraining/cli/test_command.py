@@ -43,6 +43,19 @@ def test_expected_failure_is_one_line() -> None:
     assert result.stderr == "Error: train has 0 positives in 3 rows: widen the window\n"
 
 
+def test_a_step_is_not_the_driver_in_a_container_of_yarn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "SPARK_YARN_STAGING_DIR", "hdfs://cluster/user/me/.sparkStaging/application_1"
+    )
+    done: list[None] = []
+
+    result = call(lambda: done.append(None))
+
+    assert (result.exit_code, done) == (1, [])
+    assert "--deploy-mode cluster" in result.stderr
+    assert "submit it with --deploy-mode client" in result.stderr
+
+
 def test_unexpected_failure_keeps_its_traceback() -> None:
     def fail() -> None:
         raise ZeroDivisionError
