@@ -54,8 +54,7 @@ def fault(error: BaseException) -> RetrainingError | None:
 
 def of_service(error: BaseException) -> RetrainingError | None:
     """The error to report if an object store, a database, HDFS or YARN is to blame."""
-    said = full_text(error)
-    return _of_object_store(error) or _of_database(said) or hadoop.fault(said)
+    return _of_object_store(error) or _of_database(full_text(error)) or _of_hadoop(error)
 
 
 def of_path(
@@ -67,7 +66,7 @@ def of_path(
     """The error to report if the storage refuses a path: no such bucket, no connector."""
     # AWS says the same thing twice, with numbers of requests.
     said = re.sub(r" \((Service|SDK).*", "", first_line(error)).rpartition("Exception: ")[-1]
-    return hadoop.fault(full_text(error)) or RetrainingError(f"{path} {what} ({said})", remedy)
+    return _of_hadoop(error) or RetrainingError(f"{path} {what} ({said})", remedy)
 
 
 def unreadable_file(error: BaseException) -> RetrainingError | None:
@@ -150,6 +149,10 @@ def _of_object_store(error: BaseException) -> RetrainingError | None:
             "was half-written does not count",
         )
     return None
+
+
+def _of_hadoop(error: BaseException) -> RetrainingError | None:
+    return None if s3a.complaint(error) else hadoop.fault(full_text(error))
 
 
 def _of_database(text: str) -> RetrainingError | None:

@@ -104,7 +104,7 @@ _COMPLAINTS: Final = (
         "see that they are up (hdfs dfsadmin -report, hdfs fsck), " + _AGAIN,
     ),
     _Complaint(
-        r"UnknownHostException: (?!Invalid host name)([\w.-]+)",
+        r"UnknownHostException: ([\w.-]+)\n(?s:.*?)org\.apache\.hadoop\.hdfs\.",
         r"HDFS has no host and no nameservice \1",
         "check the path, and that HADOOP_CONF_DIR has the hdfs-site.xml that defines it",
     ),

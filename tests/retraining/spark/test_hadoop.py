@@ -138,11 +138,12 @@ def test_complaints(said: str, what: str, remedy: str) -> None:
 
 
 def test_a_nameservice_that_nobody_knows() -> None:
-    """PySpark keeps the kind of an exception out of its message."""
-    error = IllegalArgumentException("java.net.UnknownHostException: nosuchcluster")
+    said = "java.net.UnknownHostException: nosuchcluster\n\tat org.apache.hadoop.{}.Client.<init>"
+    error = IllegalArgumentException(said.format("hdfs"))
     fault = faults.of_path(error, "hdfs://nosuchcluster/raw")
     assert fault.what == "HDFS has no host and no nameservice nosuchcluster"
     assert "hdfs-site.xml" in fault.remedy
+    assert "hdfs-site" not in str(faults.of_path(PySparkException(said.format("x")), "s3a://a/b"))
 
 
 def test_other_words_are_not_hadoops() -> None:
