@@ -5,12 +5,17 @@ locals {
   uv_version = "0.13.9" # as in the README of the project
   java_home  = "/usr/lib/jvm/java-17-openjdk-amd64"
 
+  # PySpark of conda.yaml; on a cluster, its jars are in HDFS.
+  spark_version = "4.2.0"
+  spark_archive = "hdfs:///user/retraining/spark-${local.spark_version}.zip"
+
   host_name  = "steps.ru-central1.internal"
   steps_host = var.spark == "dataproc" && var.dataproc.master_host != "" ? var.dataproc.master_host : local.host_name
 
   steps_files = {
     "/usr/local/lib/retraining/render_secrets.py"    = file("${path.module}/machines/render_secrets.py")
     "/usr/local/lib/retraining/fetch_project.py"     = file("${path.module}/machines/steps/fetch_project.py")
+    "/usr/local/lib/retraining/prepare_hdfs.sh"      = file("${path.module}/machines/steps/prepare_hdfs.sh")
     "/usr/local/lib/retraining/requirements.txt"     = file("${path.module}/machines/requirements.txt")
     "/etc/systemd/system/retraining-secrets.service" = file("${path.module}/machines/steps/retraining-secrets.service")
     "/etc/systemd/system/retraining-project.service" = file("${path.module}/machines/steps/retraining-project.service")
@@ -55,6 +60,7 @@ locals {
       "spark.executor.instances"          = var.dataproc.workers
       "spark.executor.cores"              = max(1, local.worker_preset.cores - 1)
       "spark.executor.memory"             = "${floor(local.worker_preset.memory * 0.65)}g"
+      "spark.yarn.archive"                = local.spark_archive
       "spark.executorEnv.JAVA_HOME"       = local.java_home
       "spark.yarn.appMasterEnv.JAVA_HOME" = local.java_home
     } : "--conf ${key}=${value}"
@@ -64,6 +70,8 @@ locals {
     files          = local.steps_files
     authorized_key = var.public_keys.ssh
     uv_version     = local.uv_version
+    spark_version  = local.spark_version
+    spark_archive  = local.spark_archive
   })
 
   # Ids of the secrets; the machines of a Data Processing cluster get the same.

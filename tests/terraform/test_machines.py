@@ -10,10 +10,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from tests.terraform.cloud import open_cloud
 
@@ -23,6 +25,22 @@ if TYPE_CHECKING:
     from tests.terraform.conftest import Machine, Plan
 
 MACHINES = Path(__file__).resolve().parents[2] / "terraform/machines"
+HDFS = "/usr/local/lib/retraining/prepare_hdfs.sh"
+
+# Stand-ins for the programs of a master. HDFS is a folder, and the first calls do not reach it.
+PROGRAMS = {
+    "runuser": 'echo "$2: ${*:6}" >> calls; shift 3; exec "$@"',
+    "sleep": "",
+    "hdfs": """
+        if [ -s starting ]; then sed -i 1d starting; exit 1; fi
+        words=("${@//hdfs:\\/\\//store}")
+        case $2 in
+            -mkdir) mkdir -p "${words[3]}" ;;
+            -test) test -e "${words[3]}" ;;
+            -put) cp "${words[3]}" "${words[4]}" ;;
+        esac""",
+    "uv": 'jars="${*: -2:1}/pyspark/jars"; mkdir -p "$jars"; echo "${*: -1}" > "$jars/spark.jar"',
+}
 
 
 def need(program: str, package: str) -> str:
@@ -110,6 +128,7 @@ def test_shell_scripts_are_clean(
     (tmp_path / "prepare").write_text(script)
     profile = files_of(script)["/etc/retraining/profile"]
     (tmp_path / "profile").write_text("#!/bin/sh\n" + profile)
+    (tmp_path / "prepare_hdfs").write_text(files_of(script)[HDFS])
     (tmp_path / "runcmd").write_text("#!/bin/sh\n" + "\n".join(machines["mlflow"].data["runcmd"]))
     done = subprocess.run(
         [program, "--exclude=SC1091", *tmp_path.iterdir()], capture_output=True, text=True
@@ -236,3 +255,63 @@ def test_on_a_cluster_executors_have_its_workers_and_java(machines: dict[str, Ma
     assert settings["spark.executor.cores"] == "3"
     assert settings["spark.executor.memory"] == "10g"
     assert settings["spark.executorEnv.JAVA_HOME"].startswith("/usr/lib/jvm/java-17")
+    assert settings["spark.yarn.archive"].startswith("hdfs:///user/retraining/")
+
+
+def prepare_hdfs(
+    machines: dict[str, Machine], folder: Path, starting: int, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the last part of the script that prepares a machine, with stand-ins."""
+    for name, text in PROGRAMS.items():
+        (folder / name).write_text(f"#!/bin/bash\n{text}\n")
+        (folder / name).chmod(0o755)
+    (folder / "starting").write_text("failing\n" * starting)
+    (folder / "calls").touch()
+    script = steps_script(machines)
+    (folder / "prepare_hdfs.sh").write_text(files_of(script)[HDFS])
+    last = script.partition("systemctl restart ssh.service\n")[2]
+    return subprocess.run(
+        ["bash", "-euc", last.replace(HDFS, "prepare_hdfs.sh")],
+        cwd=folder,
+        env={"PATH": f"{folder}:{os.environ['PATH']}", "TMPDIR": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_master_puts_the_jars_of_spark_into_hdfs_once(
+    machines: dict[str, Machine], tmp_path: Path
+) -> None:
+    done = prepare_hdfs(machines, tmp_path, starting=2, ROLE="masternode")
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    home = "hdfs:///user/retraining"
+    assert calls[:4] == [
+        *[f"hdfs: hdfs dfs -mkdir -p {home}"] * 3,
+        f"hdfs: hdfs dfs -chown retraining {home}",
+    ]
+    cluster = files_of(steps_script(machines))["/etc/retraining/cluster"]
+    archive = re.findall(r"spark\.yarn\.archive=(\S+)", cluster)[0]
+    with zipfile.ZipFile(tmp_path / archive.replace("hdfs://", "store")) as jars:
+        assert jars.namelist() == ["spark.jar"]
+        version = jars.read("spark.jar").decode().strip()
+    conda = yaml.safe_load((MACHINES.parents[1] / "conda.yaml").read_text())
+    assert version in conda["dependencies"][-1]["pip"]
+
+    (tmp_path / "calls").unlink()
+    assert prepare_hdfs(machines, tmp_path, starting=0, ROLE="masternode").returncode == 0
+    assert "put" not in (tmp_path / "calls").read_text()
+
+
+def test_hdfs_is_not_waited_for_without_end(machines: dict[str, Machine], tmp_path: Path) -> None:
+    done = prepare_hdfs(machines, tmp_path, starting=9, ROLE="masternode", SECONDS="601")
+    assert done.returncode == 1
+    assert done.stderr.startswith("HDFS has not accepted `hdfs dfs -mkdir -p hdfs:///user/")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_host_of_the_steps_has_no_hdfs(machines: dict[str, Machine], tmp_path: Path) -> None:
+    done = prepare_hdfs(machines, tmp_path, starting=0)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (tmp_path / "calls").read_text()
