@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from retraining.comparison import succession
 from retraining.tracking import registry
+from tests.hdfs import hdfs_by_default
 from tests.steps.calling import Call, Cycle, copied, invoke, small_description, use_store
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ ALIASES = (registry.CHAMPION, registry.CHALLENGER, registry.PREVIOUS)
 def cycle(
     spark: SparkSession, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Cycle:
-    """One cycle, read only: a test that runs a step asks for `store` too."""
+    """One cycle, read only: a test that runs a step asks for `store` too.
+
+    Its paths have no scheme, so they are on this machine, although Hadoop's default is an HDFS.
+    """
     folder = tmp_path_factory.mktemp("cycle")
     database = folder / "mlflow.db"
     shutil.copy(empty_store, database)
@@ -39,7 +43,7 @@ def cycle(
     client.create_experiment("tests", artifact_location=(folder / "artifacts").as_uri())
     description = folder / "small.yaml"
     description.write_text(yaml.safe_dump(small_description(), sort_keys=False))
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, hdfs_by_default(spark):
         use_store(patch, database)
         made = Cycle(
             folder,

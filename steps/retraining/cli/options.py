@@ -78,7 +78,8 @@ data = option(
 )
 data_root = option(
     "--data-root",
-    "Folder or URI for data sets. Default: `data` next to the SQLite store, or in the project.",
+    "Folder of this machine, or URI (s3a://, hdfs://), for data sets. Default: `data` next to the "
+    "SQLite store, or in the project.",
 )
 model_name = option(
     "--model-name",

@@ -1,10 +1,15 @@
-"""Files and folders through Hadoop's FileSystem API: local, s3a:// and hdfs:// behave the same."""
+"""Files and folders through Hadoop's FileSystem API: local, s3a:// and hdfs:// behave the same.
+
+A path without a scheme is one of this machine, for Spark as for Python. Hadoop itself would look on
+its default file system, which is HDFS wherever HADOOP_CONF_DIR names one.
+"""
 
 from __future__ import annotations
 
 import re
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
@@ -14,9 +19,10 @@ from retraining.spark import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pyspark.sql import SparkSession
+
+_SCHEME: Final = re.compile(r"\w[\w+.-]*:")
 
 
 class Entry(NamedTuple):
@@ -195,7 +201,8 @@ def _open(spark: SparkSession, path: str) -> tuple[Any, Any]:
 
 
 def _path(spark: SparkSession, path: str) -> Any:  # noqa: ANN401 (a Java object)
-    return _jvm(spark).org.apache.hadoop.fs.Path(path)
+    where = path if _SCHEME.match(path) else f"file://{Path(path).absolute()}"
+    return _jvm(spark).org.apache.hadoop.fs.Path(where)
 
 
 def _jvm(spark: SparkSession) -> Any:  # noqa: ANN401 (a Java object)

@@ -8,6 +8,7 @@ import pytest
 
 from retraining.errors import RetrainingError
 from retraining.spark import storage
+from tests.hdfs import hdfs_by_default
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,9 +49,19 @@ def test_a_folder_is_removed_only_if_its_writing_fails(spark: SparkSession, tmp_
     assert not storage.exists(spark, folder)
 
 
-def test_relative_paths_get_their_scheme(spark: SparkSession, tmp_path: Path) -> None:
-    assert storage.make_absolute(spark, str(tmp_path)) == f"file:{tmp_path}"
-    assert storage.make_absolute(spark, "data").startswith("file:/")
+def test_paths_without_a_scheme_are_of_this_machine(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with hdfs_by_default(spark):
+        storage.write_text(spark, "data/a b", "here")
+        for path in ("data", "x/../data/", f"/{tmp_path}/data", f"file:{tmp_path}/data"):
+            assert storage.make_absolute(spark, path) == f"file:{tmp_path}/data"
+        assert [entry.path for entry in storage.find(spark, "d*/a*")] == [
+            f"file:{tmp_path}/data/a b"
+        ]
+        assert storage.make_absolute(spark, "hdfs:///data") == "hdfs://127.0.0.1:1/data"
+    assert (tmp_path / "data" / "a b").read_text() == "here"
 
 
 def test_what_cannot_be_reached_is_told_in_one_line(spark: SparkSession, tmp_path: Path) -> None:
