@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 90
 _EXECUTOR = b"org.apache.spark.executor.YarnCoarseGrainedExecutorBackend"
+_QUICK = "-XX:+UseSerialGC\\ -XX:TieredStopAtLevel=1"
 # For steps: nothing is uploaded, and two containers fit into one node.
 _SPARK = {
     "spark.yarn.jars": f"local:{_find_spark_home()}/jars/*",
@@ -28,7 +29,8 @@ _SPARK = {
     "spark.sql.shuffle.partitions": "4",
     "spark.executor.instances": "2",
     "spark.executor.memory": "768m",
-    "spark.executor.extraJavaOptions": "-XX:+UseSerialGC\\ -XX:TieredStopAtLevel=1",
+    "spark.executor.extraJavaOptions": _QUICK,
+    "spark.yarn.am.extraJavaOptions": _QUICK,
 }
 
 
