@@ -14,8 +14,8 @@ from pyspark import SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from retraining.errors import RetrainingError, full_text
-from retraining.spark import archive, cluster, faults, gateway, hadoop, settings
+from retraining.errors import RetrainingError
+from retraining.spark import archive, cluster, faults, gateway, settings
 from retraining.spark.stages import show_stages
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ _LOGGERS = {
             "deploy.yarn.Client",
             "executor.Executor",
             "scheduler.TaskSetManager",
+            "network.client.TransportClient",
             "network.client.TransportResponseHandler",
             "scheduler.cluster.YarnClientSchedulerBackend",
             "scheduler.cluster.YarnSchedulerBackend$YarnSchedulerEndpoint",
@@ -77,36 +78,8 @@ def open_session(
     known = [path for path in paths if path]
     _refuse_s3(known)
     borrowed = SparkSession.getActiveSession()
-    if borrowed is None and master:
-        cluster.require_master(master)
-    chosen = _SEMANTICS
-    try:
-        if borrowed is None:
-            chosen = settings.for_creation(master, known) | _SEMANTICS
-            if not gateway.attach(chosen):
-                if settings.is_local(master):
-                    chosen = archive.used_by(chosen)
-                gateway.start(chosen)
-            _set_loggers(SparkContext._jvm)
-            with cluster.admission(chosen) as more:
-                session = _create(app_name, chosen | more)
-        else:
-            session = _create(app_name, chosen)
-    except (PySparkException, Py4JError, FileNotFoundError) as error:
-        if expected := hadoop.fault(full_text(error)):
-            raise expected from error
-        reason = faults.first_line(error)
-        remedy = f"{gateway.REMEDY}, and check spark_master"
-        if "stopped SparkContext" in reason:
-            reason = "its master does not take it in"
-            remedy = (
-                f"see that it is up, and that its version of Spark is {pyspark.__version__} too"
-            )
-        raise RetrainingError(
-            f"Spark does not start with master {master or 'as configured'!r} ({reason})", remedy
-        ) from error
+    session = _create(app_name, _SEMANTICS) if borrowed else _start(app_name, master, known)
     session.sparkContext.setLogLevel("ERROR")
-    _set_loggers(session._jvm)
     try:
         with cluster.watch(session.sparkContext), show_stages(session.sparkContext):
             yield session
@@ -119,7 +92,36 @@ def open_session(
             _stop(session)
 
 
+def _start(app_name: str, master: str | None, paths: Iterable[str]) -> SparkSession:
+    if master:
+        cluster.require_master(master)
+    try:
+        chosen = settings.for_creation(master, paths) | _SEMANTICS
+        if not gateway.attach(chosen):
+            if settings.is_local(master):
+                chosen = archive.used_by(chosen)
+            gateway.start(chosen)
+        with cluster.admission(chosen) as more:
+            return _create(app_name, chosen | more)
+    except (PySparkException, Py4JError, FileNotFoundError) as error:
+        if expected := faults.of_service(error):
+            raise expected from error
+        reason = faults.first_line(error)
+        remedy = "check spark_master, and the settings of Spark and of the cluster"
+        if SparkContext._gateway is None:
+            remedy = f"{gateway.REMEDY}, and check spark_master"
+        if "stopped SparkContext" in reason:
+            reason = "its master does not take it in"
+            remedy = (
+                f"see that it is up, and that its version of Spark is {pyspark.__version__} too"
+            )
+        raise RetrainingError(
+            f"Spark does not start with master {master or 'as configured'!r} ({reason})", remedy
+        ) from error
+
+
 def _create(app_name: str, chosen: Mapping[str, str]) -> SparkSession:
+    _set_loggers()
     builder = SparkSession.builder.appName(app_name)
     for key, value in chosen.items():
         builder = builder.config(key, value)
@@ -153,7 +155,8 @@ def _forget() -> None:
     SparkSession._instantiatedSession = SparkSession._activeSession = None
 
 
-def _set_loggers(jvm: Any) -> None:  # noqa: ANN401 (py4j; PySpark has no public way to one logger)
+def _set_loggers() -> None:
+    jvm: Any = SparkContext._jvm  # PySpark has no public way to one logger
     log4j = jvm.org.apache.logging.log4j
     for name, level in _LOGGERS.items():
         log4j.core.config.Configurator.setLevel(

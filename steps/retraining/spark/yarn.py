@@ -10,6 +10,7 @@ import os
 import time
 from functools import cached_property
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 MASTER: Final = "yarn"
 # States of an application that has ended.
 FINAL: Final = ("FINISHED", "FAILED", "KILLED")
+# Of diagnostics, which may hold the end of a log.
+_LENGTH: Final = 600
 _TAGS: Final = "spark.yarn.tags"
 _VARIABLES: Final = ("HADOOP_CONF_DIR", "YARN_CONF_DIR")
 # A question is answered at once or not at all; left to itself, Hadoop asks for 15 to 24 minutes.
@@ -148,7 +151,7 @@ class Yarn:
             str(self._id.toString()),
             str(report.getYarnApplicationState().toString()),
             str(report.getQueue()),
-            " ".join(str(report.getDiagnostics() or "").split()),
+            shorten(str(report.getDiagnostics() or ""), _LENGTH, placeholder=" ..."),
         )
 
     def kill(self) -> None:
