@@ -32,8 +32,8 @@ _TAGS: Final = "spark.yarn.tags"
 _VARIABLES: Final = ("HADOOP_CONF_DIR", "YARN_CONF_DIR")
 # A question is answered at once or not at all; left to itself, Hadoop asks for 15 to 24 minutes.
 _IMPATIENT: Final = {
-    "yarn.resourcemanager.connect.max-wait.ms": "3000",
-    "yarn.resourcemanager.connect.retry-interval.ms": "1000",
+    "yarn.resourcemanager.connect.max-wait.ms": "1000",
+    "yarn.resourcemanager.connect.retry-interval.ms": "500",
     "yarn.client.failover-max-attempts": "2",
     "yarn.client.failover-sleep-base-ms": "500",
     "yarn.client.failover-sleep-max-ms": "500",
