@@ -109,7 +109,9 @@ def _start(app_name: str, master: str | None, paths: Iterable[str]) -> SparkSess
         reason = faults.first_line(error)
         remedy = "check spark_master, and the settings of Spark and of the cluster"
         if SparkContext._gateway is None:
-            remedy = f"{gateway.REMEDY}, and check spark_master"
+            remedy = (
+                f"{gateway.REMEDY}, check spark_master, and set HADOOP_CONF_DIR if that is yarn"
+            )
         if "stopped SparkContext" in reason:
             reason = "its master does not take it in"
             remedy = (
