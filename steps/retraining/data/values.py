@@ -24,15 +24,20 @@ if TYPE_CHECKING:
 BLANKS = " \t\r\n\v\f\0\u0085\u00a0\u1680\u180e\u2028\u2029\u202f\u205f\u3000\ufeff"
 BLANKS += "".join(map(chr, range(0x2000, 0x2010)))
 
+# What begins and ends with a visible character of ASCII, which is found sooner than all blanks.
+_IS_BARE = r"(?s)\A[!-~](?:.*[!-~])?\z"
+
 # A cast takes "12:30" for a time of today, "1d" for 1.0 and "NaN" for a number. Years before 1900
 # cannot be written by every version of Spark, and no event of interest is that old.
-_DATE = r"^(19|[2-9]\d)\d\d-\d{1,2}-\d{1,2}"
+_DATE = r"^(?:19|[2-9]\d)\d\d-\d{1,2}-\d{1,2}"
 _YEARS = (FIRST_YEAR, 9999)
 _SECONDS = (-2_208_988_800, 253_402_300_799)  # the same years, in seconds since 1970
 # A moment of a parquet file, which needs neither a format nor a zone to be read.
 _MOMENT = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSxxx"
 _IS_MOMENT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d$"
 
+_INFINITY = "double('Infinity')"
+_PLACES = 18  # of the decimals that numbers with a point are read as
 _EXACT = 1e15  # below it, a double holds each whole number
 
 _BOOLEANS = ("true", "t", "yes", "y", "1", "false", "f", "no", "n", "0")
@@ -69,21 +74,31 @@ def with_mark(number: Column, files: Files) -> Column:
     return number if files.decimal == "." else F.replace(number, F.lit("."), F.lit(files.decimal))
 
 
-def clean(name: str, description: Description) -> Column:
-    """Return a column of text without blanks at its ends; null if the text means that it is null.
+def bare(name: str) -> Column:
+    """Return a column of text without blanks at its ends."""
+    text = F.col(name)
+    return F.when(text.rlike(_IS_BARE), text).otherwise(F.btrim(text, F.lit(BLANKS)))
+
+
+def given(bare: str, read: str, name: str, description: Description) -> Column:
+    """Return the text of a value: null if it is blank or means that there is no value.
 
     With `files.trim: false`, values of type string keep their blanks.
+
+    Args:
+        bare: The column of the text without blanks.
+        read: The column of the text as it was read.
+        name: What the description calls the column.
+        description: Of the data set.
     """
     rule, files = description.columns[name], description.files
-    bare = F.btrim(F.col(name), F.lit(BLANKS))
-    marks = description.null_values_of(name)
-    is_given = (bare != "") & ~bare.isin([_written(mark) for mark in marks])
+    text, marks = F.col(bare), description.null_values_of(name)
+    is_given = ~text.isin(["", *map(_written, marks)])
     numbers = [float(mark) for mark in marks if not isinstance(mark, bool | str)]
     if numbers and rule.numeric:
-        trimmed = f"btrim({quote(name)}, {_literal(BLANKS)})"
-        number = F.expr(f"try_cast({_number(trimmed, files)} AS DOUBLE)")
+        number = F.expr(f"try_cast({_number(quote(bare), files)} AS DOUBLE)")
         is_given &= ~F.coalesce(number.isin(numbers), F.lit(False))  # noqa: FBT003 (a literal)
-    return F.when(is_given, F.col(name) if rule.type == "string" and not files.trim else bare)
+    return F.when(is_given, F.col(read) if rule.type == "string" and not files.trim else text)
 
 
 def looks_like(text: str, rule: ColumnRules, files: Files) -> bool:
@@ -110,42 +125,60 @@ def parse(text: str, rule: ColumnRules, files: Files) -> Column:
         return F.expr(f"try_cast({text} AS BOOLEAN)")
     if rule.type in TIME_TYPES:
         return F.expr(f"try_cast({_moment(text, rule.format, files)} AS {rule.type})")
-    number = _number(text, files)
+    plain = _plain(text, files)
+    number = f"try_cast({plain} AS DOUBLE)"
     if rule.type == "double":
-        value = f"try_cast({number} AS DOUBLE)"
-        return F.expr(f"CASE WHEN abs({value}) < double('Infinity') THEN {value} END")
-    # 1.0 and 1e3 are whole numbers; 1.5 is not, nor 1e-30, which `exact` has no places for.
-    exact = f"try_cast({number} AS DECIMAL(38, 18))"
-    is_exact = f"CAST({exact} AS DOUBLE) = try_cast({number} AS DOUBLE)"
-    whole = f"CASE WHEN {exact} % 1 = 0 AND {is_exact} THEN {exact} END"
-    quick = text if _is_plain(files) else number
-    return F.expr(f"coalesce(try_cast({quick} AS {rule.type}), try_cast({whole} AS {rule.type}))")
+        finite = f"CASE WHEN abs({number}) < {_INFINITY} THEN {number} END"
+        return F.expr(_if_like(_number_pattern(files), text, finite))
+    # 1.0 and 1e3 are whole numbers, too; 1.5 keeps its 5.
+    places = f"CAST(try_cast({plain} AS DECIMAL(38, {_PLACES})) AS STRING)"
+    digits = f"trim(TRAILING '.' FROM trim(TRAILING '0' FROM {places}))"
+    whole = _if_like(_whole_pattern(files), text, f"try_cast({digits} AS {rule.type})")
+    quick = text if plain == text else _number(text, files)
+    return F.expr(f"coalesce(try_cast({quick} AS {rule.type}), {whole})")
 
 
 def _written(mark: Value) -> str:
     return str(mark).lower() if isinstance(mark, bool) else str(mark)
 
 
-def _is_plain(files: Files) -> bool:
-    return files.decimal == "." and files.thousands is None
-
-
 def _number(text: str, files: Files) -> str:
     """Return SQL of the text of a number as Spark writes it; null for any other text."""
-    plain = text
+    return _if_like(_number_pattern(files), text, _plain(text, files))
+
+
+def _if_like(pattern: str, text: str, value: str) -> str:
+    """Return SQL of a value if a text is like a pattern; null for any other text."""
+    return f"CASE WHEN {text} RLIKE {_literal(pattern)} THEN {value} END"
+
+
+def _plain(number: str, files: Files) -> str:
+    """Return SQL of the text of a number without marks between thousands, and with a point."""
+    plain = number
     if files.thousands is not None:
         plain = f"regexp_replace({plain}, {_literal(_MARKS[files.thousands])}, '')"
     if files.decimal != ".":
         plain = f"replace({plain}, {_literal(files.decimal)}, '.')"
-    return f"CASE WHEN {text} RLIKE {_literal(_number_pattern(files))} THEN {plain} END"
+    return plain
 
 
 def _number_pattern(files: Files) -> str:
+    return _pattern(files, r"\d*", "[+-]?")
+
+
+def _whole_pattern(files: Files) -> str:
+    """Return the pattern of numbers whose places a decimal can hold: 1e-30 would be 0."""
+    return _pattern(files, rf"\d{{0,{_PLACES}}}", "[+]?")
+
+
+def _pattern(files: Files, places: str, sign: str) -> str:
+    """Return the pattern of numbers with these decimal places, and this sign of an exponent."""
     decimal, digits = re.escape(files.decimal), r"\d+"
     if files.thousands is not None:
         mark = _MARKS[files.thousands]
-        digits = rf"(\d+|\d{{1,3}}({mark}\d{{3}})+)"
-    return rf"^[+-]?({digits}({decimal}\d*)?|{decimal}\d+)([eE][+-]?\d+)?$"
+        digits = rf"(?:\d+|\d{{1,3}}(?:{mark}\d{{3}})+)"
+    number = rf"{digits}(?:{decimal}{places})?|{decimal}(?=\d){places}"
+    return rf"^[+-]?(?:{number})(?:[eE]{sign}\d+)?$"
 
 
 def _moment(text: str, pattern: str | None, files: Files) -> str:

@@ -46,6 +46,9 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
         "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
         # The cells of a comparison are more groups than Spark's quick table holds by default.
         "spark.sql.codegen.aggregate.fastHashMap.capacityBit": "20",
+        # Java never compiles a longer method, but interprets it for each row: Spark then makes
+        # several of it.
+        "spark.sql.codegen.hugeMethodLimit": "8000",
     }
     if master:
         settings["spark.master"] = master

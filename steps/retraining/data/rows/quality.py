@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 REASON = "_reason"  # the first rule that a row breaks; null if it is valid
 RAW = "_raw"  # a struct of the raw text of all columns; null for a valid row
 
-_TEXT = "_text"  # a struct of the clean text of all columns
+# Before the name of a column: its text as it was read, and without blanks. Spark takes each
+# field of a struct for cheap, and would make those of a struct again wherever they are used.
+_READ, _TEXT = "_read_", "_text_"
 _EXAMPLE_CHARACTERS = 60
 
 _REASONS_SHOWN = 3
@@ -101,22 +103,30 @@ def flag_invalid(raw: DataFrame, description: Description, *, labelled: bool = T
     """
     held = description.file_columns
     _check_patterns(raw.sparkSession, description.columns)
-    texts = [values.clean(name, description).alias(name) for name in held]
-    text = raw.select(F.struct(*held).alias(RAW), F.struct(*texts).alias(_TEXT), MALFORMED, FILE)
+    read = {name: f"{_READ}{name}" for name in held}
+    texts = {name: f"{_TEXT}{name}" for name in held}
+    bare = raw.select(
+        *(F.col(name).alias(read[name]) for name in held),
+        *(values.bare(name).alias(texts[name]) for name in held),
+        *(MALFORMED, FILE),
+    )
+    given = {texts[name]: values.given(texts[name], read[name], name, description) for name in held}
+    text = bare.withColumns(given)
     typed = text.select(
+        "*",
         *(
-            values.parse(f"{_TEXT}.{quote(name)}", rule, description.files).alias(name)
+            values.parse(quote(texts[name]), rule, description.files).alias(name)
             for name, rule in held.items()
         ),
-        *(RAW, _TEXT, MALFORMED, FILE),
     )
     unjudged = frozenset() if labelled else unjudged_columns(description)
     rules = {name: rule for name, rule in description.columns.items() if name not in unjudged}
     typed = known.mark(computed.add(typed, description, rules), description)
-    # The text of a valid row repeats its values: kept, it would double what is cached.
     judged = typed.withColumn(REASON, F.coalesce(*_reasons(description, rules)))
-    judged = judged.drop(_TEXT, computed.UNCAST, known.KNOWN)
-    return judged.withColumn(RAW, F.when(F.col(REASON).isNotNull(), F.col(RAW)))
+    # The text of a valid row repeats its values: kept, it would double what is cached.
+    as_read = F.struct(*(F.col(column).alias(name) for name, column in read.items()))
+    judged = judged.withColumn(RAW, F.when(F.col(REASON).isNotNull(), as_read))
+    return judged.drop(*read.values(), *texts.values(), computed.UNCAST, known.KNOWN)
 
 
 def flag_duplicates(
@@ -289,7 +299,7 @@ def _check_patterns(spark: SparkSession, rules: Mapping[str, ColumnRules]) -> No
 
 
 def _text(name: str) -> Column:
-    return F.col(f"{_TEXT}.{quote(name)}")
+    return F.col(quote(f"{_TEXT}{name}"))
 
 
 def _broken_rules(name: str, rules: ColumnRules, kind: str) -> Iterator[Column]:
