@@ -16,7 +16,7 @@ from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import date, timedelta
+    from datetime import timedelta
 
     from pyspark.sql import Column, DataFrame
 
@@ -25,19 +25,21 @@ if TYPE_CHECKING:
 _N_ROWS = "_rows"
 
 
-def history(description: Description) -> timedelta:
+def reach_of(description: Description) -> timedelta:
     """Return how far back features look: the longest window, delay included."""
     return reach(description.features.rolling)
 
 
-def build(frame: DataFrame, description: Description, *, since: date | None = None) -> DataFrame:
+def build(
+    frame: DataFrame, description: Description, *, history: DataFrame | None = None
+) -> DataFrame:
     """Add every feature of the description to the rows of a frame.
 
     Args:
         frame: Rows with the raw columns of the description; the session has the clock of its zone.
         description: Describes the features.
-        since: First day to return. Earlier rows serve as history; those more than
-            `history(description)` before it change nothing. None returns all rows.
+        history: Earlier rows, which rolling features look back at; those more than
+            `reach_of(description)` before the first row change nothing.
 
     Returns:
         As `add` does; null is in no feature without a fill. The frame is persisted, since the
@@ -47,7 +49,7 @@ def build(frame: DataFrame, description: Description, *, since: date | None = No
         RetrainingError: If a column is missing, a derived expression is invalid or uses a column
             that must not be a feature, or a feature is null in some row.
     """
-    rows = add(frame, description, since=since).persist(StorageLevel.MEMORY_AND_DISK)
+    rows = add(frame, description, history=history).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         check_complete(
             rows,
@@ -60,7 +62,9 @@ def build(frame: DataFrame, description: Description, *, since: date | None = No
     return rows
 
 
-def add(frame: DataFrame, description: Description, *, since: date | None = None) -> DataFrame:
+def add(
+    frame: DataFrame, description: Description, *, history: DataFrame | None = None
+) -> DataFrame:
     """Add every feature of the description, without a check that it has a value.
 
     Rolling features come first (see `rolling`). Derived ones follow in the order of the
@@ -71,15 +75,15 @@ def add(frame: DataFrame, description: Description, *, since: date | None = None
     Args:
         frame: Rows with the raw columns of the description; the session has the clock of its zone.
         description: Describes the features.
-        since: As in `build`.
+        history: As in `build`.
 
     Returns:
         All columns of `frame` and the features.
     """
-    _check_columns(frame, description, since)
+    _check_columns(frame, description)
     rows = frame
     if description.event_time is not None:
-        rows = add_rolling(rows, description.features.rolling, description.event_time, since)
+        rows = add_rolling(rows, description.features.rolling, description.event_time, history)
     rows = _add_derived(rows, description)
     for name, flag in zip(description.features.missing, description.features.flags, strict=True):
         rows = rows.withColumn(flag, present(rows, name).isNull().cast("int"))
@@ -121,11 +125,11 @@ def check_complete(rows: DataFrame, features: Sequence[str], remedy: str) -> Non
         raise RetrainingError(f"features without a value: {', '.join(incomplete)}", remedy)
 
 
-def _check_columns(frame: DataFrame, description: Description, since: date | None) -> None:
+def _check_columns(frame: DataFrame, description: Description) -> None:
     features = description.features
     needed = {*features.plain, *features.categorical}
     needed.update(name for entry in features.rolling for name in (entry.key, entry.value))
-    if since is not None or features.rolling:
+    if features.rolling:
         needed.add(description.event_time or "event_time")
     missing = sorted(needed - set(frame.columns))
     if missing:

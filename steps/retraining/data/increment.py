@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 
-from retraining.data.features import history
+from retraining.data.features import reach_of
 from retraining.data.files.sources import FILE, MALFORMED
 from retraining.data.instants import day_before, day_of, midnight
 from retraining.data.integrity import find_change
@@ -159,6 +159,6 @@ def read_history(
     spark: SparkSession, description: Description, base: Manifest, start: date
 ) -> DataFrame:
     """Read the stored rows before a day, as far back as features look."""
-    oldest = day_before(midnight(start, description.zone), history(description))
+    oldest = day_before(midnight(start, description.zone), reach_of(description))
     folders = [uri for day, uri in base.days.items() if oldest <= day < start]
     return read_folders(spark, folders, base.columns).select(*description.kept_columns)

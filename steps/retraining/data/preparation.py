@@ -234,11 +234,12 @@ def _build(
     rows = quality.valid_rows(judged.frame, description)
     days: dict[date, str] = {}
     counts: dict[date, int] = {}
+    history = None
     if base is not None and start is not None:
-        rows = rows.unionByName(increment.read_history(spark, description, base, start))
+        history = increment.read_history(spark, description, base, start)
         days = {day: uri for day, uri in sorted(base.days.items()) if day < start}
         counts = {day: base.day_rows[day] for day in days}
-    rows = features.build(rows, description, since=start)
+    rows = features.build(rows, description, history=history)
     cached.callback(rows.unpersist)
     columns = {field.name: field.dataType.simpleString() for field in rows.schema}
     if description.event_time is None:

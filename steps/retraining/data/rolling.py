@@ -1,10 +1,9 @@
 """Rolling aggregates per key, at the cost of one sort per key however many rows a key has.
 
-Each row becomes a few events: it enters a window of length `w` at `t + delay`, leaves it at
-`t + delay + w`, and asks for the state of its key at `t`. Running sums over the events, in order
-of time, then give the count and the sum of every window. (Spark's RANGE frames sum each window
-again for each row.) Sums are taken over whole millionths of a value, so they are exact and do not
-depend on the order of rows.
+What a window holds is the difference of two running totals: of all rows of the key up to its end,
+and of those up to its beginning. Spark keeps a total that only grows in step with the rows (a RANGE
+frame without a beginning); it would sum a frame with two ends again for each row. Totals are of
+whole millionths of a value, so differences are exact and do not depend on the order of rows.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ from retraining.data.instants import length_in_micros, micros_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import date
 
     from pyspark.sql import Column, DataFrame
 
     from retraining.description.features import Rolling
 
 _UNITS = 1e6
+# A total of units is kept as two, so that those of all rows may exceed what a window may hold.
+_BITS = 32
 
-# The columns of an event. A change has an offset and no row; a query has a row and no offset.
-_KEY, _TIME, _OFFSET, _ROW = "_key", "_time", "_offset", "_row"
+# A row of the history has no content: only key, time and values travel through the shuffle.
+_KEY, _TIME, _ROW = "_key", "_time", "_row"
 
-# Rows without a key are queries without an answer. They are spread by their content: a single task
-# would have to sort all of them.
+# Rows without a key are spread by their content: a single task would have to sort all of them.
 _SPREAD = "_spread"
 _GROUP = (_KEY, _SPREAD)
 
@@ -43,7 +42,10 @@ def reach(entries: Sequence[Rolling]) -> timedelta:
 
 
 def add_rolling(
-    frame: DataFrame, entries: Sequence[Rolling], event_time: str, since: date | None = None
+    frame: DataFrame,
+    entries: Sequence[Rolling],
+    event_time: str,
+    history: DataFrame | None = None,
 ) -> DataFrame:
     """Add a column for each aggregate and window of each entry, in one shuffle per key.
 
@@ -61,25 +63,21 @@ def add_rolling(
         frame: Rows in any order, with the keys and values of the entries.
         entries: What to aggregate.
         event_time: A timestamp or date column.
-        since: First day to return, by the clock of the session; earlier rows serve as history.
-            None returns all rows.
+        history: Other rows, with the same columns as far as entries use them; windows hold them,
+            and they are not returned.
 
     Returns:
         The columns of the frame and `entry.names` of each entry.
     """
-    instant = micros_of(event_time)
-    start = None
-    if since is not None:
-        start = F.unix_micros(F.lit(since).cast("timestamp"))
-        frame = frame.where(instant >= start - length_in_micros(reach(entries)))
-    keys = list(dict.fromkeys(entry.key for entry in entries))
-    for key in keys:
+    for key in dict.fromkeys(entry.key for entry in entries):
         of_key = [entry for entry in entries if entry.key == key]
-        events = _events(frame, key, instant, of_key)
-        if start is not None:
-            events = events.where(_matters(of_key, start, last=key == keys[-1]))
-        frame = _answers(events, of_key)
-    return frame if start is None else frame.where(instant >= start)
+        rows = _keyed(frame, key, event_time, of_key, F.struct("*"))
+        if history is not None:
+            nothing = F.lit(None).cast(rows.schema[_ROW].dataType)
+            known = history.where(F.col(key).isNotNull())
+            rows = rows.unionByName(_keyed(known, key, event_time, of_key, nothing))
+        frame = _answers(rows, of_key)
+    return frame
 
 
 def present(frame: DataFrame, name: str) -> Column:
@@ -90,42 +88,32 @@ def present(frame: DataFrame, name: str) -> Column:
     return column
 
 
-def _events(frame: DataFrame, key: str, instant: Column, entries: Sequence[Rolling]) -> DataFrame:
-    """Return a query for each row, and a change for each offset at which it enters or leaves."""
+def _keyed(
+    frame: DataFrame, key: str, event_time: str, entries: Sequence[Rolling], row: Column
+) -> DataFrame:
+    """Return key, time and values of rows, and the content of those that are to be returned."""
     values = dict.fromkeys(entry.value for entry in entries)
-    query, *changes = (F.lit(o).cast("bigint") for o in (None, *_offsets(entries)))
-    kinds = F.when(F.col(key).isNull(), F.array(query)).otherwise(F.array(*changes, query))
-    events = frame.select(
+    return frame.select(
         F.col(key).alias(_KEY),
         F.when(F.col(key).isNull(), F.xxhash64("*")).alias(_SPREAD),
-        instant.alias(_TIME),
-        F.explode(kinds).alias(_OFFSET),
+        micros_of(event_time).alias(_TIME),
         *(present(frame, value).alias(_held(value)) for value in values),
-        F.struct("*").alias(_ROW),
-    )
-    return events.select(
-        *_GROUP,
-        (F.col(_TIME) + F.coalesce(_OFFSET, F.lit(0))).alias(_TIME),
-        _OFFSET,
-        *map(_held, values),
-        F.when(_is_query(), F.col(_ROW)).alias(_ROW),
+        row.alias(_ROW),
     )
 
 
-def _matters(entries: Sequence[Rolling], start: Column, *, last: bool) -> Column:
-    """Whether an event can change a row that is returned: one at or after `start`.
-
-    Rows before `start` are queries too, unless it is the last key: as such they are kept, and serve
-    as history for the next key.
-    """
-    leaves = F.col(_TIME) - F.col(_OFFSET) + F.lit(_offsets(entries)[-1])
-    asks = F.col(_TIME) >= start if last else F.lit(1) == F.lit(1)
-    return F.when(_is_query(), asks).otherwise(leaves > start)
-
-
-def _answers(events: DataFrame, entries: Sequence[Rolling]) -> DataFrame:
-    """Return the rows of the queries, each with the state of its key at its time."""
-    states = dict(state for entry in entries for state in _states(entry))
+def _answers(rows: DataFrame, entries: Sequence[Rolling]) -> DataFrame:
+    """Return the rows that have content, each with the aggregates of its windows."""
+    # By default, Spark would shuffle what it sums too.
+    by_key = rows.repartition(*_GROUP).withColumns(
+        {
+            name: part
+            for entry in entries
+            if {"sum", "mean"} & set(entry.aggregates)
+            for name, part in _parts(entry.value).items()
+        }
+    )
+    totals = dict(total for entry in entries for total in _totals(entry))
     features = [
         F.when(F.col(_KEY).isNotNull(), _feature(entry, aggregate, window)).alias(
             entry.name(aggregate, window)
@@ -134,81 +122,69 @@ def _answers(events: DataFrame, entries: Sequence[Rolling]) -> DataFrame:
         for window in entry.windows
         for aggregate in entry.aggregates
     ]
-    # By default, Spark would shuffle and sort the inputs of every running sum: 3 times the bytes.
-    by_key = events.repartition(*_GROUP).sortWithinPartitions(*_GROUP, *_order())
     return (
-        by_key.select("*", *(state.alias(name) for name, state in states.items()))
-        .where(_is_query())
+        by_key.select("*", *(total.alias(name) for name, total in totals.items()))
+        .where(F.col(_ROW).isNotNull())
         .select(f"{_ROW}.*", *features)
     )
 
 
-def _states(entry: Rolling) -> Iterator[tuple[str, Column]]:
-    """Yield the running numbers behind the aggregates of an entry, by column name."""
-    value = F.col(_held(entry.value))
-    wanted = set(entry.aggregates)
+def _parts(value: str) -> dict[str, Column]:
+    """Return the upper and the lower bits of the units of a value, by column name."""
+    units = F.rint(F.col(_held(value)) * F.lit(_UNITS)).cast("bigint")
+    return {
+        f"{_held(value)}_high": F.shiftright(units, _BITS),
+        f"{_held(value)}_low": units.bitwiseAND(F.lit((1 << _BITS) - 1)),
+    }
+
+
+def _totals(entry: Rolling) -> Iterator[tuple[str, Column]]:
+    """Yield the running totals behind the aggregates of an entry, by column name.
+
+    Minimum and maximum are no totals: they are of the window itself.
+    """
+    held = _held(entry.value)
+    by_time = W.partitionBy(*_GROUP).orderBy(_TIME)
     for window in entry.windows:
-        span = enter, _ = _span(entry, window)
-        if "count" in wanted:
-            yield _state("rows", entry, window), _running_sum(span, F.lit(1))
-        if wanted & {"sum", "mean"}:
-            units = F.rint(value * F.lit(_UNITS)).cast("bigint")
-            yield _state("units", entry, window), _running_sum(span, units)
-        if "mean" in wanted:
-            yield _state("values", entry, window), _running_sum(span, value.isNotNull().cast("int"))
-        for aggregate in sorted(wanted & {"min", "max"}):
-            frame = (
-                W.partitionBy(*_GROUP).orderBy(_TIME).rangeBetween(1 - length_in_micros(window), 0)
-            )
-            entered = F.when(F.col(_OFFSET) == enter, value)
-            extreme = F.min(entered) if aggregate == "min" else F.max(entered)
-            yield _state(aggregate, entry, window), extreme.over(frame)
-
-
-def _running_sum(span: tuple[int, int], amount: Column) -> Column:
-    """Return the sum of what has entered a window by now and has not left it."""
-    enter, leave = span
-    change = F.when(F.col(_OFFSET) == enter, amount).when(F.col(_OFFSET) == leave, -amount)
-    until_now = (
-        W.partitionBy(*_GROUP).orderBy(*_order()).rowsBetween(W.unboundedPreceding, W.currentRow)
-    )
-    return F.coalesce(F.sum(change).over(until_now), F.lit(0))
+        for offset in _span(entry, window):
+            until = by_time.rangeBetween(W.unboundedPreceding, -offset)
+            if "count" in entry.aggregates:
+                yield f"_rows_{offset}", F.count(F.lit(1)).over(until)
+            if {"sum", "mean"} & set(entry.aggregates):
+                for part in ("high", "low"):
+                    total = F.coalesce(F.sum(f"{held}_{part}").over(until), F.lit(0))
+                    yield f"{held}_{part}_{offset}", total
+            if "mean" in entry.aggregates:
+                yield f"{held}_count_{offset}", F.count(held).over(until)
+        newest, oldest = _span(entry, window)
+        within = by_time.rangeBetween(1 - oldest, -newest)
+        for aggregate, function in (("min", F.min), ("max", F.max)):
+            if aggregate in entry.aggregates:
+                yield f"{held}_{aggregate}_{newest}_{oldest}", function(held).over(within)
 
 
 def _feature(entry: Rolling, aggregate: str, window: timedelta) -> Column:
+    newest, oldest = _span(entry, window)
+    held = _held(entry.value)
+
+    def within(total: str) -> Column:
+        return F.col(f"{total}_{newest}") - F.col(f"{total}_{oldest}")
+
     if aggregate == "count":
-        return F.col(_state("rows", entry, window))
+        return within("_rows")
     if aggregate in ("min", "max"):
-        return F.col(_state(aggregate, entry, window))
-    units = F.col(_state("units", entry, window))
+        return F.col(f"{held}_{aggregate}_{newest}_{oldest}")
+    units = within(f"{held}_high") * F.lit(1 << _BITS) + within(f"{held}_low")
     if aggregate == "sum":
         return units / F.lit(_UNITS)
-    values = F.col(_state("values", entry, window))
-    return F.when(values > 0, units / (values * F.lit(_UNITS)))
-
-
-def _is_query() -> Column:
-    return F.col(_OFFSET).isNull()
-
-
-def _order() -> tuple[Column, Column]:
-    """Order by time; at one instant, changes come before queries."""
-    return F.col(_TIME).asc_nulls_first(), F.col(_OFFSET).asc_nulls_last()
+    n_values = within(f"{held}_count")
+    return F.when(n_values > 0, units / (n_values * F.lit(_UNITS)))
 
 
 def _held(value: str) -> str:
     return f"_value_{value}"
 
 
-def _state(kind: str, entry: Rolling, window: timedelta) -> str:
-    enter, leave = _span(entry, window)
-    return f"_{kind}_{entry.value}_{enter}_{leave}"
-
-
-def _offsets(entries: Sequence[Rolling]) -> list[int]:
-    return sorted({o for e in entries for window in e.windows for o in _span(e, window)})
-
-
 def _span(entry: Rolling, window: timedelta) -> tuple[int, int]:
-    """Return the microseconds after which a row enters and leaves a window."""
+    """Return how many microseconds before a row its window ends and begins."""
     return length_in_micros(entry.delay), length_in_micros(entry.delay + window)

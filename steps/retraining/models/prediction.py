@@ -160,9 +160,11 @@ def _rows_to_score(
         n_valid, refused = quality.count_reasons(
             checked.where(_WANTED), description, labelled=False
         )
-    own = (*description.kept_columns, _WANTED, sources.FILE)
-    built = features.add(checked.where(F.col(quality.REASON).isNull()).select(*own), description)
-    built = built.where(_WANTED).withColumn(
+    own = (*description.kept_columns, sources.FILE)
+    known = checked.where(F.col(quality.REASON).isNull())
+    earlier = known.where(~F.col(_WANTED)) if history else None
+    built = features.add(known.where(_WANTED).select(*own), description, history=earlier)
+    built = built.withColumn(
         quality.REASON, features.without_value(built, description.needed_features)
     )
     built = built.cache()

@@ -188,24 +188,25 @@ def test_build_keeps_categories_as_strings(spark: SparkSession) -> None:
     assert (rows[0]["kind"], rows[1]["kind"]) == (None, "card")
 
 
-def test_build_since_returns_the_days_from_then_on(spark: SparkSession) -> None:
+def test_rows_of_the_history_count_and_are_not_returned(spark: SparkSession) -> None:
     description = describe(rolling=ROLLING, fill=FILL)
     frame = payments(spark, frozenset({1, 5, 20}))
     complete = build_rows(frame, description)
-    since = (START + 38 * DAY).date()
+    since = START + 38 * DAY
     for surplus in (timedelta(0), 10 * DAY):
-        oldest = dt.datetime.combine(since, dt.time(), dt.UTC) - features.history(description)
+        oldest = since - features.reach_of(description) - surplus
+        history = frame.where((F.col("at") >= F.lit(oldest)) & (F.col("at") < F.lit(since)))
         recent = features.build(
-            frame.where(F.col("at") >= F.lit(oldest - surplus)), description, since=since
+            frame.where(F.col("at") >= F.lit(since)), description, history=history
         )
         found = {row["id"]: row.asDict() for row in recent.collect()}
         recent.unpersist()
         assert found == {i: complete[i] for i in (38, 39)}
 
 
-def test_history_is_the_longest_window_with_its_delay() -> None:
-    assert features.history(describe(rolling=ROLLING)) == 37 * DAY
-    assert features.history(describe()) == timedelta(0)
+def test_the_reach_is_the_longest_window_with_its_delay() -> None:
+    assert features.reach_of(describe(rolling=ROLLING)) == 37 * DAY
+    assert features.reach_of(describe()) == timedelta(0)
 
 
 def first_change(spark: SparkSession, description: Description, day: int) -> timedelta | None:

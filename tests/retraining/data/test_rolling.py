@@ -201,35 +201,37 @@ def test_add_rolling_of_a_large_sum_is_exact(spark: SparkSession) -> None:
     assert found[0]["who_amount_sum_1d"] == 8_000_000_000_000.000001
 
 
+def test_add_rolling_sums_a_window_however_large_the_total_of_its_key(spark: SparkSession) -> None:
+    rows = [(i, "a", 0, START + HOUR * 30 * i, 9e12, 0) for i in range(5)]
+    one = (entry("who", "amount", ["1 day"], aggregates=["sum", "mean"]),)
+    found = found_in(add_rolling(spark.createDataFrame(rows, SCHEMA), one, "at"), one)
+    assert {row["who_amount_sum_1d"] for row in found.values()} == {9e12}
+
+
 @pytest.mark.parametrize("surplus", [dt.timedelta(0), HOUR, dt.timedelta(days=30)])
-def test_add_rolling_since_needs_no_more_history_than_its_reach(
+def test_add_rolling_needs_no_more_history_than_its_reach(
     spark: SparkSession, surplus: dt.timedelta
 ) -> None:
     events = make_events(3, 200)
     since = START + dt.timedelta(days=4)
     frame = spark.createDataFrame(events, SCHEMA)
-    rows = frame.where(F.col("at") >= F.lit(since - reach(ENTRIES) - surplus))
-    found = found_in(add_rolling(rows, ENTRIES, "at", since.date()))
-    recent = [event for event in events if event.at >= since]
-    assert set(found) == {event.id for event in recent}
-    for event in recent:
-        assert found[event.id] == expected(events, event), event
+    at = F.col("at")
+    oldest = since - reach(ENTRIES) - surplus
+    history = frame.where((at >= F.lit(oldest)) & (at < F.lit(since)))
+    recent = frame.where(at >= F.lit(since))
+    found = found_in(add_rolling(recent, ENTRIES, "at", history))
+    assert set(found) == {event.id for event in events if event.at >= since}
+    for event in events:
+        if event.at >= since:
+            assert found[event.id] == expected(events, event), event
 
 
 def test_add_rolling_shuffles_once_per_key(
     spark: SparkSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frame = spark.createDataFrame(make_events(1, 5), SCHEMA)
-    add_rolling(frame, ENTRIES, "at", START.date()).explain()
+    add_rolling(frame, ENTRIES, "at", frame).explain()
     assert capsys.readouterr().out.count("Exchange hashpartitioning") == 2
-
-
-def test_add_rolling_without_entries_only_selects_days(spark: SparkSession) -> None:
-    frame = spark.createDataFrame(make_events(1, 50), SCHEMA)
-    since = START + dt.timedelta(days=2)
-    rows = add_rolling(frame, (), "at", since.date())
-    assert rows.columns == frame.columns
-    assert rows.count() == sum(event.at >= since for event in make_events(1, 50))
 
 
 def test_reach_is_the_longest_delay_and_window_together() -> None:

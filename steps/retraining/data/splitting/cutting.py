@@ -193,7 +193,7 @@ def _warn_of_short_history(
     if windows is None:
         return
     start = min(windows.train.start, windows.validation.start)
-    history = features.history(description)
+    history = features.reach_of(description)
     needed, oldest = day_before(start, history), days[0]
     usual = median((later - day).days for day, later in pairwise(days)) if len(days) > 1 else 1
     if (oldest - needed).days >= usual:
