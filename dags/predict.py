@@ -7,7 +7,7 @@ and scores nothing twice.
 
 **Input**: the Param `input`, otherwise the Variable `retraining_predict_input`, otherwise the files
 that `retrain` reads. Rolling features look back into the Param `history`, otherwise the Variable
-`retraining_predict_history`.
+`retraining_predict_history`, otherwise the days that `retrain` prepared last.
 
 | red | what to do |
 |---|---|

@@ -89,8 +89,8 @@ class Scored(Result):
 )
 @options.option(
     "--history",
-    "Raw files of earlier rows, which rolling features look back at; they are not scored. "
-    "Default: none.",
+    "Earlier rows, which rolling features look back at; they are not scored: raw files, the id "
+    "of the preprocess run that holds their days, or none. Default: the newest run that fits.",
 )
 @options.option("--model", "Model URI. Default: the champion.")
 @options.option(
@@ -164,14 +164,22 @@ def score_rows(
         files = sources.list_files(spark, inputs.local_copy(source))
         inputs.keep_files(run, "input", source, files)
         earlier: tuple[RawFile, ...] = ()
-        if history:
-            before = sources.list_files(spark, inputs.local_copy(history))
-            earlier = tuple(file for file in before if file not in files)
-            inputs.keep_files(run, "history", history, earlier)
-        elif features.rolling:
-            _LOG.info("without history= rolling features see only the rows of input=")
+        prepared = None
+        if not prediction.hold_features(spark, files, registered.description):
+            if history and history != "none" and not inputs.is_run_id(history):
+                before = sources.list_files(spark, inputs.local_copy(history))
+                earlier = tuple(file for file in before if file not in files)
+                inputs.keep_files(run, "history", history, earlier)
+            elif features.rolling:
+                prepared = inputs.find_history(run, spark, registered.description, root, history)
+            if features.rolling and not earlier and prepared is None:
+                _LOG.info("rolling features see only the rows of input=")
         if reused := run.reuse(
-            {"files": inputs.digest_of((*files, *earlier)), "model": uri},
+            {
+                "files": inputs.digest_of((*files, *earlier)),
+                "history": prepared.uri if prepared else "",
+                "model": uri,
+            },
             is_there=lambda first: storage.exists(spark, first.data.tags[tags.PREDICTIONS_URI]),
         ):
             return reused
@@ -182,6 +190,7 @@ def score_rows(
             registered,
             files=files,
             history=earlier,
+            prepared=prepared,
             folder=output or f"{root}/{name}/predictions/{run.run_id}",
             run_id=run.run_id,
         )

@@ -104,6 +104,24 @@ def test_rows_without_labels_are_scored(call: Call, cycle: Cycle, tmp_path: Path
     assert len(json.loads(load_text(f"runs:/{made.run_id}/history.json"))) == 13
 
 
+def test_earlier_rows_are_by_default_the_prepared_ones(
+    call: Call, cycle: Cycle, tmp_path: Path
+) -> None:
+    day = unlabelled(cycle.raw / "2019-09-14.txt", tmp_path / "2019-09-14.txt")
+
+    made = call("predict", input=day)
+
+    expected, found = gate_scores(cycle), read(made)
+    known = found.index.intersection(expected.index)
+    assert len(known) > 500
+    scores = found.loc[known, "score"].tolist()
+    assert scores == pytest.approx(expected.loc[known].tolist(), rel=1e-12)
+    assert made.tags["input.history"] == cycle.data_uri
+    alone = call("predict", input=day, history="none")
+    assert "input.history" not in alone.tags
+    assert read(alone)["score"].tolist() != found["score"].tolist()
+
+
 def left_by(run_id: str, folder: Path) -> Path:
     """The output of a run that has not finished it."""
     folder.mkdir()

@@ -155,10 +155,15 @@ def add_stored(
     return new.unionByName(stored)
 
 
+def days_of_history(description: Description, base: Manifest, start: date) -> list[str]:
+    """Return the folders of the days before a day, as far back as features look."""
+    oldest = day_before(midnight(start, description.zone), reach_of(description))
+    return [uri for day, uri in base.days.items() if oldest <= day < start]
+
+
 def read_history(
     spark: SparkSession, description: Description, base: Manifest, start: date
 ) -> DataFrame:
-    """Read the stored rows before a day, as far back as features look."""
-    oldest = day_before(midnight(start, description.zone), reach_of(description))
-    folders = [uri for day, uri in base.days.items() if oldest <= day < start]
+    """Read the stored rows of `days_of_history`."""
+    folders = days_of_history(description, base, start)
     return read_folders(spark, folders, base.columns).select(*description.kept_columns)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 
-from retraining.data import features
+from retraining.data import features, increment, integrity
 from retraining.data.columns import quote
 from retraining.data.files import parquet, sources
 from retraining.data.fingerprint import fingerprint
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from retraining.data.files.sources import RawFile
+    from retraining.data.manifest import Manifest
     from retraining.description.document import Description
     from retraining.models.store import LoadedModel
 
@@ -68,7 +69,8 @@ def predict(
     registered: LoadedModel,
     *,
     files: Sequence[RawFile],
-    history: Sequence[RawFile],
+    history: Sequence[RawFile] = (),
+    prepared: Manifest | None = None,
     folder: str,
     run_id: str,
 ) -> Prediction:
@@ -82,6 +84,7 @@ def predict(
         registered: The model, with the description by which its features are built.
         files: Raw files, or parquet files that hold every feature.
         history: Raw files of earlier rows, for rolling features only.
+        prepared: A data set whose days before the rows are their history.
         folder: Folder to write; it must not exist unless it is such a leftover.
         run_id: Written on every row.
 
@@ -96,7 +99,7 @@ def predict(
         claimed(spark, target, run_id),
         ExitStack() as stack,
     ):
-        rows = _rows_to_score(spark, files, history, description, stack)
+        rows = _rows_to_score(spark, files, history, prepared, description, stack)
         _check(rows, description)
         if n_rejected := rows.counts.n_rows:
             _LOG.info(
@@ -148,6 +151,7 @@ def _rows_to_score(
     spark: SparkSession,
     files: Sequence[RawFile],
     history: Sequence[RawFile],
+    prepared: Manifest | None,
     description: Description,
     cached: ExitStack,
 ) -> _Incoming:
@@ -163,6 +167,8 @@ def _rows_to_score(
     own = (*description.kept_columns, sources.FILE)
     known = checked.where(F.col(quality.REASON).isNull())
     earlier = known.where(~F.col(_WANTED)) if history else None
+    if prepared is not None:
+        earlier = _days_before(spark, checked, prepared, description)
     built = features.add(known.where(_WANTED).select(*own), description, history=earlier)
     built = built.withColumn(
         quality.REASON, features.without_value(built, description.needed_features)
@@ -186,10 +192,33 @@ def _rows_to_score(
     return _Incoming(valid, n_complete, rejected, quality.Rejected.sorted(counts, refused.examples))
 
 
+def _days_before(
+    spark: SparkSession, checked: DataFrame, prepared: Manifest, description: Description
+) -> DataFrame | None:
+    """The prepared rows of earlier days than those to score, as far back as features look.
+
+    Raises:
+        RetrainingError: If a day is not as it was written.
+    """
+    start, _ = increment.first_day(checked, str(description.event_time))
+    if start is None:
+        return None
+    days = increment.days_of_history(description, prepared, start)
+    if change := integrity.find_change(spark, prepared.parts, days):
+        remedy = "run preprocess again, or give history="
+        raise RetrainingError(change, remedy)
+    return increment.read_history(spark, description, prepared, start)
+
+
 def _count(rows: DataFrame) -> tuple[int, dict[str, int]]:
     """Number of valid rows, and of the others by reason."""
     counts = {row[0]: row[1] for row in rows.groupBy(quality.REASON).count().collect()}
     return counts.pop(None, 0), counts
+
+
+def hold_features(spark: SparkSession, files: Sequence[RawFile], description: Description) -> bool:
+    """Whether files have a column for every feature, so that none has to be built."""
+    return _with_features(spark, files, description) is not None
 
 
 def _with_features(

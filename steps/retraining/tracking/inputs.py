@@ -63,7 +63,7 @@ def find_data(run: StepRun, named: str | None) -> PreparedData:
 
     The choice is recorded as an input of the run and pinned for its repetition.
     """
-    if named and not _is_run_id(named):
+    if named and not is_run_id(named):
         data = PreparedData(absolute(named), None)
     else:
         source = (
@@ -94,10 +94,7 @@ def find_previous(
     elif named:
         previous = runs.get_run(named, "previous")
     else:
-        same = description.preparation_digest
-        previous = runs.find(
-            "preprocess", having={tags.PREPARATION_DIGEST: same, tags.DATA_ROOT: root}
-        )
+        previous = _newest_like(description, root)
     uri = folder_of(previous, "previous") if previous else ""
     if previous is None or not (named or is_data_set(spark, uri)):
         run.pin(previous="none")
@@ -105,6 +102,41 @@ def find_previous(
     run.pin(previous=previous.info.run_id)
     run.use("previous", uri, previous.info.run_id)
     return read_manifest(spark, uri)
+
+
+def find_history(
+    run: StepRun, spark: SparkSession, description: Description, root: str, named: str | None
+) -> Manifest | None:
+    """The data set whose days are earlier rows, recorded and pinned; None without one.
+
+    Args:
+        run: The predict run.
+        spark: The session.
+        description: That of the model.
+        root: Where data sets live.
+        named: The run that wrote it, or "none"; None takes the newest run that fits.
+
+    Raises:
+        RetrainingError: If the run is not there or wrote none, or the data set is gone.
+    """
+    source = None
+    if named and named != "none":
+        source = runs.get_run(named, "history")
+    elif not named:
+        source = _newest_like(description, root)
+    uri = folder_of(source, "history") if source else ""
+    if source is None or not (named or is_data_set(spark, uri)):
+        run.pin(history="none")
+        return None
+    run.use("history", uri, source.info.run_id)
+    run.pin(history=source.info.run_id)
+    return read_manifest(spark, uri)
+
+
+def _newest_like(description: Description, root: str) -> Run | None:
+    """The newest run that prepared rows as a description says."""
+    same = description.preparation_digest
+    return runs.find("preprocess", having={tags.PREPARATION_DIGEST: same, tags.DATA_ROOT: root})
 
 
 def folder_of(run: Run, flag: str) -> str:
@@ -231,5 +263,6 @@ def read_json(run_id: str, name: str) -> dict[str, Any]:
     return found
 
 
-def _is_run_id(text: str) -> bool:
+def is_run_id(text: str) -> bool:
+    """Whether a text is the id of a run, and not a path."""
     return len(text) == 32 and all(digit in "0123456789abcdef" for digit in text)
