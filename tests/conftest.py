@@ -117,7 +117,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.hadoop.parquet.page.verify-checksum.enabled", "true")
-        .config("spark.sql.warehouse.dir", str(warehouse))
+        .config("spark.sql.warehouse.dir", warehouse.as_uri())
         .config("spark.sql.codegen.cache.maxEntries", 2000)  # one data set makes more than 100
         .config("spark.driver.memory", "2g")
         .config("spark.driver.extraJavaOptions", " ".join(_JVM))

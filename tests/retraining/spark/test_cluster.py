@@ -158,6 +158,6 @@ def test_one_of_several_masters_is_enough(steady: Cluster) -> None:
     cluster.require_master(f"spark://{standby},{steady.master.removeprefix('spark://')}")
 
 
-@pytest.mark.parametrize("master", ["local[*]", "yarn", "k8s://https://somewhere:443"])
+@pytest.mark.parametrize("master", ["local[*]", "k8s://https://somewhere:443"])
 def test_other_masters_are_for_spark_to_judge(master: str) -> None:
     cluster.require_master(master)
