@@ -35,16 +35,12 @@ _TOGETHER = (
     ("tests/terraform/",),
 )
 
-# Without its second compiler a JVM has room for 48 MB of compiled code. Hundreds of tests fill it:
-# code is then dropped and compiled again, which takes a third of the CPU. Each time the heap or the
-# room for classes has to grow, everything is collected.
-_JVM = (
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-XX:ReservedCodeCacheSize=240m",
-    "-XX:MetaspaceSize=512m",
-    "-Xms1g",
-)
+# The second compiler of a JVM takes more CPU than it saves where rows are few. Without it there is
+# room for 48 MB of compiled code. Hundreds of tests fill it: code is then dropped and compiled
+# again, which takes a third of the CPU. Each time the heap or the room for classes has to grow,
+# everything is collected.
+_COMPILER = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
+_JVM = ("-XX:+UseSerialGC", "-XX:MetaspaceSize=512m", "-Xms1g", *_COMPILER)
 
 # How long an example takes depends on what else the machine does; no test is about time.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -55,8 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let the main module of a process of pytest-xdist look like one.
 
     PySpark takes a main module without file and spec for that of a doctest, and ends the process
-    when MLflow looks whether a model is one of Spark Connect.
+    when MLflow looks whether a model is one of Spark Connect. The JVMs of steps get one compiler.
     """
+    os.environ["SPARK_SUBMIT_OPTS"] = " ".join(_COMPILER)
     if hasattr(config, "workerinput"):
         sys.modules["__main__"].__spec__ = ModuleSpec("__main__", None)
 

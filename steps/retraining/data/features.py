@@ -6,7 +6,6 @@ import uuid
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from pyspark import StorageLevel
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -15,7 +14,7 @@ from retraining.data.rows import expressions
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping
     from datetime import timedelta
 
     from pyspark.sql import Column, DataFrame
@@ -30,42 +29,10 @@ def reach_of(description: Description) -> timedelta:
     return reach(description.features.rolling)
 
 
-def build(
-    frame: DataFrame, description: Description, *, history: DataFrame | None = None
-) -> DataFrame:
-    """Add every feature of the description to the rows of a frame.
-
-    Args:
-        frame: Rows with the raw columns of the description; the session has the clock of its zone.
-        description: Describes the features.
-        history: Earlier rows, which rolling features look back at; those more than
-            `reach_of(description)` before the first row change nothing.
-
-    Returns:
-        As `add` does; null is in no feature without a fill. The frame is persisted, since the
-        check has computed it: call `unpersist()` after use.
-
-    Raises:
-        RetrainingError: If a column is missing, a derived expression is invalid or uses a column
-            that must not be a feature, or a feature is null in some row.
-    """
-    rows = add(frame, description, history=history).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        check_complete(
-            rows,
-            description.needed_features,
-            "give one in features.fill, or the rule not_null to the columns that they come from",
-        )
-    except BaseException:
-        rows.unpersist()
-        raise
-    return rows
-
-
 def add(
     frame: DataFrame, description: Description, *, history: DataFrame | None = None
 ) -> DataFrame:
-    """Add every feature of the description, without a check that it has a value.
+    """Add every feature of the description to the rows of a frame; values may be missing.
 
     Rolling features come first (see `rolling`). Derived ones follow in the order of the
     description; they may use rolling and earlier derived ones. Then come the flags of missing
@@ -75,10 +42,15 @@ def add(
     Args:
         frame: Rows with the raw columns of the description; the session has the clock of its zone.
         description: Describes the features.
-        history: As in `build`.
+        history: Earlier rows, which rolling features look back at; those more than
+            `reach_of(description)` before the first row change nothing.
 
     Returns:
         All columns of `frame` and the features.
+
+    Raises:
+        RetrainingError: If a column is missing, or a derived expression is invalid or uses a column
+            that must not be a feature.
     """
     _check_columns(frame, description)
     rows = frame
@@ -105,24 +77,28 @@ def without_value(rows: DataFrame, names: Iterable[str]) -> Column:
     return F.coalesce(*reasons, F.lit(None).cast("string"))
 
 
-def check_complete(rows: DataFrame, features: Sequence[str], remedy: str) -> None:
-    """Check that all rows have a value of every feature.
+def count_values(rows: DataFrame, names: Iterable[str]) -> list[Column]:
+    """Return the aggregates that `check_complete` reads: all rows, and those without each value."""
+    lacking = [F.count_if(present(rows, name).isNull()).alias(name) for name in names]
+    return [F.count(F.lit(1)).alias(_N_ROWS), *lacking]
+
+
+def check_complete(counts: Mapping[str, int]) -> int:
+    """Check that all rows have a value of every feature, and return how many rows there are.
 
     Args:
-        rows: With the columns below.
-        features: Columns in which null and NaN are an error.
-        remedy: What the user can do about a missing value.
+        counts: What the aggregates of `count_values` found, by name.
 
     Raises:
-        RetrainingError: If a value is missing, or an expression behind a feature fails on a row.
+        RetrainingError: If a value is missing.
     """
-    absent = [F.count_if(present(rows, name).isNull()).alias(name) for name in features]
-    with expressions.holding_for_every_row("a feature"):
-        counts = rows.agg(F.count(F.lit(1)).alias(_N_ROWS), *absent).collect()[0].asDict()
-    del counts[_N_ROWS]
-    incomplete = [f"{name} in {count} rows" for name, count in counts.items() if count]
+    incomplete = [f"{name} in {n} rows" for name, n in counts.items() if n and name != _N_ROWS]
     if incomplete:
-        raise RetrainingError(f"features without a value: {', '.join(incomplete)}", remedy)
+        raise RetrainingError(
+            f"features without a value: {', '.join(incomplete)}",
+            "give one in features.fill, or the rule not_null to the columns that they come from",
+        )
+    return counts[_N_ROWS]
 
 
 def _check_columns(frame: DataFrame, description: Description) -> None:

@@ -46,12 +46,13 @@ _REJECTED_PER_FILE = 1_000_000
 
 
 class _Judged(NamedTuple):
-    """Cached rows, with the reason of those that are rejected.
+    """Cached rows, with the reason of those that are rejected, and the valid ones by day.
 
     `start` is the first day to compute; None if there is none, or if all days are computed.
     """
 
     frame: DataFrame
+    days: Mapping[date | None, int]
     n_rows_read: int
     rejected: quality.Rejected
     start: date | None
@@ -191,7 +192,8 @@ def _judge(spark: SparkSession, description: Description, plan: Plan, cached: Ex
         rows = increment.add_stored(spark, rows, description, plan.base, start)
     rows = quality.flag_duplicates(rows, description)
     rows = _cache(keys.add_row_id(rows, description), cached)
-    n_valid, rejected = quality.count_reasons(rows, description)
+    days, rejected = quality.count_reasons(rows, description)
+    n_valid = sum(days.values())
     if n_rows_read is None:
         n_rows_read = n_valid + rejected.n_rows
     quality.check_share(
@@ -203,7 +205,7 @@ def _judge(spark: SparkSession, description: Description, plan: Plan, cached: Ex
     if plan.base is None and not n_valid:
         files = counted(len(plan.files), "file")
         raise RetrainingError(f"no row of {files} is valid", "give other files")
-    return _Judged(rows, n_rows_read, rejected, start)
+    return _Judged(rows, days, n_rows_read, rejected, start)
 
 
 def _read(spark: SparkSession, files: Sequence[RawFile], description: Description) -> DataFrame:
@@ -239,12 +241,19 @@ def _build(
         history = increment.read_history(spark, description, base, start)
         days = {day: uri for day, uri in sorted(base.days.items()) if day < start}
         counts = {day: base.day_rows[day] for day in days}
-    rows = features.build(rows, description, history=history)
-    cached.callback(rows.unpersist)
+    rows = features.add(rows, description, history=history)
     columns = {field.name: field.dataType.simpleString() for field in rows.schema}
-    if description.event_time is None:
-        return _Built(Prepared(columns, {}, {}, rows), (), ())
-    new = partitions.write_days(rows, description, f"{folder}/rows")
+    observed = features.count_values(rows, description.needed_features)
+    with expressions.holding_for_every_row("a feature"):
+        if description.event_time is None:
+            rows = _cache(rows, cached)
+            features.check_complete(rows.agg(*observed).collect()[0].asDict())
+            return _Built(Prepared(columns, {}, {}, rows), (), ())
+        new = {day: judged.days[day] for day in sorted(filter(None, judged.days))}
+        found = partitions.write_days(rows, description, f"{folder}/rows", new, *observed)
+    n_rows = features.check_complete(found)
+    if n_rows != sum(new.values()):
+        raise RuntimeError(f"{n_rows} rows are left with features of {sum(new.values())}")
     written = {day: partitions.day_folder(f"{folder}/rows", day) for day in new}
     prepared = Prepared(columns, days | written, counts | new, None)
     return _Built(prepared, tuple(new), tuple(days))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pyspark.sql import Column, DataFrame
+    from pyspark.sql.window import WindowSpec
 
     from retraining.description.features import Rolling
 
@@ -28,12 +29,13 @@ _UNITS = 1e6
 # A total of units is kept as two, so that those of all rows may exceed what a window may hold.
 _BITS = 32
 
-# A row of the history has no content: only key, time and values travel through the shuffle.
-_KEY, _TIME, _ROW = "_key", "_time", "_row"
+# Columns of their own; `_OWN` is null for a row of the history.
+_TIME, _OWN = "_rolling_time", "_rolling_own"
 
 # Rows without a key are spread by their content: a single task would have to sort all of them.
-_SPREAD = "_spread"
-_GROUP = (_KEY, _SPREAD)
+_SPREAD = "_rolling_spread"
+
+_ROWS = "_rolling_rows"
 
 
 def reach(entries: Sequence[Rolling]) -> timedelta:
@@ -71,12 +73,20 @@ def add_rolling(
     """
     for key in dict.fromkeys(entry.key for entry in entries):
         of_key = [entry for entry in entries if entry.key == key]
-        rows = _keyed(frame, key, event_time, of_key, F.struct("*"))
+        rows = frame.withColumn(_OWN, F.lit(1))
         if history is not None:
-            nothing = F.lit(None).cast(rows.schema[_ROW].dataType)
-            known = history.where(F.col(key).isNotNull())
-            rows = rows.unionByName(_keyed(known, key, event_time, of_key, nothing))
-        frame = _answers(rows, of_key)
+            used = {key, event_time, *(entry.value for entry in of_key)}
+            rows = rows.unionByName(
+                history.where(F.col(key).isNotNull()).select(
+                    *(
+                        field.name if field.name in used else _no_value(field)
+                        for field in rows.schema
+                    )
+                )
+            )
+        frame = _answers(rows, key, event_time, of_key).select(
+            *frame.columns, *(name for entry in of_key for name in entry.names)
+        )
     return frame
 
 
@@ -88,68 +98,56 @@ def present(frame: DataFrame, name: str) -> Column:
     return column
 
 
-def _keyed(
-    frame: DataFrame, key: str, event_time: str, entries: Sequence[Rolling], row: Column
-) -> DataFrame:
-    """Return key, time and values of rows, and the content of those that are to be returned."""
+def _answers(rows: DataFrame, key: str, event_time: str, entries: Sequence[Rolling]) -> DataFrame:
+    """Return the rows that are not of the history, each with the aggregates of its windows."""
     values = dict.fromkeys(entry.value for entry in entries)
-    return frame.select(
-        F.col(key).alias(_KEY),
-        F.when(F.col(key).isNull(), F.xxhash64("*")).alias(_SPREAD),
-        micros_of(event_time).alias(_TIME),
-        *(present(frame, value).alias(_held(value)) for value in values),
-        row.alias(_ROW),
-    )
-
-
-def _answers(rows: DataFrame, entries: Sequence[Rolling]) -> DataFrame:
-    """Return the rows that have content, each with the aggregates of its windows."""
+    sums = {entry.value for entry in entries if {"sum", "mean"} & set(entry.aggregates)}
+    lacks = F.col(key).isNull()
     # By default, Spark would shuffle what it sums too.
-    by_key = rows.repartition(*_GROUP).withColumns(
+    by_key = rows.withColumn(_SPREAD, F.when(lacks, F.xxhash64("*"))).repartition(key, _SPREAD)
+    by_key = by_key.withColumns(
         {
-            name: part
-            for entry in entries
-            if {"sum", "mean"} & set(entry.aggregates)
-            for name, part in _parts(entry.value).items()
+            _TIME: micros_of(event_time),
+            **{_held(value): present(rows, value) for value in values},
+            **{n: part for v in sums for n, part in _parts(present(rows, v), _held(v)).items()},
         }
     )
-    totals = dict(total for entry in entries for total in _totals(entry))
-    features = [
-        F.when(F.col(_KEY).isNotNull(), _feature(entry, aggregate, window)).alias(
-            entry.name(aggregate, window)
-        )
+    by_time = W.partitionBy(key, _SPREAD).orderBy(_TIME)
+    totals = dict(total for entry in entries for total in _totals(entry, by_time))
+    features = {
+        entry.name(aggregate, window): F.when(~lacks, _feature(entry, aggregate, window))
         for entry in entries
         for window in entry.windows
         for aggregate in entry.aggregates
-    ]
-    return (
-        by_key.select("*", *(total.alias(name) for name, total in totals.items()))
-        .where(F.col(_ROW).isNotNull())
-        .select(f"{_ROW}.*", *features)
-    )
+    }
+    answered = by_key.select("*", *(total.alias(name) for name, total in totals.items()))
+    return answered.where(F.col(_OWN).isNotNull()).withColumns(features)
 
 
-def _parts(value: str) -> dict[str, Column]:
+def _no_value(field: T.StructField) -> Column:
+    return F.lit(None).cast(field.dataType).alias(field.name)
+
+
+def _parts(value: Column, name: str) -> dict[str, Column]:
     """Return the upper and the lower bits of the units of a value, by column name."""
-    units = F.rint(F.col(_held(value)) * F.lit(_UNITS)).cast("bigint")
+    units = F.rint(value * F.lit(_UNITS)).cast("bigint")
     return {
-        f"{_held(value)}_high": F.shiftright(units, _BITS),
-        f"{_held(value)}_low": units.bitwiseAND(F.lit((1 << _BITS) - 1)),
+        f"{name}_high": F.shiftright(units, _BITS),
+        f"{name}_low": units.bitwiseAND(F.lit((1 << _BITS) - 1)),
     }
 
 
-def _totals(entry: Rolling) -> Iterator[tuple[str, Column]]:
+def _totals(entry: Rolling, by_time: WindowSpec) -> Iterator[tuple[str, Column]]:
     """Yield the running totals behind the aggregates of an entry, by column name.
 
     Minimum and maximum are no totals: they are of the window itself.
     """
     held = _held(entry.value)
-    by_time = W.partitionBy(*_GROUP).orderBy(_TIME)
     for window in entry.windows:
         for offset in _span(entry, window):
             until = by_time.rangeBetween(W.unboundedPreceding, -offset)
             if "count" in entry.aggregates:
-                yield f"_rows_{offset}", F.count(F.lit(1)).over(until)
+                yield f"{_ROWS}_{offset}", F.count(F.lit(1)).over(until)
             if {"sum", "mean"} & set(entry.aggregates):
                 for part in ("high", "low"):
                     total = F.coalesce(F.sum(f"{held}_{part}").over(until), F.lit(0))
@@ -171,7 +169,7 @@ def _feature(entry: Rolling, aggregate: str, window: timedelta) -> Column:
         return F.col(f"{total}_{newest}") - F.col(f"{total}_{oldest}")
 
     if aggregate == "count":
-        return within("_rows")
+        return within(_ROWS)
     if aggregate in ("min", "max"):
         return F.col(f"{held}_{aggregate}_{newest}_{oldest}")
     units = within(f"{held}_high") * F.lit(1 << _BITS) + within(f"{held}_low")
@@ -182,7 +180,7 @@ def _feature(entry: Rolling, aggregate: str, window: timedelta) -> Column:
 
 
 def _held(value: str) -> str:
-    return f"_value_{value}"
+    return f"_rolling_value_{value}"
 
 
 def _span(entry: Rolling, window: timedelta) -> tuple[int, int]:

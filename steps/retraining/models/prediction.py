@@ -161,9 +161,7 @@ def _rows_to_score(
     checked = _checked(spark, files, history, description).cache()
     cached.callback(checked.unpersist)
     with expressions.holding_for_every_row("an expression of columns"):
-        n_valid, refused = quality.count_reasons(
-            checked.where(_WANTED), description, labelled=False
-        )
+        days, refused = quality.count_reasons(checked.where(_WANTED), description, labelled=False)
     own = (*description.kept_columns, sources.FILE)
     known = checked.where(F.col(quality.REASON).isNull())
     earlier = known.where(~F.col(_WANTED)) if history else None
@@ -179,8 +177,8 @@ def _rows_to_score(
         n_complete, incomplete = _count(built)
     # Counted before features are built, so that a row that gets lost there is noticed.
     n_built = n_complete + sum(incomplete.values())
-    if n_built != n_valid:
-        raise RuntimeError(f"{n_built} of {n_valid} rows are left with features")
+    if n_built != sum(days.values()):
+        raise RuntimeError(f"{n_built} of {sum(days.values())} rows are left with features")
     rejected = quality.quarantined_rows(checked.where(_WANTED))
     if incomplete:
         raw = F.lit(None).cast(checked.schema[quality.RAW].dataType).alias(quality.RAW)

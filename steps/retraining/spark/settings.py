@@ -40,7 +40,8 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
     settings = {
         "spark.scheduler.mode": "FAIR",
         "spark.ui.showConsoleProgress": "false",
-        # Many files are looked up by some tasks, not by one task each.
+        # Files are looked up by the driver; very many by some tasks, not by one task each.
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": "256",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",
         # Parquet files carry checksums; without this, changed bytes can be read as other values.
         "spark.hadoop.parquet.page.verify-checksum.enabled": "true",

@@ -124,9 +124,9 @@ def read_start(spark: SparkSession, path: str, size: int) -> bytes:
     try:
         if codec is None:
             with _explained(path):
-                return bytes(stream.readNBytes(size))
+                return _read_bytes(spark, stream, size)
         with _explained(path, "is damaged", "get or write it again, or leave it out"):
-            start = bytes(codec.createInputStream(stream).readNBytes(size))
+            start = _read_bytes(spark, codec.createInputStream(stream), size)
             if start or path.lower().endswith(".gz"):
                 return start
             stream.seek(0)  # what does not begin as bzip2 does is read as an empty file
@@ -136,6 +136,13 @@ def read_start(spark: SparkSession, path: str, size: int) -> bytes:
     if magic != b"BZh":
         raise RetrainingError(f"{path} is not compressed by bzip2", "give it the right suffix")
     return start
+
+
+def _read_bytes(spark: SparkSession, stream: Any, size: int) -> bytes:  # noqa: ANN401
+    """The first bytes of a Java stream, which come as text: a byte at a time is slow."""
+    io = _jvm(spark).org.apache.commons.io
+    limited = io.input.BoundedInputStream(stream, size)
+    return str(io.IOUtils.toString(limited, "ISO-8859-1")).encode("latin-1")
 
 
 def write_text(spark: SparkSession, path: str, text: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from retraining.data import features
+from retraining.data.rows import expressions
 from retraining.description.reading import from_mapping, load
 from retraining.errors import RetrainingError
 
@@ -82,26 +83,31 @@ def payments(spark: SparkSession, frauds: frozenset[int] = frozenset()) -> DataF
     return spark.createDataFrame(rows, SCHEMA)
 
 
+def check(rows: DataFrame, description: Description) -> int:
+    """What `preparation` does to rows with features."""
+    observed = features.count_values(rows, description.needed_features)
+    with expressions.holding_for_every_row("a feature"):
+        return features.check_complete(rows.agg(*observed).collect()[0].asDict())
+
+
 def build_rows(frame: DataFrame, description: Description) -> dict[int, dict[str, Any]]:
-    built = features.build(frame, description)
+    built = features.add(frame, description)
     rows = {row["id"]: row.asDict() for row in built.collect()}
-    built.unpersist()
+    assert check(built, description) == len(rows)
     return rows
 
 
-def test_build_adds_every_feature_and_keeps_all_columns(spark: SparkSession) -> None:
+def test_add_adds_every_feature_and_keeps_all_columns(spark: SparkSession) -> None:
     description = describe(rolling=ROLLING, fill=FILL, derived={"is_large": "amount > 30"})
     frame = payments(spark)
-    built = features.build(frame, description)
+    built = features.add(frame, description)
     made = [name for name in description.feature_columns if name != "amount"]
     assert built.columns == frame.columns + made
     assert built.select(frame.columns).exceptAll(frame).count() == 0
     assert built.count() == 40
-    assert built.is_cached
-    built.unpersist()
 
 
-def test_build_derives_from_rolling_and_earlier_derived_features(spark: SparkSession) -> None:
+def test_add_derives_from_rolling_and_earlier_derived_features(spark: SparkSession) -> None:
     derived = {
         "ratio": "amount / customer_amount_mean_7d",
         "twice": "2 * ratio",
@@ -114,7 +120,7 @@ def test_build_derives_from_rolling_and_earlier_derived_features(spark: SparkSes
     assert rows[2]["hour"] == 12
 
 
-def test_build_fills_derived_features_alone_with_values_of_their_types(spark: SparkSession) -> None:
+def test_add_fills_derived_features_alone_with_values_of_their_types(spark: SparkSession) -> None:
     rows = [
         (0, START, 1, 1, None, 0),
         (1, START, 1, 1, math.nan, 0),
@@ -157,7 +163,7 @@ def test_a_fill_that_a_derived_feature_cannot_hold_is_refused(
         features.add(spark.createDataFrame([], SCHEMA), description)
 
 
-def test_build_flags_missing_values_and_leaves_fills_of_columns_to_the_model(
+def test_add_flags_missing_values_and_leaves_fills_of_columns_to_the_model(
     spark: SparkSession,
 ) -> None:
     rows = [(0, START, 1, 1, None, 0), (1, START, 1, 1, math.nan, 0), (2, START, 1, 1, 5.0, 0)]
@@ -171,14 +177,14 @@ def test_build_flags_missing_values_and_leaves_fills_of_columns_to_the_model(
     assert (stated[0]["amount"], stated[2]["amount"]) == (None, 5.0)
 
 
-def test_build_refuses_a_feature_without_a_value(spark: SparkSession) -> None:
+def test_add_refuses_a_feature_without_a_value(spark: SparkSession) -> None:
     """30 days back there is no payment older than 7 days for the first 7 rows."""
     frame = payments(spark)
     with pytest.raises(RetrainingError, match="mean_1d in 7 rows, terminal_fraud_mean_30d in 7"):
-        features.build(frame, describe(rolling=ROLLING))
+        build_rows(frame, describe(rolling=ROLLING))
 
 
-def test_build_keeps_categories_as_strings(spark: SparkSession) -> None:
+def test_add_keeps_categories_as_strings(spark: SparkSession) -> None:
     description = describe()
     columns = {**description.to_mapping()["columns"], "kind": {"type": "string"}}
     mapping = {**description.to_mapping(), "columns": columns}
@@ -196,11 +202,10 @@ def test_rows_of_the_history_count_and_are_not_returned(spark: SparkSession) -> 
     for surplus in (timedelta(0), 10 * DAY):
         oldest = since - features.reach_of(description) - surplus
         history = frame.where((F.col("at") >= F.lit(oldest)) & (F.col("at") < F.lit(since)))
-        recent = features.build(
+        recent = features.add(
             frame.where(F.col("at") >= F.lit(since)), description, history=history
         )
         found = {row["id"]: row.asDict() for row in recent.collect()}
-        recent.unpersist()
         assert found == {i: complete[i] for i in (38, 39)}
 
 
@@ -219,7 +224,7 @@ def first_change(spark: SparkSession, description: Description, day: int) -> tim
 
 
 @pytest.mark.parametrize("day", [0, 5, 20])
-def test_build_uses_no_label_before_it_is_known(spark: SparkSession, day: int) -> None:
+def test_add_uses_no_label_before_it_is_known(spark: SparkSession, day: int) -> None:
     description = describe(rolling=ROLLING, fill=FILL)
     assert first_change(spark, description, day) == description.label.delay
 
@@ -245,7 +250,7 @@ def test_derived_features_cannot_name_forbidden_columns(
 ) -> None:
     leaky = past_the_rules(describe(), derived={"leak": expression})
     with pytest.raises(RetrainingError, match=r"derived feature leak .*UNRESOLVED_COLUMN") as error:
-        features.build(payments(spark), leaky)
+        features.add(payments(spark), leaky)
     assert "\n" not in str(error.value)
     assert "write Spark SQL over at, amount" in str(error.value)
 
@@ -272,7 +277,7 @@ def test_derived_features_are_refused_with_the_reason(
 ) -> None:
     frame = payments(spark)
     with pytest.raises(RetrainingError, match=reason) as error:
-        features.build(frame, past_the_rules(describe(), derived={"leak": expression}))
+        features.add(frame, past_the_rules(describe(), derived={"leak": expression}))
     assert f"derived feature leak ({expression})" in str(error.value)
     assert "\n" not in str(error.value)
     assert "QueryContextLogger" not in capfd.readouterr().err
@@ -284,17 +289,17 @@ def test_an_expression_that_fails_on_a_row_is_refused(
     """Without ANSI mode Spark has null instead, which is refused as well."""
     description = describe(derived={"leak": "1 / (amount - 10)"})
     with pytest.raises(RetrainingError, match=r"DIVIDE_BY_ZERO|leak in 1 rows"):
-        features.build(payments(spark), description)
+        check(features.add(payments(spark), description), description)
     assert "QueryContextLogger" not in capfd.readouterr().err
 
 
-def test_build_needs_the_columns_of_its_features(spark: SparkSession) -> None:
+def test_add_needs_the_columns_of_its_features(spark: SparkSession) -> None:
     frame = payments(spark).drop("fraud", "amount")
     with pytest.raises(RetrainingError, match=r"payments .*column amount, fraud"):
-        features.build(frame, describe(rolling=ROLLING, fill=FILL))
+        features.add(frame, describe(rolling=ROLLING, fill=FILL))
 
 
-def test_build_needs_no_label_unless_a_feature_does(spark: SparkSession) -> None:
+def test_add_needs_no_label_unless_a_feature_does(spark: SparkSession) -> None:
     frame = payments(spark).drop("fraud")
     derived = {"is_large": "amount > 30"}
     rows = build_rows(frame, describe(rolling=ROLLING[:1], derived=derived))
@@ -322,15 +327,14 @@ def roll_like_the_handbook(table: pd.DataFrame, key: str, value: str, delay: int
 
 
 @pytest.mark.reference
-def test_build_agrees_with_the_handbook(spark: SparkSession, reference_data: Path) -> None:
+def test_add_agrees_with_the_handbook(spark: SparkSession, reference_data: Path) -> None:
     """All rows of 25 customers and of 25 terminals, six months, seven features each and flags."""
     raw = spark.read.parquet(str(reference_data / "handbook_fraud" / "raw"))
     raw = raw.withColumn("tx_datetime", F.col("tx_datetime").cast("timestamp"))
     sampled = raw.where((F.col("customer_id") % 200 == 7) | (F.col("terminal_id") % 400 == 7))
     description = load(Path(__file__).parents[3] / "steps" / "datasets" / "fraud.yaml")
-    built = features.build(sampled, description)
+    built = features.add(sampled, description)
     table = built.toPandas()
-    built.unpersist()
     assert len(table) > 10_000
 
     for key, value, delay, modulus in (

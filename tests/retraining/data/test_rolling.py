@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import pytest
+from pyspark.errors import ArithmeticException
 from pyspark.sql import functions as F
 
 from retraining.data.rolling import add_rolling, reach
@@ -239,3 +240,11 @@ def test_reach_is_the_longest_delay_and_window_together() -> None:
     assert reach(ENTRIES[1:2]) == dt.timedelta(days=3)
     assert reach(ENTRIES[2:]) == dt.timedelta(days=1)
     assert reach(()) == dt.timedelta(0)
+
+
+def test_add_rolling_refuses_what_a_window_cannot_hold(spark: SparkSession) -> None:
+    rows = [(i, "a", 0, START, 9e12, 0) for i in range(2)]
+    one = (entry("who", "amount", ["1 day"], aggregates=["sum"]),)
+    spark.conf.set("spark.sql.ansi.enabled", "true")  # as in every step
+    with pytest.raises(ArithmeticException, match="overflow"):
+        found_in(add_rolling(spark.createDataFrame(rows, SCHEMA), one, "at"), one)

@@ -176,7 +176,7 @@ def test_features_may_have_the_names_that_spark_and_the_library_use(
     frame = spark.range(60).selectExpr(
         "CAST(id AS INT) AS id", *columns, "'a' || id % 3 AS index", "CAST(id % 2 AS INT) AS target"
     )
-    rows = features.build(frame, description)
+    rows = features.add(frame, description)
     prepared = pipelines.prepare(rows, description, pipelines.ClassWeights(1.0, 1.0), 60)
     tree = pipelines.estimator("DecisionTreeClassifier", {"maxDepth": 3}, 7)
     model = pipelines.fit(prepared, description, tree)
@@ -188,4 +188,3 @@ def test_features_may_have_the_names_that_spark_and_the_library_use(
     assert set(pipelines.importances(model)) == set(description.feature_columns)
     assert evaluation.evaluate(scored)["auroc"] > 0.9  # `label` is id % 2, as the target is
     assert scored.where("_champion = score").count() == 60
-    rows.unpersist()

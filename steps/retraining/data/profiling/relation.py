@@ -25,7 +25,7 @@ SUSPICIOUS: Final = 0.95  # above it, a single feature may hold the label itself
 TOLERANCE: Final = 0.005  # of an AUROC from quantiles
 _QUANTILES: Final = 200
 _ACCURACY: Final = 2000
-_MOST_ROWS: Final = 2_000_000  # of more rows, a share is looked at
+_MOST_ROWS: Final = 200_000  # of more rows, a share of the negatives is looked at
 _CERTAIN: Final = 99.0  # the logarithm of odds without negatives, or without positives if negative
 _COUNTS: Final = ("fitted", "fitted_positives", "judged_rows", "judged_positives")
 
@@ -63,19 +63,19 @@ def quantiles(
         frame: The rows.
         names: Columns of numbers.
         label: Says which rows are positive.
-        n_rows: About how many rows there are: of very many, every n-th by its content is taken.
+        n_rows: About how many rows there are: of many, every n-th negative by its content is taken.
     """
     points = F.array(*(F.lit((i + 0.5) / _QUANTILES) for i in range(_QUANTILES)))
     positive, every = is_positive(label), -(-n_rows // _MOST_ROWS)
+    negative = ~positive
     if every > 1:
-        taken = F.pmod(F.xxhash64(*map(quote, frame.columns)), F.lit(every)) == 0
-        positive = F.when(taken, positive)
+        negative &= F.pmod(F.xxhash64(*map(quote, frame.columns)), F.lit(every)) == 0
     return {
         f"{index} {kind}": F.percentile_approx(
             F.when(rows, F.col(quote(name)).cast("double")), points, _ACCURACY
         )
         for index, name in enumerate(names)
-        for kind, rows in (("positive", positive), ("negative", ~positive))
+        for kind, rows in (("positive", positive), ("negative", negative))
     }
 
 

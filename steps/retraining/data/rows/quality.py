@@ -15,6 +15,7 @@ from pyspark.sql import window as W
 from retraining.data import values
 from retraining.data.columns import quote
 from retraining.data.files.sources import FILE, MALFORMED
+from retraining.data.instants import day_of
 from retraining.data.rows import computed, known, labels
 from retraining.description.origins import unjudged_columns
 from retraining.errors import RetrainingError
@@ -172,33 +173,50 @@ def duplicate(key: Sequence[str]) -> str:
 
 def count_reasons(
     frame: DataFrame, description: Description, *, labelled: bool = True
-) -> tuple[int, Rejected]:
-    """Count valid rows and rejected ones by reason, with two values that led to each reason.
+) -> tuple[dict[date | None, int], Rejected]:
+    """Count valid rows by day and rejected ones by reason, with two values that led to each reason.
 
     Args:
-        frame: From `flag_duplicates`.
+        frame: From `flag_duplicates`; read twice if there are rejected rows.
         description: Of the data set.
         labelled: Whether the labels of the valid rows have to be of two values.
 
+    Returns:
+        Valid rows by day of the session's clock (all by None without event times), and the others.
+
     Raises:
-        RetrainingError: If they have more.
+        RetrainingError: If the labels have more.
     """
-    example = F.when(F.col(REASON).isNotNull(), _example(description))
-    counted = frame.groupBy(REASON).agg(
-        F.count(F.lit(1)),
-        F.min(example),
-        F.max(example),
-        *labels.outermost_negatives(description),
+    is_valid = F.col(REASON).isNull()
+    time = description.event_time
+    day = F.when(is_valid, day_of(time)) if time else F.lit(None).cast("date")
+    # Without an example: Spark would sort all rows to find the smallest text.
+    found = frame.groupBy(REASON, day).agg(
+        F.count(F.lit(1)), *labels.outermost_negatives(description)
     )
-    counts, examples = {}, {}
-    for reason, n_rows, *shown, smallest, largest in counted.collect():
-        if labelled and reason is None:
-            valid = frame.where(F.col(REASON).isNull())
-            labels.check_values(valid, description, smallest, largest)
-        counts[reason] = n_rows
-        examples[reason] = tuple(dict.fromkeys(text for text in shown if text is not None))
-    n_valid = counts.pop(None, 0)
-    return n_valid, Rejected.sorted(counts, examples)
+    days: dict[date | None, int] = {}
+    counts: dict[str, int] = {}
+    outermost = []
+    for reason, of_day, n_rows, *negatives in found.collect():
+        if reason is None:
+            days[of_day] = n_rows
+            outermost += [negative for negative in negatives if negative is not None]
+        else:
+            counts[reason] = n_rows
+    if labelled and outermost:
+        labels.check_values(frame.where(is_valid), description, min(outermost), max(outermost))
+    return days, Rejected.sorted(counts, _examples(frame, description) if counts else {})
+
+
+def _examples(frame: DataFrame, description: Description) -> dict[str, tuple[str, ...]]:
+    """Return the smallest and the largest of the values that led to each reason."""
+    example = _example(description)
+    rejected = frame.where(F.col(REASON).isNotNull())
+    found = rejected.groupBy(REASON).agg(F.min(example), F.max(example)).collect()
+    return {
+        reason: tuple(dict.fromkeys(text for text in shown if text is not None))
+        for reason, *shown in found
+    }
 
 
 def check_share(rejected: Rejected, n_rows: int, description: Description, remedy: str) -> None:

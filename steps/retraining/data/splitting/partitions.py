@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from retraining.data.columns import is_positive
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import date
 
-    from pyspark.sql import SparkSession
+    from pyspark.sql import Column, SparkSession
 
     from retraining.data.splitting.splits import Placement
     from retraining.data.splitting.windows import Windows
@@ -33,10 +33,22 @@ if TYPE_CHECKING:
 _ROWS_PER_FILE = 1_000_000
 
 
-def write_days(rows: DataFrame, description: Description, folder: str) -> dict[date, int]:
-    """Write rows, which are cached, into one folder a day, and count those of each day."""
-    by_day = rows.withColumn(DAY, day_of(str(description.event_time)))
-    counts = {row[0]: row[1] for row in by_day.groupBy(DAY).count().orderBy(DAY).collect()}
+def write_days(
+    rows: DataFrame,
+    description: Description,
+    folder: str,
+    counts: Mapping[date, int],
+    *observed: Column,
+) -> dict[str, int]:
+    """Write rows into one folder a day, and return what aggregates of them found, by name.
+
+    Args:
+        rows: Computed once, as they are written.
+        description: Names the event time and the row key.
+        folder: A new one.
+        counts: Rows by day.
+        observed: Aggregates with a name.
+    """
     # A single task writes a day, unless that has many rows: those are spread by their keys.
     large: dict[int, list[date]] = {}
     for day, n_rows in counts.items():
@@ -45,8 +57,12 @@ def write_days(rows: DataFrame, description: Description, folder: str) -> dict[d
     key = F.xxhash64(*description.key_columns)
     pieces = [F.when(F.col(DAY).isin(days), F.pmod(key, F.lit(n))) for n, days in large.items()]
     spread = [F.coalesce(*pieces)] if pieces else []
-    by_day.repartition(DAY, *spread).write.partitionBy(DAY).parquet(folder)
-    return counts
+    by_day = rows.withColumn(DAY, day_of(str(description.event_time)))
+    found = Observation()
+    # Observed by the tasks that write: a task before them may be repeated, and count twice.
+    by_day = by_day.repartition(DAY, *spread).observe(found, *observed)
+    by_day.write.partitionBy(DAY).parquet(folder)
+    return found.get
 
 
 def split_folder(folder: str, name: str) -> str:

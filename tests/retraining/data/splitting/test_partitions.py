@@ -36,14 +36,17 @@ def test_a_day_of_many_rows_is_written_by_several_tasks(
     adaptive = str(spark.conf.get("spark.sql.adaptive.enabled"))
     spark.conf.set("spark.sql.adaptive.enabled", "false")  # it joins small partitions
     try:
-        found = partitions.write_days(rows, load(FRAUD), str(tmp_path / "rows"))
+        counts = {first: 80, second: 10}
+        found = partitions.write_days(
+            rows, load(FRAUD), str(tmp_path / "rows"), counts, F.count(F.lit(1)).alias("all")
+        )
     finally:
         spark.conf.set("spark.sql.adaptive.enabled", adaptive)
-    assert found == {first: 80, second: 10}
+    assert found == {"all": 90}
     for day, n_files in ((first, 2), (second, 1)):
         folder = partitions.day_folder(str(tmp_path / "rows"), day)
         assert len([*Path(folder).glob("*.parquet")]) == n_files
-        assert spark.read.parquet(folder).count() == found[day]
+        assert spark.read.parquet(folder).count() == counts[day]
 
 
 @pytest.mark.parametrize(
