@@ -115,6 +115,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.hadoop.parquet.page.verify-checksum.enabled", "true")
         .config("spark.sql.warehouse.dir", warehouse.as_uri())
+        .config("spark.python.sql.dataFrameDebugging.enabled", "false")
         .config("spark.sql.codegen.cache.maxEntries", 2000)  # one data set makes more than 100
         .config("spark.driver.memory", "2g")
         .config("spark.driver.extraJavaOptions", " ".join(_JVM))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from retraining.data.features import reach_of
 from retraining.data.files.sources import FILE, MALFORMED
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from retraining.data.files.sources import RawFile
     from retraining.data.manifest import Manifest
@@ -115,6 +118,22 @@ def first_day(checked: DataFrame, event_time: str) -> tuple[date | None, int]:
     return start, n_rows
 
 
+def _within(new: DataFrame, names: Sequence[str]) -> Column:
+    """Return a filter for the values that rows have in some columns, between their outermost ones.
+
+    Where ids grow with time, Parquet then skips the days before.
+    """
+    # What Python holds as exactly as Spark does.
+    kinds = T.IntegralType | T.StringType | T.DateType
+    ordered = [name for name in names if isinstance(new.schema[name].dataType, kinds)]
+    ends = [end(F.col(name)) for name in ordered for end in (F.min, F.max)]
+    valid = new.where(F.col(REASON).isNull())
+    found = valid.agg(F.count(F.lit(1)), *ends).collect()[0][1:]
+    pairs = zip(ordered, found[::2], found[1::2], strict=True)
+    between = (F.col(name).between(low, high) for name, low, high in pairs)
+    return reduce(and_, between, F.lit(True))  # noqa: FBT003 (a value)
+
+
 def add_stored(
     spark: SparkSession,
     checked: DataFrame,
@@ -138,7 +157,8 @@ def add_stored(
     earlier = [uri for day, uri in base.days.items() if day not in later]
     new = checked
     for unique in description.unique_keys:
-        known = read_folders(spark, earlier, base.columns).select(*unique, F.lit(1).alias(_KNOWN))
+        known = read_folders(spark, earlier, base.columns).where(_within(checked, unique))
+        known = known.select(*unique, F.lit(1).alias(_KNOWN))
         repeated = F.col(REASON).isNull() & F.col(_KNOWN).isNotNull()
         new = (
             checked.join(known, on=[*unique], how="left")

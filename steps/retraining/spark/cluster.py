@@ -18,6 +18,7 @@ from pyspark import SparkContext
 
 from retraining.errors import RetrainingError, reason
 from retraining.spark import hadoop, settings, yarn
+from retraining.spark.java import java_class
 from retraining.spark.patience import Lack, patience
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def admission(chosen: Mapping[str, str]) -> Iterator[dict[str, str]]:
             start the application.
     """
     jvm: Any = SparkContext._jvm
-    conf = jvm.org.apache.spark.SparkConf()
+    conf = java_class(jvm, "org.apache.spark.SparkConf")()
     if (chosen.get("spark.master") or conf.get("spark.master", "")) != yarn.MASTER:
         yield {}
         return

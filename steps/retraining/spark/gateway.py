@@ -25,6 +25,7 @@ from pyspark.java_gateway import launch_gateway
 
 from retraining.errors import RetrainingError
 from retraining.spark import archive, settings
+from retraining.spark.java import java_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -69,7 +70,7 @@ def shared_jvm(master: str | None = None, paths: Iterable[str] = ()) -> Iterator
         gateway = _launch(chosen)
     except (PySparkRuntimeError, FileNotFoundError) as error:
         raise RetrainingError(f"Spark does not start ({error})", REMEDY) from error
-    properties = gateway.jvm.java.lang.System.getProperties()
+    properties = java_class(gateway.jvm, "java.lang.System").getProperties()
     properties.put(_PRISTINE, properties.clone())
     address = gateway.gateway_parameters
     os.environ[_ADDRESS] = f"{address.port}:{address.auth_token}"
@@ -156,7 +157,7 @@ def _connect(address: str) -> Any:  # noqa: ANN401 (py4j has no types)
 
 
 def _reason_against(jvm: Any, chosen: Mapping[str, str]) -> str:  # noqa: ANN401 (py4j)
-    system = jvm.java.lang.System
+    system = java_class(jvm, "java.lang.System")
     if not _jars(chosen.get("spark.jars")) <= _jars(system.getProperty("spark.jars")):
         return "was started without jars that this step needs"
     me = str(os.getpid())
@@ -193,16 +194,16 @@ def _clear(gateway: Any) -> None:  # noqa: ANN401 (py4j)
     server = JavaObject("GATEWAY_SERVER", gateway._gateway_client)
     names = server.getGateway().getBindings().keySet()
     names.retainAll([name for name in names if not name.startswith("o")])
-    properties = jvm.java.lang.System.getProperties()
+    properties = java_class(jvm, "java.lang.System").getProperties()
     pristine = properties.get(_PRISTINE)
     properties.keySet().retainAll([*pristine, _PRISTINE, _TENANT])
     properties.putAll(pristine)
     # Opened file systems are kept, with the credentials and the folder they were opened with;
     # this property is the folder, where Hadoop is told none.
-    jvm.org.apache.hadoop.fs.FileSystem.closeAll()
+    java_class(jvm, "org.apache.hadoop.fs.FileSystem").closeAll()
     properties.put("user.dir", str(Path.cwd()))
     # Levels of loggers.
-    jvm.org.apache.logging.log4j.LogManager.getContext(False).reconfigure()  # noqa: FBT003 (Java)
+    java_class(jvm, "org.apache.logging.log4j.LogManager").getContext(False).reconfigure()  # noqa: FBT003 (Java)
 
 
 def _module(jvm: Any, name: str) -> Any:  # noqa: ANN401 (py4j)

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from retraining.errors import RetrainingError
 from retraining.spark import archive, cluster, faults, gateway, settings
+from retraining.spark.java import java_class
 from retraining.spark.stages import show_stages
 
 if TYPE_CHECKING:
@@ -159,11 +160,11 @@ def _forget() -> None:
 
 def _set_loggers() -> None:
     jvm: Any = SparkContext._jvm  # PySpark has no public way to one logger
-    log4j = jvm.org.apache.logging.log4j
+    log4j = "org.apache.logging.log4j"
+    configurator = java_class(jvm, f"{log4j}.core.config.Configurator")
+    levels = java_class(jvm, f"{log4j}.Level")
     for name, level in _LOGGERS.items():
-        log4j.core.config.Configurator.setLevel(
-            f"org.apache.spark.{name}", log4j.Level.toLevel(level)
-        )
+        configurator.setLevel(f"org.apache.spark.{name}", levels.toLevel(level))
 
 
 def _refuse_s3(paths: Iterable[str]) -> None:

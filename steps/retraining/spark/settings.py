@@ -43,6 +43,9 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
         # Files are looked up by the driver; very many by some tasks, not by one task each.
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "256",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",
+        # PySpark would note for each operation on a column from which line of Python it comes:
+        # that takes longer than the operation.
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
         # Parquet files carry checksums; without this, changed bytes can be read as other values.
         "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
         # The cells of a comparison are more groups than Spark's quick table holds by default.

@@ -16,6 +16,7 @@ from pyspark.errors import PySparkException
 
 from retraining.errors import RetrainingError
 from retraining.spark import faults
+from retraining.spark.java import java_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +106,8 @@ def read_text(spark: SparkSession, path: str) -> str:
         fs, where = _open(spark, path)
         stream = fs.open(where)
         try:
-            return str(_jvm(spark).org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+            utils = java_class(_jvm(spark), "org.apache.commons.io.IOUtils")
+            return str(utils.toString(stream, "UTF-8"))
         finally:
             stream.close()
 
@@ -118,15 +120,15 @@ def read_start(spark: SparkSession, path: str, size: int) -> bytes:
     """
     with _explained(path):
         fs, where = _open(spark, path)
-        codecs = _jvm(spark).org.apache.hadoop.io.compress.CompressionCodecFactory
+        codecs = java_class(_jvm(spark), "org.apache.hadoop.io.compress.CompressionCodecFactory")
         codec = codecs(_configuration(spark)).getCodec(where)
         stream = fs.open(where)
     try:
         if codec is None:
             with _explained(path):
-                return _read_bytes(spark, stream, size)
+                return bytes(stream.readNBytes(size))
         with _explained(path, "is damaged", "get or write it again, or leave it out"):
-            start = _read_bytes(spark, codec.createInputStream(stream), size)
+            start = bytes(codec.createInputStream(stream).readNBytes(size))
             if start or path.lower().endswith(".gz"):
                 return start
             stream.seek(0)  # what does not begin as bzip2 does is read as an empty file
@@ -136,13 +138,6 @@ def read_start(spark: SparkSession, path: str, size: int) -> bytes:
     if magic != b"BZh":
         raise RetrainingError(f"{path} is not compressed by bzip2", "give it the right suffix")
     return start
-
-
-def _read_bytes(spark: SparkSession, stream: Any, size: int) -> bytes:  # noqa: ANN401
-    """The first bytes of a Java stream, which come as text: a byte at a time is slow."""
-    io = _jvm(spark).org.apache.commons.io
-    limited = io.input.BoundedInputStream(stream, size)
-    return str(io.IOUtils.toString(limited, "ISO-8859-1")).encode("latin-1")
 
 
 def write_text(spark: SparkSession, path: str, text: str) -> None:
@@ -209,7 +204,7 @@ def _open(spark: SparkSession, path: str) -> tuple[Any, Any]:
 
 def _path(spark: SparkSession, path: str) -> Any:  # noqa: ANN401 (a Java object)
     where = path if _SCHEME.match(path) else f"file://{Path(path).absolute()}"
-    return _jvm(spark).org.apache.hadoop.fs.Path(where)
+    return java_class(_jvm(spark), "org.apache.hadoop.fs.Path")(where)
 
 
 def _jvm(spark: SparkSession) -> Any:  # noqa: ANN401 (a Java object)

@@ -19,11 +19,13 @@ from pyspark.find_spark_home import _find_spark_home
 
 from retraining.errors import RetrainingError, full_text, reason
 from retraining.spark import hadoop
+from retraining.spark.java import java_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MASTER: Final = "yarn"
+_YARN: Final = "org.apache.hadoop.yarn"
 # States of an application that has ended.
 FINAL: Final = ("FINISHED", "FAILED", "KILLED")
 # Of diagnostics, which may hold the end of a log.
@@ -101,11 +103,12 @@ class Yarn:
     def __init__(self, jvm: Any, name: str | None = None) -> None:  # noqa: ANN401 (py4j)
         self._jvm = jvm
         self._tag = f"retraining-{uuid4()}"
-        self._id = self._records.ApplicationId.fromString(name) if name else None
+        ids = java_class(jvm, f"{_YARN}.api.records.ApplicationId")
+        self._id = ids.fromString(name) if name else None
 
     def settings(self) -> dict[str, str]:
         """What the application has to be submitted with, for `application` to find it."""
-        conf = self._jvm.org.apache.spark.SparkConf()
+        conf = java_class(self._jvm, "org.apache.spark.SparkConf")()
         return {_TAGS: ",".join(filter(None, [conf.get(_TAGS, ""), self._tag]))}
 
     def require_answer(self, seconds: float) -> None:
@@ -160,24 +163,21 @@ class Yarn:
             self._client.killApplication(self._id)
 
     def _tagged(self) -> Iterator[Any]:
-        request = self._jvm.org.apache.hadoop.yarn.api.protocolrecords.GetApplicationsRequest
-        asked = request.newInstance()
-        asked.setApplicationTags(self._jvm.java.util.Collections.singleton(self._tag))
+        protocol = f"{_YARN}.api.protocolrecords"
+        asked = java_class(self._jvm, f"{protocol}.GetApplicationsRequest").newInstance()
+        tags = java_class(self._jvm, "java.util.Collections").singleton(self._tag)
+        asked.setApplicationTags(tags)
         for report in self._client.getApplications(asked):
             yield report.getApplicationId()
 
-    @property
-    def _records(self) -> Any:  # noqa: ANN401 (py4j)
-        return self._jvm.org.apache.hadoop.yarn.api.records
-
     @cached_property
     def _client(self) -> Any:  # noqa: ANN401 (py4j)
-        util = self._jvm.org.apache.spark.deploy.SparkHadoopUtil.get()
-        hadoop_conf = util.newConfiguration(self._jvm.org.apache.spark.SparkConf())
-        conf = self._jvm.org.apache.hadoop.yarn.conf.YarnConfiguration(hadoop_conf)
+        util = java_class(self._jvm, "org.apache.spark.deploy.SparkHadoopUtil").get()
+        hadoop_conf = util.newConfiguration(java_class(self._jvm, "org.apache.spark.SparkConf")())
+        conf = java_class(self._jvm, f"{_YARN}.conf.YarnConfiguration")(hadoop_conf)
         for key, value in _IMPATIENT.items():
             conf.set(key, value)
-        client = self._jvm.org.apache.hadoop.yarn.client.api.YarnClient.createYarnClient()
+        client = java_class(self._jvm, f"{_YARN}.client.api.YarnClient").createYarnClient()
         client.init(conf)
         client.start()
         return client

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from retraining.errors import RetrainingError
 from retraining.spark import storage
+from retraining.spark.java import java_class
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -34,7 +35,7 @@ _OTHER_KINDS: Final = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old file of Excel",
     b"PAR1\x15": "a parquet file",
 }
-_SIZES: Final = (2**16, 2**20, 2**24)  # bytes that are read until they hold the first record
+_SIZES: Final = (2**14, 2**20, 2**24)  # bytes that are read until they hold the first record
 _NO_ACCIDENT: Final = 3  # characters
 UNDECODABLE: Final = "\ufffd"
 
@@ -129,7 +130,7 @@ def _name(spark: SparkSession, start: bytes, path: str, stated: str) -> str:
             f"{path} does not begin with the mark of UTF-16",
             "set files.encoding to utf-16-le or utf-16-be",
         )
-    if not spark._jvm.java.nio.charset.Charset.isSupported(name):  # type: ignore[union-attr]
+    if not java_class(spark._jvm, "java.nio.charset.Charset").isSupported(name):
         raise RetrainingError(
             f"{path} cannot be read: Java has no encoding {name}",
             "write it in UTF-8, or set files.encoding to the name of another encoding",

@@ -21,6 +21,7 @@ from retraining.data.files.fields import (
 )
 from retraining.errors import RetrainingError
 from retraining.spark import faults
+from retraining.spark.java import java_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -124,9 +125,10 @@ def _with_times(frame: DataFrame, schema: str) -> DataFrame:
 def _read_footer(spark: SparkSession, path: str) -> Footer:
     jvm, hadoop = spark._jvm, spark._jsc.hadoopConfiguration()
     try:
-        where = jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
-        source = jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromPath(where, hadoop)  # type: ignore[union-attr]
-        reader = jvm.org.apache.parquet.hadoop.ParquetFileReader.open(source)  # type: ignore[union-attr]
+        where = java_class(jvm, "org.apache.hadoop.fs.Path")(path)
+        files = java_class(jvm, "org.apache.parquet.hadoop.util.HadoopInputFile")
+        readers = java_class(jvm, "org.apache.parquet.hadoop.ParquetFileReader")
+        reader = readers.open(files.fromPath(where, hadoop))
         schema = reader.getFileMetaData().getSchema()
         names = tuple(str(field.getName()) for field in schema.getFields())
         footer = Footer(str(schema.toString()), names)

@@ -20,6 +20,7 @@ from retraining.data.rows import computed, known, labels
 from retraining.description.origins import unjudged_columns
 from retraining.errors import RetrainingError
 from retraining.progress import counted
+from retraining.spark.java import java_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -307,7 +308,7 @@ def _check_patterns(spark: SparkSession, rules: Mapping[str, ColumnRules]) -> No
         if rule.pattern is None:
             continue
         try:
-            spark._jvm.java.util.regex.Pattern.compile(rule.pattern)  # type: ignore[union-attr]
+            java_class(spark._jvm, "java.util.regex.Pattern").compile(rule.pattern)
         except Py4JJavaError as error:
             reason = error.java_exception.getDescription()
             raise RetrainingError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from retraining.data.columns import is_positive
-from retraining.data.fingerprint import fingerprint
+from retraining.data.fingerprint import fingerprints
 from retraining.data.instants import day_after, day_of
 from retraining.data.manifest import SPLITS, StoredSplit, read_folders
 from retraining.data.rows import labels
@@ -137,56 +137,51 @@ def examine_splits(
         if not storage.exists(spark, split_folder(folder, name)):
             raise _empty(name, description, windows, days)
     uris = {name: split_folder(folder, name) for name in SPLITS}
-    rows = {name: read_folders(spark, [uri], columns) for name, uri in uris.items()}
-    counts = _count_classes(rows, description)
+    rows = reduce(
+        DataFrame.unionByName,
+        (
+            read_folders(spark, [uri], columns).withColumn(SPLIT, F.lit(name))
+            for name, uri in uris.items()
+        ),
+    )
+    splits.check_disjoint(rows, description)
     stored = {}
-    for name, frame in rows.items():
-        span = getattr(windows, name, None)
-        start, end = span or (None, None)
-        digest, n_rows = fingerprint(frame)
-        n_positives, weight, positive_weight = counts[name]
-        stored[name] = StoredSplit(
-            uri=uris[name],
-            n_rows=n_rows,
-            n_positives=n_positives,
-            weight=weight,
-            positive_weight=positive_weight,
-            fingerprint=digest,
-            start=start,
-            end=end,
-        )
+    for name, found in _count(rows, description).items():
+        start, end = getattr(windows, name, None) or (None, None)
+        content = {"uri": uris[name], "start": start, "end": end} | found
+        stored[name] = StoredSplit.model_validate(content)
     splits.check_classes(stored["train"].n_rows, stored["train"].n_positives)
-    return stored
+    return {name: stored[name] for name in SPLITS}
 
 
-def _count_classes(
-    rows: Mapping[str, DataFrame], description: Description
-) -> dict[str, tuple[int, float | None, float | None]]:
-    """Count positives and weigh rows by split, after a check that no row key is in two of them.
-
-    Returns:
-        Number of positives, weight of all rows, and of the positives: None if rows have no weight.
-    """
+def _count(rows: DataFrame, description: Description) -> dict[str, dict[str, Any]]:
+    """Count, weigh and fingerprint the rows of each split; no weight if rows have none."""
     label, weight = description.label, description.weight
-    needed = dict.fromkeys((*description.key_columns, label.column, *filter(None, [weight])))
-    marked = [frame.select(*needed, F.lit(name).alias(SPLIT)) for name, frame in rows.items()]
-    together = reduce(DataFrame.unionByName, marked)
-    splits.check_disjoint(together, description)
     positive = is_positive(label)
     mass = F.col(weight) if weight else F.lit(None).cast("double")
-    counts = together.groupBy(SPLIT).agg(
+    found = fingerprints(
+        rows,
+        SPLIT,
         F.count_if(positive),
         F.sum(mass),
         F.sum(F.when(positive, mass).otherwise(mass * 0)),
         *labels.outermost_negatives(description),
     )
-    found = counts.collect()
     # Days that were prepared before and those that are new may have two values each.
-    outermost = [value for row in found for value in row[4:] if value is not None]
+    outermost = [value for _, counts in found.values() for value in counts[3:] if value is not None]
     labels.check_values(
-        together, description, min(outermost, default=None), max(outermost, default=None)
+        rows, description, min(outermost, default=None), max(outermost, default=None)
     )
-    return {row[0]: (row[1], _rounded(row[2]), _rounded(row[3])) for row in found}
+    return {
+        name: {
+            "n_rows": content.n_rows,
+            "n_positives": counts[0],
+            "weight": _rounded(counts[1]),
+            "positive_weight": _rounded(counts[2]),
+            "fingerprint": content.digest,
+        }
+        for name, (content, counts) in found.items()
+    }
 
 
 def _rounded(total: float | None) -> float | None:

@@ -212,10 +212,10 @@ def test_a_column_of_parquet_holds_one_value(
     [
         ("a.parquet", b"", "not a parquet file"),
         ("a.parquet", b"key,city\n1,Oslo\n", "not a parquet file"),
-        ("a.csv.gz", gzip.compress(b"1,Oslo,20,1.5,0\n" * 9)[:20], "damaged"),
+        ("a.csv.gz", gzip.compress(b"1,Oslo,20,1.5,0\n" * 9, mtime=0)[:20], "damaged"),
         ("a.csv.gz", b"1,Oslo,20,1.5,0\n", "damaged"),
         ("a.csv.bz2", b"1,Oslo,20,1.5,0\n", "bzip2"),
-        ("a.csv", gzip.compress(b"1,Oslo,20,1.5,0\n" * 9), r"gzip.*\.gz"),
+        ("a.csv", gzip.compress(b"1,Oslo,20,1.5,0\n" * 9, mtime=0), r"gzip.*\.gz"),
         ("a.csv", b"PK\x03\x04", "zip archive or a file of Excel"),
         ("a.jsonl", b"PAR1\x15\x04", r"parquet.*\.parquet"),
     ],
