@@ -21,7 +21,7 @@ from retraining.data.manifest import (
     read_folders,
     stage,
 )
-from retraining.data.rows import expressions, keys, quality
+from retraining.data.rows import expressions, keys, quality, reasons
 from retraining.data.splitting import partitions
 from retraining.data.splitting.cutting import Prepared, cut
 from retraining.digests import digest
@@ -54,7 +54,7 @@ class _Judged(NamedTuple):
     frame: DataFrame
     days: Mapping[date | None, int]
     n_rows_read: int
-    rejected: quality.Rejected
+    rejected: reasons.Rejected
     start: date | None
 
 
@@ -192,11 +192,11 @@ def _judge(spark: SparkSession, description: Description, plan: Plan, cached: Ex
         rows = increment.add_stored(spark, rows, description, plan.base, start)
     rows = quality.flag_duplicates(rows, description)
     rows = _cache(keys.add_row_id(rows, description), cached)
-    days, rejected = quality.count_reasons(rows, description)
+    days, rejected = reasons.count_reasons(rows, description)
     n_valid = sum(days.values())
     if n_rows_read is None:
         n_rows_read = n_valid + rejected.n_rows
-    quality.check_share(
+    reasons.check_share(
         rejected,
         n_rows_read,
         description,

@@ -13,7 +13,7 @@ from retraining.data.columns import quote
 from retraining.data.files import parquet, sources
 from retraining.data.fingerprint import fingerprint
 from retraining.data.instants import clock_of
-from retraining.data.rows import expressions, keys, quality
+from retraining.data.rows import expressions, keys, quality, reasons
 from retraining.description.names import PREDICTION, SCORE
 from retraining.errors import RetrainingError
 from retraining.models import scoring
@@ -129,7 +129,7 @@ class _Incoming(NamedTuple):
     valid: DataFrame
     n_valid: int
     rejected: DataFrame | None
-    counts: quality.Rejected
+    counts: reasons.Rejected
 
 
 def _check(rows: _Incoming, description: Description) -> None:
@@ -137,7 +137,7 @@ def _check(rows: _Incoming, description: Description) -> None:
     n_rejected = rows.counts.n_rows
     if not n_rejected and not rows.n_valid:
         raise RetrainingError("the files hold no rows", "give files that hold rows")
-    quality.check_share(
+    reasons.check_share(
         rows.counts,
         rows.n_valid + n_rejected,
         description,
@@ -161,7 +161,7 @@ def _rows_to_score(
     checked = _checked(spark, files, history, description).cache()
     cached.callback(checked.unpersist)
     with expressions.holding_for_every_row("an expression of columns"):
-        days, refused = quality.count_reasons(checked.where(_WANTED), description, labelled=False)
+        days, refused = reasons.count_reasons(checked.where(_WANTED), description, labelled=False)
     own = (*description.kept_columns, sources.FILE)
     known = checked.where(F.col(quality.REASON).isNull())
     earlier = known.where(~F.col(_WANTED)) if history else None
@@ -187,7 +187,7 @@ def _rows_to_score(
         rejected = rejected.unionByName(more)
     valid = built.where(F.col(quality.REASON).isNull())
     counts = {**refused.by_reason, **incomplete}
-    return _Incoming(valid, n_complete, rejected, quality.Rejected.sorted(counts, refused.examples))
+    return _Incoming(valid, n_complete, rejected, reasons.Rejected.sorted(counts, refused.examples))
 
 
 def _days_before(
@@ -255,7 +255,7 @@ def _judge_ready(ready: DataFrame, description: Description, cached: ExitStack) 
     texts = [F.col(quote(name)).cast("string").alias(name) for name in own]
     rejected = rows.where(F.col(quality.REASON).isNotNull()).select(quality.REASON, *texts)
     valid = rows.where(F.col(quality.REASON).isNull())
-    refused = quality.Rejected.sorted(counts, {})
+    refused = reasons.Rejected.sorted(counts, {})
     return _Incoming(valid, n_valid, rejected if counts else None, refused)
 
 

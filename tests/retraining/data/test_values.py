@@ -8,7 +8,8 @@ import pytest
 
 from retraining.data.files.sources import list_files, read_raw
 from retraining.data.preparation import prepare
-from retraining.data.rows.quality import count_reasons, validate
+from retraining.data.rows.quality import validate
+from retraining.data.rows.reasons import count_reasons
 from retraining.description.reading import from_mapping
 from retraining.errors import RetrainingError
 

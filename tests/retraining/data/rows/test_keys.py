@@ -10,7 +10,7 @@ from retraining.data.files import sources
 from retraining.data.manifest import read_split
 from retraining.data.overlap import without_rows_of
 from retraining.data.preparation import prepare
-from retraining.data.rows import keys, quality
+from retraining.data.rows import keys, quality, reasons
 from retraining.data.splitting import splits
 from retraining.description.reading import from_mapping
 from retraining.errors import RetrainingError
@@ -179,10 +179,10 @@ def test_a_row_without_a_unit_or_a_part_of_its_key_is_rejected(
     )
     raw = sources.read_raw(spark, sources.list_files(spark, source), description)
     rows = quality.flag_invalid(raw, description)
-    assert quality.count_reasons(rows, description)[1].by_reason == {"null shop": 1, "null week": 1}
+    assert reasons.count_reasons(rows, description)[1].by_reason == {"null shop": 1, "null week": 1}
     without_week = describe(columns=columns, unit="month", split=HASHED, event_time=None)
     rows = quality.flag_invalid(raw, without_week)
-    assert quality.count_reasons(rows, without_week)[1].by_reason == {"null month": 1}
+    assert reasons.count_reasons(rows, without_week)[1].by_reason == {"null month": 1}
 
 
 @pytest.mark.parametrize(

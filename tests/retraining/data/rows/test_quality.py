@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retraining.data.rows.quality import (
-    Rejected,
     flag_duplicates,
     quarantined_rows,
     valid_rows,
     validate,
 )
+from retraining.data.rows.reasons import Rejected
 from retraining.description.reading import from_mapping, load
 
 if TYPE_CHECKING:
