@@ -105,6 +105,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """One small session for all tests: two cores, two shuffle partitions, no UI, UTC."""
     from pyspark.sql import SparkSession
 
+    from retraining.spark.java import remember_classes
+
     warehouse = tmp_path_factory.mktemp("warehouse")
     session = (
         SparkSession.builder.master("local[2]")
@@ -122,6 +124,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .getOrCreate()
     )
     session.sparkContext.setLogLevel("ERROR")
+    remember_classes(session._jvm)
     yield session
     session.stop()
 

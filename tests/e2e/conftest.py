@@ -10,7 +10,7 @@ import yaml
 
 from retraining.spark.gateway import shared_jvm
 from tests.e2e.projects import FirstChain, clone, runner
-from tests.steps.calling import small_description
+from tests.small import small_description
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

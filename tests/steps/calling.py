@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import yaml
 from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts, load_dict
 from pyspark import SparkContext
-
-from retraining.tracking.descriptions import DESCRIPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,27 +147,6 @@ def runs_of(step: str) -> list[Run]:
     client = MlflowClient()
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     return list(client.search_runs(experiments, f"tags.step = '{step}'"))
-
-
-def small_description() -> dict[str, Any]:
-    """The fraud data with windows for three weeks, small estimators, and models tested once."""
-    mapping: dict[str, Any] = yaml.safe_load((DESCRIPTIONS / "fraud.yaml").read_text())
-    mapping["label"]["delay"] = "2 days"
-    del mapping["gate"]["campaign"]
-    for rolling in mapping["features"]["rolling"]:
-        rolling["windows"] = ["1 day", "3 days"]
-    mapping["features"]["rolling"][1]["delay"] = "2 days"
-    mapping["features"]["fill"] = {f"terminal_id_tx_fraud_mean_{w}": 0.0 for w in ("1d", "3d")}
-    mapping["split"] = {"by": "time", "train": "6 days", "gap": "2 days", "validation": "3 days"}
-    mapping["split"]["holdout"] = "4 days"
-    forest = {"numTrees": 5, "maxDepth": 4, "maxBins": 32}
-    mapping["estimator"] = {"name": "RandomForestClassifier", "parameters": forest}
-    mapping["search"]["trials"] = 2
-    mapping["search"]["estimators"] = {
-        "RandomForestClassifier": {"numTrees": {"choice": [5]}, "maxDepth": {"choice": [3, 5]}},
-        "LogisticRegression": {"regParam": {"loguniform": [0.00001, 0.01]}},
-    }
-    return mapping
 
 
 def use_store(patch: pytest.MonkeyPatch, database: Path) -> None:

@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 from retraining.comparison import succession
 from retraining.tracking import registry
 from tests.hdfs import hdfs_by_default
-from tests.steps.calling import Call, Cycle, copied, invoke, small_description, use_store
+from tests.small import small_description
+from tests.steps.calling import Call, Cycle, copied, invoke, use_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

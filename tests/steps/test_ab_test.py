@@ -18,7 +18,8 @@ from retraining.description import reading as descriptions
 from retraining.gate.decision import decide
 from retraining.tracking import champions, registry
 from retraining.tracking.cycle import Cycle as Chained
-from tests.steps.calling import scores_of, small_description, verdict_of
+from tests.small import small_description
+from tests.steps.calling import scores_of, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,11 +13,11 @@ from mlflow import MlflowClient
 from retraining.comparison import lineup
 from retraining.gate.ledger import charged
 from retraining.tracking import registry
+from tests.small import small_description
 from tests.steps.calling import (
     copied,
     invoke,
     scores_of,
-    small_description,
     use_store,
     verdict_of,
 )

@@ -15,4 +15,22 @@ def java_class(jvm: Any, name: str) -> Any:  # noqa: ANN401 (py4j)
         jvm: `SparkSession._jvm`, or that of a context or a gateway.
         name: With its package.
     """
+    if name not in vars(jvm):
+        setattr(jvm, name, getattr(jvm, name))
     return getattr(jvm, name)
+
+
+def remember_classes(jvm: Any) -> None:  # noqa: ANN401 (py4j)
+    """Let PySpark find the classes behind every column where it looks for them.
+
+    It asks Java for them each time, for some without their package: by these, too, hundreds of
+    jars are looked into.
+
+    Args:
+        jvm: That of the context which PySpark will use.
+    """
+    for package, name in (
+        ("org.apache.spark.sql", "functions"),
+        ("org.apache.spark.api.python", "PythonUtils"),
+    ):
+        setattr(jvm, name, java_class(jvm, f"{package}.{name}"))

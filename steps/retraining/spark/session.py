@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from retraining.errors import RetrainingError
 from retraining.spark import archive, cluster, faults, gateway, settings
-from retraining.spark.java import java_class
+from retraining.spark.java import java_class, remember_classes
 from retraining.spark.stages import show_stages
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def _start(app_name: str, master: str | None, paths: Iterable[str]) -> SparkSess
 
 def _create(app_name: str, chosen: Mapping[str, str]) -> SparkSession:
     _set_loggers()
+    remember_classes(SparkContext._jvm)
     builder = SparkSession.builder.appName(app_name)
     for key, value in chosen.items():
         builder = builder.config(key, value)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _SCHEME: Final = re.compile(r"\w[\w+.-]*:")
+# Bytes: an answer of Java with more than 8,192 characters comes in parts, each 40 ms after the last
+# one, since the system waits for a confirmation.
+_PIECE: Final = 6_000
 
 
 class Entry(NamedTuple):
@@ -126,9 +129,9 @@ def read_start(spark: SparkSession, path: str, size: int) -> bytes:
     try:
         if codec is None:
             with _explained(path):
-                return bytes(stream.readNBytes(size))
+                return _read(stream, size)
         with _explained(path, "is damaged", "get or write it again, or leave it out"):
-            start = bytes(codec.createInputStream(stream).readNBytes(size))
+            start = _read(codec.createInputStream(stream), size)
             if start or path.lower().endswith(".gz"):
                 return start
             stream.seek(0)  # what does not begin as bzip2 does is read as an empty file
@@ -138,6 +141,16 @@ def read_start(spark: SparkSession, path: str, size: int) -> bytes:
     if magic != b"BZh":
         raise RetrainingError(f"{path} is not compressed by bzip2", "give it the right suffix")
     return start
+
+
+def _read(stream: Any, size: int) -> bytes:  # noqa: ANN401 (a Java object)
+    start = bytearray()
+    while len(start) < size:
+        piece = stream.readNBytes(min(_PIECE, size - len(start)))
+        if not piece:
+            break
+        start += piece
+    return bytes(start)
 
 
 def write_text(spark: SparkSession, path: str, text: str) -> None:

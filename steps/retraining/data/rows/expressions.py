@@ -6,7 +6,6 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from py4j.java_gateway import is_instance_of
 from pyspark import SparkContext
 from pyspark.errors import (
     AnalysisException,
@@ -21,6 +20,7 @@ from pyspark.sql import functions as F
 from retraining.description.expressions import is_dated, names_in
 from retraining.description.functions import FUNCTIONS
 from retraining.errors import RetrainingError, reason
+from retraining.spark.java import java_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +125,8 @@ def _nodes(node: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 (an object o
     for index in range(children.size()):
         yield from _nodes(children.apply(index))
     # The child of `to_date(x)` is `x`, but what runs is a cast of it.
-    if is_instance_of(SparkContext._gateway, node, _REPLACED):
+    types = java_class(SparkContext._jvm, "py4j.reflection.TypeUtil")
+    if types.isInstanceOf(_REPLACED, node):
         yield from _nodes(node.replacement())
 
 
