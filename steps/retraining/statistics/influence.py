@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from retraining.statistics.metrics import Metric
     from retraining.statistics.rows import Floats, Rows
 
+# Rows: to start a thread takes as long as to sort some thousands.
+_WORTH_A_THREAD = 100_000
+
 
 def paired_influence(rows: Rows, metric: Metric) -> tuple[float, float, Floats]:
     """The metric of two models and the influence of every row on their difference.
@@ -27,10 +30,16 @@ def paired_influence(rows: Rows, metric: Metric) -> tuple[float, float, Floats]:
         The metric of the champion, that of the challenger, and values of shape (n,) that sum to
         zero: how much each row moves challenger less champion.
     """
-    with ThreadPoolExecutor(2) as pool:  # numpy sorts without the interpreter's lock
-        (champion, of_champion), (challenger, of_challenger) = pool.map(
-            lambda score: metric.influence(rows.label, score, rows.weight), rows.scores
-        )
+
+    def of(score: Floats) -> tuple[float, Floats]:
+        return metric.influence(rows.label, score, rows.weight)
+
+    if rows.label.size < _WORTH_A_THREAD:
+        both = [of(score) for score in rows.scores]
+    else:
+        with ThreadPoolExecutor(2) as pool:  # numpy sorts without the interpreter's lock
+            both = list(pool.map(of, rows.scores))
+    (champion, of_champion), (challenger, of_challenger) = both
     of_challenger -= of_champion  # in place: to ask for memory takes as long as to compute
     of_challenger *= rows.weight
     return champion, challenger, of_challenger

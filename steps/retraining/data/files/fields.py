@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 # Files that are opened at the same time.
-_THREADS: Final = 32
+_MOST_THREADS: Final = 32
+_FILES_A_THREAD: Final = 8  # each thread has a connection to Java of its own
 _NAMES_SHOWN: Final = 40
 _NULL_FOLDER: Final = "__HIVE_DEFAULT_PARTITION__"
 
@@ -134,8 +135,11 @@ def folder_values(file: Column, folders: Iterable[tuple[str, str]]) -> dict[str,
 
 
 def at_once(read: Callable[[str], _T], paths: Sequence[str]) -> list[_T]:
-    """Read from many files at once: most of the time is spent waiting for storage."""
-    with ThreadPoolExecutor(_THREADS) as pool:
+    """Read from files, from many at once: most of the time is spent waiting for storage."""
+    threads = min(_MOST_THREADS, len(paths) // _FILES_A_THREAD)
+    if threads <= 1:
+        return [read(path) for path in paths]
+    with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(read, paths))
 
 
