@@ -15,7 +15,7 @@ from tests.small import small_description
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FIRST_DAYS, MORE_DAYS = 26, 6
+FIRST_DAYS, MORE_DAYS = 20, 6
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tests.stack.system import System
 
-_DAYS, _CUSTOMERS, _TERMINALS, _TRIALS = 26, 300, 500, 2
+_DAYS, _CUSTOMERS, _TERMINALS, _TRIALS = 20, 300, 500, 2
 _LONGEST_CHAIN = timedelta(minutes=40)
 
 
