@@ -134,6 +134,8 @@ def _settings(path: Path, users: str) -> dict[str, str]:
         "default_permission": "NO_PERMISSIONS",
         "database_uri": users,
         "admin_username": ADMINISTRATOR,
+        # To check a password takes tenths of a second of CPU, and every request has one.
+        "auth_cache_ttl_seconds": "60",
         "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
     }
     path.touch(mode=0o600)
