@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from retraining.errors import RetrainingError
@@ -25,6 +27,16 @@ def test_text_is_written_and_read_back(spark: SparkSession, tmp_path: Path) -> N
     assert storage.read_start(spark, path, 4) == "Grö".encode()
     assert storage.read_start(spark, path, 100) == "Größe\n".encode()
     assert not storage.exists(spark, f"{path}.tmp")
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_the_start_of_a_long_file_is_read(spark: SparkSession, tmp_path: Path, suffix: str) -> None:
+    content = np.random.default_rng(0).bytes(20_000)
+    path = tmp_path / f"long{suffix}"
+    path.write_bytes(gzip.compress(content, mtime=0) if suffix else content)
+    for size in (5_999, 6_000, 6_001, 19_999):
+        assert storage.read_start(spark, str(path), size) == content[:size]
+    assert storage.read_start(spark, str(path), 30_000) == content
 
 
 def test_folders_are_listed_and_removed(spark: SparkSession, tmp_path: Path) -> None:

@@ -237,6 +237,19 @@ def test_variance_beyond_classes_counts_all_rows_or_all_units() -> None:
     assert math.isnan(variance(influence, label, np.zeros(4, np.intp), metric=METRICS["brier"]))
 
 
+def test_many_rows_are_ranked_by_two_threads_with_the_same_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    scores = {name: rng.random(500) for name in ("champion", "challenger")}
+    rows = check_rows(rng.random(500) < 0.2, scores)
+    alone = paired_influence(rows, AUROC)
+    monkeypatch.setattr("retraining.statistics.influence._WORTH_A_THREAD", 1)
+    together = paired_influence(rows, AUROC)
+    assert alone[:2] == together[:2]
+    assert np.array_equal(alone[2], together[2])
+
+
 def test_acceleration_is_a_sixth_of_the_skewness_of_the_sum() -> None:
     rows = check_rows([1, 0, 0], {"a": [1, 2, 3]})
     expected = (0.064 - 0.001 - 0.027) / (6 * 0.26**1.5)
