@@ -29,8 +29,5 @@ def remember_classes(jvm: Any) -> None:  # noqa: ANN401 (py4j)
     Args:
         jvm: That of the context which PySpark will use.
     """
-    for package, name in (
-        ("org.apache.spark.sql", "functions"),
-        ("org.apache.spark.api.python", "PythonUtils"),
-    ):
-        setattr(jvm, name, java_class(jvm, f"{package}.{name}"))
+    jvm.functions = java_class(jvm, "org.apache.spark.sql.functions")
+    jvm.PythonUtils = java_class(jvm, "org.apache.spark.api.python.PythonUtils")
