@@ -205,8 +205,8 @@ def _log(spark: SparkSession, manifest: Manifest, description: Description) -> t
             days[name] = profile.count_classes(read_split(spark, manifest, name), description)
         else:
             days[name] = {name: (split.n_rows, split.n_positives)}
-    n_rows = manifest.splits["train"].n_rows
-    train = profile.profile(read_split(spark, manifest, "train"), description, n_rows)
+    shape = manifest.splits["train"].n_rows, manifest.splits["train"].n_positives
+    train = profile.profile(read_split(spark, manifest, "train"), description, *shape)
     mlflow.log_text(json.dumps(train, indent=1), "profile.json")
     classes = {day: counts for split in days.values() for day, counts in split.items()}
     if description.event_time:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import time
 from typing import TYPE_CHECKING, Any, Final
 
-from retraining.data.profiling import relation
 from retraining.data.profiling.relation import Relation
 from retraining.report.data_page import ShownColumn, ShownData, ShownReason
 
@@ -57,8 +56,7 @@ def show(
         days=days,
         notes=(
             "AUROC alone is how well a feature by itself orders rows by their label: 0.5 is by "
-            f"chance, 1 is the label. It is right to within {relation.TOLERANCE}, since it comes "
-            "from quantiles of both classes.",
+            "chance, 1 is the label. Of more than 100,000 rows of a class, a share is looked at.",
             "Categories are ordered by their share of positives in one half of the training rows "
             "and judged by the other.",
             "Numbers of more than 10 values are approximate. The range of a text goes by the "

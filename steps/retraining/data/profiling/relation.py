@@ -1,8 +1,4 @@
-"""How well each feature by itself orders rows by their label.
-
-Numbers need no pass of their own: quantiles of the positives and of the negatives are taken by the
-aggregation that counts anyway, and the AUROC follows from the two. Categories take one more.
-"""
+"""How well each feature by itself orders rows by their label."""
 
 from __future__ import annotations
 
@@ -17,15 +13,14 @@ from retraining.data.columns import is_positive, quote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import NDArray
     from pyspark.sql import Column, DataFrame, Row
 
     from retraining.description.label import Label
 
 SUSPICIOUS: Final = 0.95  # above it, a single feature may hold the label itself
-TOLERANCE: Final = 0.005  # of an AUROC from quantiles
-_QUANTILES: Final = 200
-_ACCURACY: Final = 2000
-_MOST_ROWS: Final = 200_000  # of more rows, a share of the negatives is looked at
+_MOST_ROWS: Final = 100_000  # of a class: of more, a share is looked at, chosen by content
+_MOST_VALUES: Final = 5_000_000  # of a class, on the driver: some 100 MB with those of the other
 _CERTAIN: Final = 99.0  # the logarithm of odds without negatives, or without positives if negative
 _COUNTS: Final = ("fitted", "fitted_positives", "judged_rows", "judged_positives")
 
@@ -54,36 +49,32 @@ def numbers_among(frame: DataFrame, features: Iterable[str]) -> list[str]:
     return [name for name in features if isinstance(frame.schema[name].dataType, kinds)]
 
 
-def quantiles(
-    frame: DataFrame, names: Sequence[str], label: Label, n_rows: int
-) -> dict[str, Column]:
-    """Aggregates that `from_quantiles` reads: quantiles of numbers among positives and negatives.
+def relate_numbers(
+    frame: DataFrame, names: Sequence[str], label: Label, n_rows: int = 0, n_positives: int = 0
+) -> dict[str, Relation]:
+    """The relation of numbers, on the driver: of many rows, a share of each class is looked at.
 
     Args:
         frame: The rows.
         names: Columns of numbers.
         label: Says which rows are positive.
-        n_rows: About how many rows there are: of many, every n-th negative by its content is taken.
+        n_rows: About how many rows there are; 0 takes them all.
+        n_positives: About how many of them are positive.
     """
-    points = F.array(*(F.lit((i + 0.5) / _QUANTILES) for i in range(_QUANTILES)))
-    positive, every = is_positive(label), -(-n_rows // _MOST_ROWS)
-    negative = ~positive
-    if every > 1:
-        negative &= F.pmod(F.xxhash64(*map(quote, frame.columns)), F.lit(every)) == 0
-    return {
-        f"{index} {kind}": F.percentile_approx(
-            F.when(rows, F.col(quote(name)).cast("double")), points, _ACCURACY
-        )
-        for index, name in enumerate(names)
-        for kind, rows in (("positive", positive), ("negative", negative))
-    }
-
-
-def from_quantiles(row: Row, names: Sequence[str]) -> dict[str, Relation]:
-    """The relation of each number, from the aggregates of `quantiles`."""
+    if not names:
+        return {}
+    positive, content = is_positive(label), F.xxhash64(*map(quote, frame.columns))
+    most = min(_MOST_ROWS, _MOST_VALUES // len(names))
+    share = F.when(positive, -(-n_positives // most)).otherwise(-(-(n_rows - n_positives) // most))
+    chosen = frame.where(positive.isNotNull() & (F.pmod(content, F.greatest(share, F.lit(1))) == 0))
+    values = [F.col(quote(name)).cast("double").alias(str(i)) for i, name in enumerate(names)]
+    table = chosen.select(positive.alias("positive"), *values).toPandas()
+    is_of_positive = table["positive"].to_numpy(bool)
     found = {}
     for index, name in enumerate(names):
-        auroc = _compare(row[f"{index} positive"], row[f"{index} negative"])
+        value = table[str(index)].to_numpy(float)
+        is_value = ~np.isnan(value)
+        auroc = _compare(value[is_value & is_of_positive], value[is_value & ~is_of_positive])
         direction = "lower" if auroc is not None and auroc < 0.5 else "higher"
         found[name] = Relation(
             None if auroc is None else round(max(auroc, 1 - auroc), 3), direction
@@ -91,9 +82,9 @@ def from_quantiles(row: Row, names: Sequence[str]) -> dict[str, Relation]:
     return found
 
 
-def _compare(positives: list[float] | None, negatives: list[float] | None) -> float | None:
+def _compare(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> float | None:
     """The share of pairs in which the positive is larger; equal ones count half."""
-    if not positives or not negatives:
+    if not len(positives) or not len(negatives):
         return None
     above = np.sort(negatives)
     left = np.searchsorted(above, positives, "left")

@@ -62,20 +62,18 @@ def exact(people: pd.DataFrame, name: str) -> float:
     return max(found, 1 - found)
 
 
-def relations(frame: DataFrame, description: Description, n_rows: int = 0) -> dict[str, Any]:
-    found: dict[str, Any] = profile(frame, description, n_rows)["relations"]
+def relations(frame: DataFrame, description: Description, *n_rows: int) -> dict[str, Any]:
+    found: dict[str, Any] = profile(frame, description, *n_rows)["relations"]
     return found
 
 
-def test_numbers_have_the_exact_auroc_within_the_tolerance(
+def test_numbers_have_the_exact_auroc(
     spark: SparkSession, people: pd.DataFrame, description: Description
 ) -> None:
     found = relations(spark.createDataFrame(people).repartition(3), description)
 
     for name in ("far", "against", "noise", "flag", "leak"):
-        assert found[name]["auroc"] == pytest.approx(
-            exact(people, name), abs=relation.TOLERANCE + 0.0005
-        ), name
+        assert found[name]["auroc"] == round(exact(people, name), 3), name
     assert [found[name]["direction"] for name in ("far", "against", "leak")] == [
         "higher",
         "lower",
@@ -95,14 +93,33 @@ def test_categories_are_judged_by_rows_that_did_not_order_them(
     assert found["name"] == {"auroc": 0.5, "direction": "categories"}
 
 
-def test_of_very_many_rows_a_share_is_looked_at(
-    spark: SparkSession, people: pd.DataFrame, description: Description
+def test_of_very_many_rows_a_share_of_each_class_is_looked_at(
+    spark: SparkSession,
+    people: pd.DataFrame,
+    description: Description,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    frame = spark.createDataFrame(people)
-    some, every = (relations(frame, description, n)["far"]["auroc"] for n in (4_000_000, N))
+    frame, shape = spark.createDataFrame(people), (N, int(people.ill.sum()))
+    every = relations(frame, description, *shape)["far"]["auroc"]
+    monkeypatch.setattr(relation, "_MOST_ROWS", 500)
+    some = relations(frame, description, *shape)["far"]["auroc"]
 
     assert some != every
-    assert some == pytest.approx(exact(people, "far"), abs=0.03)
+    assert some == pytest.approx(exact(people, "far"), abs=0.04)
+
+
+def test_of_very_many_features_fewer_rows_are_looked_at(
+    spark: SparkSession, people: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relation, "_MOST_VALUES", 1000)
+    frame, shape = spark.createDataFrame(people), (N, int(people.ill.sum()))
+    found = [
+        relation.relate_numbers(frame, names, Label(column="ill"), *shape)["far"].auroc
+        for names in (["far"], ["far", "noise", "leak", "against"])
+    ]
+
+    assert found[0] != found[1]
+    assert found == [pytest.approx(exact(people, "far"), abs=0.06)] * 2
 
 
 def test_without_both_classes_nothing_is_known(
