@@ -18,6 +18,7 @@ from retraining.description import reading as descriptions
 from retraining.gate.decision import decide
 from retraining.tracking import champions, registry
 from retraining.tracking.cycle import Cycle as Chained
+from tests.prepared import split_rows
 from tests.small import small_description
 from tests.steps.calling import scores_of, verdict_of
 
@@ -145,7 +146,7 @@ def test_each_version_is_asked_of_the_registry_once(call: Call, asked: list[str]
 
 def test_every_row_of_the_holdout_is_scored_by_both(cycle: Cycle) -> None:
     scores, metrics = scores_of(cycle.tested), cycle.tested.metrics
-    holdout = pd.read_parquet(f"{cycle.data_uri.removeprefix('file:')}/splits/split=holdout")
+    holdout = split_rows(cycle.data_uri, "holdout")
     labels = holdout.set_index("transaction_id")["tx_fraud"].sort_index()
 
     assert scores["key"].tolist() == labels.index.tolist()
@@ -203,14 +204,10 @@ def test_repeated_in_its_cycle_it_is_reused(call: Call, cycle: Cycle) -> None:
 
 def test_rows_that_a_model_was_selected_on_are_left_out(call: Call, cycle: Cycle) -> None:
     """The older data set's holdout reaches into what the models were validated on."""
-    older, newer = (
-        called.tags["dataset_uri"].removeprefix("file:")
-        for called in (cycle.first_prepared, cycle.prepared)
-    )
-    holdout = pd.read_parquet(f"{older}/splits/split=holdout")["transaction_id"]
+    older, newer = (called.tags["dataset_uri"] for called in (cycle.first_prepared, cycle.prepared))
+    holdout = split_rows(older, "holdout")["transaction_id"]
     train, validation = (
-        set(pd.read_parquet(f"{newer}/splits/split={name}")["transaction_id"])
-        for name in ("train", "validation")
+        set(split_rows(newer, name)["transaction_id"]) for name in ("train", "validation")
     )
     unseen = set(holdout) - train - validation
     assert 0 < len(unseen) < len(holdout)
@@ -222,7 +219,7 @@ def test_rows_that_a_model_was_selected_on_are_left_out(call: Call, cycle: Cycle
     assert made.metrics["n_rows"] == len(unseen)
     assert set(scores_of(made)["key"]) == unseen
     # Both were trained on all of the older validation rows, so that these say nothing.
-    assert set(pd.read_parquet(f"{older}/splits/split=validation")["transaction_id"]) <= train
+    assert set(split_rows(older, "validation")["transaction_id"]) <= train
     assert "validation rows" not in load_text(f"runs:/{made.run_id}/report.html")
     tags = MlflowClient().get_model_version("fraud", "2").tags
     assert tags["ab_test.run_id"] == cycle.tested.run_id
@@ -240,11 +237,7 @@ def test_a_cycle_of_the_past_that_meets_a_later_champion_is_inconclusive(
     short = cycle.folder / "short.yaml"
     short.write_text(yaml.safe_dump(mapping, sort_keys=False))
     whole = call("preprocess", dataset=short, input=cycle.raw, pipeline_id="whole")
-    end = max(
-        pd.read_parquet(
-            f"{whole.tags['dataset_uri'].removeprefix('file:')}/splits/split=train"
-        ).tx_datetime
-    )
+    end = max(split_rows(whole.tags["dataset_uri"], "train").tx_datetime)
     call("train", pipeline_id="whole", model_name="late")
     past = call(
         "preprocess", dataset=short, input=cycle.raw, pipeline_id="past", as_of=f"{end:%Y-%m-%d}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,10 +12,9 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts, load_text
 
 from retraining.models import scoring
+from tests.prepared import split_folders, split_rows
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pyspark.sql import DataFrame
 
     from tests.steps.calling import Call, Called, Cycle
@@ -38,7 +38,8 @@ def gate_scores(cycle: Cycle) -> pd.Series[float]:
 
 
 def holdout_of(cycle: Cycle) -> str:
-    return cycle.data_uri.removeprefix("file:") + "/splits/split=holdout"
+    manifest = json.loads(Path(cycle.data_uri.removeprefix("file:"), "_MANIFEST.json").read_text())
+    return ",".join(split_folders(manifest, "holdout"))
 
 
 def n_lines(path: Path) -> int:
@@ -226,7 +227,7 @@ def test_what_cannot_be_scored_is_refused_in_one_line(
 ) -> None:
     (tmp_path / "empty.txt").touch()
     pd.DataFrame({"key": [1]}).to_parquet(tmp_path / "other.parquet")
-    holdout = pd.read_parquet(holdout_of(cycle))[:50].drop(columns="tx_datetime")
+    holdout = split_rows(cycle.data_uri, "holdout")[:50].drop(columns="tx_datetime")
     holdout.drop(columns="transaction_id").to_parquet(tmp_path / "keyless.parquet")
     holdout.drop(columns="tx_amount").to_parquet(tmp_path / "narrow.parquet")
     holdout.loc[holdout.index[:3], "tx_amount"] = None

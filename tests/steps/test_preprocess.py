@@ -10,6 +10,8 @@ import pytest
 import yaml
 from mlflow.artifacts import list_artifacts, load_dict, load_text
 
+from tests.prepared import split_rows
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -100,8 +102,7 @@ def test_splits_are_logged_with_their_fingerprints(cycle: Cycle) -> None:
     assert logged == {f"fraud {name}": tags[f"fingerprint.{name}"] for name in names}
     assert len(set(logged.values())) == 3
     for name in names:
-        folder = f"{tags['dataset_uri'].removeprefix('file:')}/splits/split={name}"
-        rows = pd.read_parquet(folder)
+        rows = split_rows(tags["dataset_uri"], name)
         assert len(rows) == cycle.prepared.metrics[f"{name}_rows"]
         assert rows["tx_fraud"].sum() == cycle.prepared.metrics[f"{name}_positives"]
         assert f"{name} {len(rows):,} ({rows['tx_fraud'].sum():,} positives)" in cycle.prepared.out

@@ -12,7 +12,7 @@ from retraining.digests import digest
 from retraining.spark import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyspark.sql import SparkSession
 
@@ -55,9 +55,9 @@ def find_change(spark: SparkSession, parts: Parts, folders: Iterable[str]) -> st
     return None
 
 
-def count_rows(spark: SparkSession, folder: str) -> int | None:
+def count_rows(spark: SparkSession, folders: Sequence[str]) -> int | None:
     """Rows by the footers of the files; None where they cannot be read."""
     try:
-        return spark.read.parquet(folder).count()
+        return spark.read.parquet(*folders).count()
     except (Py4JJavaError, PySparkException):
         return None

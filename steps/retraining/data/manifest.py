@@ -2,7 +2,7 @@
 
     <root>/<name>/<version>/
         rows/day=2018-07-25/    the days that this version computed (data with event times only)
-        splits/split=train/     and split=validation, split=holdout
+        splits/split=train/     and split=validation, split=holdout, unless they are whole days
         quarantine/
         _MANIFEST.json          written last
 
@@ -53,7 +53,8 @@ class StoredSplit(Record):
     """The rows of train, validation or holdout on storage.
 
     Attributes:
-        uri: Their folder.
+        uri: Their folder; the data set's own, if they are whole days.
+        days: The days whose rows they are, of `Manifest.days`; none if they have a folder.
         n_rows: Number of rows.
         n_positives: Number of positives.
         weight: Of all rows; None if rows have no weight.
@@ -64,6 +65,7 @@ class StoredSplit(Record):
     """
 
     uri: str
+    days: tuple[date, ...] = ()
     n_rows: int
     n_positives: int
     weight: float | None = None
@@ -147,6 +149,11 @@ class Manifest(Record):
         """What a reader should know of the splits, labels that are not known included."""
         return (*([self.coverage.explain()] if self.coverage else []), *self.warnings)
 
+    def folders_of(self, name: str) -> list[str]:
+        """The folders with the rows of a split."""
+        split = self.splits[name]
+        return [self.days[day] for day in split.days] or [split.uri]
+
     def describe(self) -> Description:
         """Return the description with which the data set was prepared."""
         return reading.from_mapping(self.description, where=f"{self.uri}/{MANIFEST}")
@@ -190,7 +197,8 @@ def publish(spark: SparkSession, manifest: Manifest, base: Manifest | None = Non
         The manifest with what later reads are checked against.
     """
     parts = (base.parts if base else {}) | integrity.files_of(spark, manifest.uri)
-    read_later = {*manifest.days.values(), *(split.uri for split in manifest.splits.values())}
+    folders = (uri for name in manifest.splits for uri in manifest.folders_of(name))
+    read_later = {*manifest.days.values(), *folders}
     known = {uri: parts[uri] for uri in sorted(read_later) if uri in parts}
     content = manifest.model_copy(update={"parts": known}).model_dump(mode="json")
     content["digest"] = integrity.seal(content)
@@ -244,14 +252,15 @@ def read_split(spark: SparkSession, manifest: Manifest, name: str) -> DataFrame:
             f"there is no split {name!r}", f"choose one of {', '.join(manifest.splits)}"
         )
     split = manifest.splits[name]
-    change = integrity.find_change(spark, manifest.parts, [split.uri])
-    if change or split.uri not in manifest.parts:
-        n_rows = integrity.count_rows(spark, split.uri)
+    folders = manifest.folders_of(name)
+    change = integrity.find_change(spark, manifest.parts, folders)
+    if change or not manifest.parts.keys() >= {*folders}:
+        n_rows = integrity.count_rows(spark, folders)
         if n_rows not in (None, split.n_rows):
             change = f"{split.uri} holds {n_rows:,} rows, its manifest says {split.n_rows:,}"
     if change:
         raise RetrainingError(change, _PREPARE_AGAIN)
-    return read_folders(spark, [split.uri], manifest.columns)
+    return read_folders(spark, folders, manifest.columns)
 
 
 def read_folders(

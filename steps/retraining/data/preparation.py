@@ -122,8 +122,6 @@ def prepare(
             as_of,
             lambda day: _name_row(judged.frame, description, day),
         )
-        train = read_folders(spark, [found.splits["train"].uri], built.prepared.columns)
-        categories.check(train, description)
         for name, split in found.splits.items():
             _LOG.info(f"{name}: {split.n_rows:,} rows, {split.n_positives:,} positive")
         manifest = Manifest(
@@ -145,6 +143,8 @@ def prepare(
             ),
             **_account(plan, judged, built, found, folder),
         )
+        folders = manifest.folders_of("train")
+        categories.check(read_folders(spark, folders, manifest.columns), description)
         return publish(spark, manifest, plan.base)
 
 

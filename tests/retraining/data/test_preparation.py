@@ -15,6 +15,7 @@ import pytest
 from retraining.data.files.sources import list_files
 from retraining.data.manifest import Manifest, read_split
 from retraining.data.preparation import prepare
+from retraining.data.splitting import splits
 from retraining.description.reading import from_mapping, load
 from retraining.errors import RetrainingError
 
@@ -291,6 +292,40 @@ def test_partitions_change_nothing(spark: SparkSession, full: Manifest, tmp_path
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", str(before))
     assert fingerprints(found) == fingerprints(full)
+
+
+def test_splits_of_whole_days_are_not_written_again(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapping = describe().to_mapping()
+    del mapping["split"]["known_positives"]
+    description = from_mapping(mapping)
+    write_days(tmp_path / "raw", range(N_DAYS - 1))
+    first = run(spark, tmp_path, "first", description=description)
+    write_days(tmp_path / "raw", range(N_DAYS - 1, N_DAYS))
+    by_day = run(spark, tmp_path, "days", description=description, previous=first)
+    noon = datetime(2018, 4, 11, 12)
+    cut = run(spark, tmp_path, "cut", description=description, previous=first, as_of=noon)
+    monkeypatch.setattr(splits, "whole_days", lambda *_: None)
+    copied = run(spark, tmp_path, "copied", description=description, previous=first)
+
+    assert [split.days for split in by_day.splits.values()] == [
+        tuple(date(2018, 4, day) for day in days) for days in ((3, 4, 5), (7,), (9,))
+    ]
+    assert by_day.folders_of("train")[0] == f"{first.uri}/rows/day=2018-04-03"
+    assert not list((tmp_path / "data").glob("fraud/days/splits"))
+    assert cut.folders_of("holdout") == [f"{cut.uri}/splits/split=holdout"]
+    assert copied.folders_of("train") == [f"{copied.uri}/splits/split=train"]
+    assert by_day.account == copied.account
+    assert by_day.fingerprint == copied.fingerprint != cut.fingerprint
+    for name, split in copied.splits.items():
+        mine = by_day.splits[name]
+        assert mine == split.model_copy(update={"uri": mine.uri, "days": mine.days})
+        assert read_split(spark, by_day, name).exceptAll(read_split(spark, copied, name)).isEmpty()
+    (part,) = Path(by_day.folders_of("holdout")[0].removeprefix("file:")).glob("*.parquet")
+    part.unlink()
+    with pytest.raises(RetrainingError, match=rf"{part.name} is missing"):
+        read_split(spark, by_day, "holdout")
 
 
 def test_rows_without_event_times_are_split_by_hash(spark: SparkSession, tmp_path: Path) -> None:

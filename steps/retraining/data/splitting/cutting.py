@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from retraining.data import features
 from retraining.data.account import Coverage
 from retraining.data.instants import day_before, micros_of, midnight, to_micros
+from retraining.data.manifest import StoredSplit
 from retraining.data.splitting import partitions, splits
 from retraining.data.splitting.ordering import find_order
 from retraining.data.splitting.strays import check_holdout, check_newest, check_oldest
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-    from retraining.data.manifest import StoredSplit
     from retraining.data.splitting.splits import Place, Tally
     from retraining.data.splitting.windows import Windows
     from retraining.description.document import Description
@@ -106,8 +106,14 @@ def cut(
             f"as_of={as_of:%Y-%m-%d} left no row out: without event_time, no row is later than it"
         )
         as_of = None
-    at = windows or find_order(rows, description)
-    places = partitions.write_splits(rows, description, at, folder)
+    by_day = splits.whole_days(description, windows, prepared.rows)
+    if windows is not None and by_day is not None:
+        places = splits.count_days(windows, prepared.rows, by_day)
+        folders = {name: [prepared.days[day] for day in days] for name, days in by_day.items()}
+    else:
+        at = windows or find_order(rows, description)
+        places = partitions.write_splits(rows, description, at, folder)
+        folders = partitions.find_splits(spark, folder)
     if windows is not None:
         n_rows, n_train = _count(places, splits.HOLDOUT), _count(places, splits.TRAIN)
         if windows.validation == windows.train:
@@ -115,9 +121,18 @@ def cut(
         warnings += check_holdout(description, windows, n_rows, n_train, as_of)
     for warning in warnings:
         _LOG.warning(warning)
-    found = partitions.examine_splits(
-        spark, description, prepared.columns, windows, folder, tuple(prepared.days)
-    )
+    partitions.check_filled(folders, description, windows, tuple(prepared.days))
+    written = partitions.read_splits(spark, folders, prepared.columns)
+    if by_day is None:  # no key is there on two days: duplicates were found among all rows
+        splits.check_disjoint(written, description)
+    examined = partitions.examine_splits(written, description, windows)
+    found = {
+        name: StoredSplit.model_validate(
+            examined[name]
+            | ({"uri": folder, "days": by_day[name]} if by_day else {"uri": folders[name][0]})
+        )
+        for name in folders
+    }
     unused = _count_unused(prepared.rows, windows, places, found)
     coverage = _cover(places) if description.known_when else None
     used = windows.as_of if windows else as_of

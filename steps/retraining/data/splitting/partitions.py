@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from retraining.data.columns import is_positive
 from retraining.data.fingerprint import fingerprints
 from retraining.data.instants import day_after, day_of
-from retraining.data.manifest import SPLITS, StoredSplit, read_folders
+from retraining.data.manifest import SPLITS, read_folders
 from retraining.data.rows import labels
 from retraining.data.splitting import splits
 from retraining.description.durations import format_duration
@@ -21,7 +21,7 @@ from retraining.errors import RetrainingError
 from retraining.spark import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import date
 
     from pyspark.sql import Column, SparkSession
@@ -112,46 +112,46 @@ def write_splits(
     return places
 
 
+def find_splits(spark: SparkSession, folder: str) -> dict[str, list[str]]:
+    """The folder of each split, if `write_splits` found rows for it."""
+    uris = {name: split_folder(folder, name) for name in SPLITS}
+    return {name: [uri] if storage.exists(spark, uri) else [] for name, uri in uris.items()}
+
+
 def examine_splits(
-    spark: SparkSession,
-    description: Description,
-    columns: Mapping[str, str],
-    windows: Windows | None,
-    folder: str,
-    days: Collection[date] = (),
-) -> dict[str, StoredSplit]:
-    """Count and fingerprint what was written, and check that no row key is in two splits.
+    rows: DataFrame, description: Description, windows: Windows | None
+) -> dict[str, dict[str, Any]]:
+    """Count and fingerprint the rows of each split.
 
     Args:
-        spark: The session.
-        description: Names the row key and the label.
-        columns: Spark SQL types by column.
+        rows: From `read_splits`, as they are on storage.
+        description: Names the label.
         windows: Where rows were split by time.
-        folder: Of the data set.
-        days: Those that have rows.
+
+    Returns:
+        For each split the fields of `StoredSplit`, without the place of its rows.
 
     Raises:
-        RetrainingError: If a split has no rows, or train has rows of one class only.
+        RetrainingError: If train has rows of one class only.
     """
-    for name in SPLITS:
-        if not storage.exists(spark, split_folder(folder, name)):
-            raise _empty(name, description, windows, days)
-    uris = {name: split_folder(folder, name) for name in SPLITS}
-    rows = reduce(
+    found = _count(rows, description)
+    splits.check_classes(found["train"]["n_rows"], found["train"]["n_positives"])
+    for name, content in found.items():
+        content["start"], content["end"] = getattr(windows, name, None) or (None, None)
+    return found
+
+
+def read_splits(
+    spark: SparkSession, folders: Mapping[str, Sequence[str]], columns: Mapping[str, str]
+) -> DataFrame:
+    """Read the rows of all splits, with the name of theirs as the column `split`."""
+    return reduce(
         DataFrame.unionByName,
         (
-            read_folders(spark, [uri], columns).withColumn(SPLIT, F.lit(name))
-            for name, uri in uris.items()
+            read_folders(spark, held, columns).withColumn(SPLIT, F.lit(name))
+            for name, held in folders.items()
         ),
     )
-    splits.check_disjoint(rows, description)
-    stored = {}
-    for name, found in _count(rows, description).items():
-        start, end = getattr(windows, name, None) or (None, None)
-        content = {"uri": uris[name], "start": start, "end": end} | found
-        stored[name] = StoredSplit.model_validate(content)
-    splits.check_classes(stored["train"].n_rows, stored["train"].n_positives)
-    return {name: stored[name] for name in SPLITS}
 
 
 def _count(rows: DataFrame, description: Description) -> dict[str, dict[str, Any]]:
@@ -189,10 +189,31 @@ def _rounded(total: float | None) -> float | None:
     return None if total is None else float(f"{total:.12g}")
 
 
+def check_filled(
+    folders: Mapping[str, Sequence[str]],
+    description: Description,
+    windows: Windows | None,
+    days: Collection[date],
+) -> None:
+    """Check that each split has rows.
+
+    Args:
+        folders: With the rows of each split.
+        description: Has the split.
+        windows: Where rows were split by time.
+        days: Those that have rows.
+
+    Raises:
+        RetrainingError: With what there is, and what would help.
+    """
+    for name, held in folders.items():
+        if not held:
+            raise _empty(name, description, windows, days)
+
+
 def _empty(
     name: str, description: Description, windows: Windows | None, days: Collection[date]
 ) -> RetrainingError:
-    """The error of a split without rows: what there is, and what would help."""
     if windows is None or not days:
         why, remedy = _unplaced(description, days)
         return RetrainingError(f"{name} has no rows{why}", f"give more files, {remedy}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections import Counter
+from datetime import time, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pyspark.sql import functions as F
@@ -17,8 +18,12 @@ from retraining.description.splitting import HashSplit, TimeSplit
 from retraining.errors import RetrainingError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import date
+
     from pyspark.sql import Column, DataFrame
 
+    from retraining.data.splitting.lengths import Range
     from retraining.description.document import Description
     from retraining.description.splitting import KnownPositives
 
@@ -81,6 +86,42 @@ def count_places(frame: DataFrame, description: Description, at: Placement) -> d
     counts = place(frame, description, at).groupBy(SPLIT, known)
     found = counts.agg(F.count(F.lit(1)), F.sum(weight), F.count(weight)).collect()
     return {Place(*row[:2]): Tally(row[2], row[3] or 0.0, row[4]) for row in found}
+
+
+def whole_days(
+    description: Description, windows: Windows | None, rows: Mapping[date, int]
+) -> dict[str, tuple[date, ...]] | None:
+    """The days that each split is made of; None if some split is not the rows of whole days.
+
+    Args:
+        description: Has the split and the zone.
+        windows: Where rows are split by time.
+        rows: Rows by day.
+    """
+    split = description.split
+    if windows is None or not isinstance(split, TimeSplit) or description.known_when:
+        return None
+    parts = _parts(windows)
+    is_cut = any(moment.time() != time.min for window in parts.values() for moment in window)
+    if is_cut or split.inner is not None or split.known_positives is not None:
+        return None
+    return {
+        name: tuple(day for day in sorted(rows) if window.start.date() <= day < window.end.date())
+        for name, window in parts.items()
+    }
+
+
+def count_days(
+    windows: Windows, rows: Mapping[date, int], days: Mapping[str, Collection[date]]
+) -> dict[Place, Tally]:
+    """What `count_places` finds where splits are whole days, by the rows of each day."""
+    names = {day: name for name, held in days.items() for day in held}
+    start, end = windows.span
+    counts: Counter[str] = Counter()
+    for day, n_rows in rows.items():
+        if start.date() <= day <= end.date():
+            counts[names.get(day, GAP if day < end.date() else NEWER)] += n_rows
+    return {Place(name, known=True): Tally(n_rows, 0.0, 0) for name, n_rows in counts.items()}
 
 
 def assign(frame: DataFrame, description: Description, at: Placement) -> DataFrame:
@@ -154,10 +195,13 @@ def check_classes(n_rows: float, n_positives: float) -> None:
 def _by_time(instant: Column, windows: Windows) -> Column:
     start, end = windows.span
     name = F.when(instant < to_micros(start), OLDER).when(instant >= to_micros(end), NEWER)
-    parts = {TRAIN: windows.train, VALIDATION: windows.validation, HOLDOUT: windows.holdout}
-    for part, (start, end) in parts.items():
+    for part, (start, end) in _parts(windows).items():
         name = name.when((instant >= to_micros(start)) & (instant < to_micros(end)), part)
     return name.otherwise(GAP)
+
+
+def _parts(windows: Windows) -> dict[str, Range]:
+    return {TRAIN: windows.train, VALIDATION: windows.validation, HOLDOUT: windows.holdout}
 
 
 def _by_hash(split: HashSplit, unit: Column) -> Column:

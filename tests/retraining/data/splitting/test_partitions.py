@@ -77,12 +77,8 @@ def test_a_day_of_many_rows_is_written_by_several_tasks(
     ],
 )  # fmt: skip
 def test_what_keeps_rows_from_a_split_is_named(
-    spark: SparkSession,
-    tmp_path: Path,
-    describe: Callable[..., Description],
-    sections: dict[str, Any],
-    words: str,
+    describe: Callable[..., Description], sections: dict[str, Any], words: str
 ) -> None:
     days = [dt.date(2024, 1, 1), dt.date(2024, 1, 31)] if "event_time" in sections else []
     with pytest.raises(RetrainingError, match=rf"train has no rows.*{words}"):
-        partitions.examine_splits(spark, describe(**sections), {}, None, str(tmp_path), days)
+        partitions.check_filled({"train": []}, describe(**sections), None, days)
