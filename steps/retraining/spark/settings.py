@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _LOG_LEVELS = Path(__file__).with_name("log4j2.properties").as_uri()
 _LOGGING = f"'-Dlog4j2.configurationFile={_LOG_LEVELS}'"
 
+# Rows are judged by one method that is longer than those which Java compiles without being asked.
+_COMPILE_ALL = "-XX:-DontCompileHugeMethods"
+
 
 def decided_elsewhere() -> bool:
     """Whether `spark-submit` or `SPARK_CONF_DIR` decide how Spark runs, and not this project."""
@@ -50,14 +53,13 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
         "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
         # The cells of a comparison are more groups than Spark's quick table holds by default.
         "spark.sql.codegen.aggregate.fastHashMap.capacityBit": "20",
-        # Java never compiles a longer method, but interprets it for each row: Spark then makes
-        # several of it.
-        "spark.sql.codegen.hugeMethodLimit": "8000",
     }
     if master:
         settings["spark.master"] = master
     if decided_elsewhere():
-        return settings
+        # Unless it is told to, Java compiles no longer method, but interprets it for each row;
+        # Spark then makes several methods of it, and copies the row from one to the next.
+        return settings | {"spark.sql.codegen.hugeMethodLimit": "8000"}
     if any("s3a://" in path for path in paths):
         settings |= s3a.settings(os.environ)
     if tables := delta.jars(paths):
@@ -68,7 +70,9 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
     # The driver runs here, wherever the executors do.
     settings["spark.driver.memory"] = f"{_driver_gibibytes()}g"
     if not is_local(master):
-        return {"spark.driver.extraJavaOptions": _LOGGING, **settings}
+        # Those of the executors, before what a user may add to them.
+        more = {"spark.executor.defaultJavaOptions": _COMPILE_ALL}
+        return {"spark.driver.extraJavaOptions": _LOGGING, **more, **settings}
     cores = os.cpu_count() or 1
     return {
         "spark.master": "local[*]",
@@ -83,7 +87,7 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
 
 def _java_options() -> str:
     # Parallel GC: the highest throughput on few cores; G1 is the default above two.
-    return f"-XX:+UseParallelGC {_LOGGING}"
+    return f"-XX:+UseParallelGC {_COMPILE_ALL} {_LOGGING}"
 
 
 def _driver_gibibytes() -> int:
