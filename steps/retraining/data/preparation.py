@@ -190,8 +190,10 @@ def _judge(spark: SparkSession, description: Description, plan: Plan, cached: Ex
         rows = _cache(rows, cached)
         start, n_rows_read = increment.first_day(rows, description.event_time)
         rows = increment.add_stored(spark, rows, description, plan.base, start)
-    rows = quality.flag_duplicates(rows, description)
-    rows = _cache(keys.add_row_id(rows, description), cached)
+    if description.unique_keys:
+        rows = quality.flag_few_duplicates(_cache(rows, cached), description, cached)
+    if description.row_key is None:
+        rows = _cache(keys.add_row_id(rows, description), cached)
     days, rejected = reasons.count_reasons(rows, description)
     n_valid = sum(days.values())
     if n_rows_read is None:

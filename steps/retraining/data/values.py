@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 BLANKS = " \t\r\n\v\f\0\u0085\u00a0\u1680\u180e\u2028\u2029\u202f\u205f\u3000\ufeff"
 BLANKS += "".join(map(chr, range(0x2000, 0x2010)))
 
-# What begins and ends with a visible character of ASCII, which is found sooner than all blanks.
-_IS_BARE = r"(?s)\A[!-~](?:.*[!-~])?\z"
-
 # A cast takes "12:30" for a time of today, "1d" for 1.0 and "NaN" for a number. Years before 1900
 # cannot be written by every version of Spark, and no event of interest is that old.
 _DATE = r"^(?:19|[2-9]\d)\d\d-\d{1,2}-\d{1,2}"
@@ -77,7 +74,11 @@ def with_mark(number: Column, files: Files) -> Column:
 def bare(name: str) -> Column:
     """Return a column of text without blanks at its ends."""
     text = F.col(name)
-    return F.when(text.rlike(_IS_BARE), text).otherwise(F.btrim(text, F.lit(BLANKS)))
+    # A visible character of ASCII at either end is found sooner than all blanks.
+    last = F.substring(text.cast("binary"), -1, 1)
+    begins = (text >= "!") & (text < "\x7f")
+    ends = (last >= F.lit(b"!")) & (last < F.lit(b"\x7f"))
+    return F.when(begins & ends, text).otherwise(F.btrim(text, F.lit(BLANKS)))
 
 
 def given(bare: str, read: str, name: str, description: Description) -> Column:

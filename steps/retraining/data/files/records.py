@@ -89,7 +89,9 @@ def read_records(
 
 def is_undecodable(text: Column) -> Column:
     """Whether bytes of a text were not of its encoding."""
-    # UTF-8 is not decoded when it is read, but to make letters small Spark decodes them.
+    if hasattr(F, "is_valid_utf8"):
+        return ~F.is_valid_utf8(text) | text.contains(UNDECODABLE)
+    # UTF-8 is not decoded when it is read, but to make letters small Spark 3.5 decodes them.
     return F.lower(text).contains(UNDECODABLE)
 
 

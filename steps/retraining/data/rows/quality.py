@@ -22,6 +22,7 @@ from retraining.spark.java import java_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import ExitStack
 
     from pyspark.sql import Column, DataFrame, SparkSession
 
@@ -34,6 +35,9 @@ RAW = "_raw"  # a struct of the raw text of all columns; null for a valid row
 # Before the name of a column: its text as it was read, and without blanks. Spark takes each
 # field of a struct for cheap, and would make those of a struct again wherever they are used.
 _READ, _TEXT = "_read_", "_text_"
+
+_REPEATED = "_repeated"  # not null in a row whose key is there more than once
+_FEW_KEYS = 500_000  # that each executor is given: some 50 MB
 
 _BROKEN = {"min": operator.lt, "max": operator.gt, "above": operator.le, "below": operator.ge}
 
@@ -102,22 +106,57 @@ def flag_duplicates(
         description: Names the unique keys, the row key among them.
         first: An order that goes before the event time; None for no such order.
     """
+    age = [] if first is None else [first]
+    for key in description.unique_keys:
+        frame = _flag_repeated(frame, key, description, *age)
+    return frame
+
+
+def flag_few_duplicates(cached: DataFrame, description: Description, stack: ExitStack) -> DataFrame:
+    """Do what `flag_duplicates` does, sooner where next to no key is there twice.
+
+    All keys are counted, but only rows whose key is repeated are sorted with their values.
+
+    Args:
+        cached: From `flag_invalid`, cached: it is read several times.
+        description: Names the unique keys.
+        stack: Releases the repeated keys at its end, after which the result cannot be read.
+    """
+    frame = cached
+    for key in description.unique_keys:
+        given = frame.where(F.col(REASON).isNull() & is_given(key))
+        repeated = given.groupBy(*key).count().where(F.col("count") > 1).select(*key).cache()
+        stack.callback(repeated.unpersist)
+        n_keys = repeated.count()
+        if n_keys > _FEW_KEYS:
+            frame = _flag_repeated(frame, key, description)
+        elif n_keys:
+            marked = repeated.withColumn(_REPEATED, F.lit(1))
+            joined = frame.join(F.broadcast(marked), on=[*key], how="left")
+            once, more = (
+                joined.where(condition).select(*frame.columns)
+                for condition in (F.col(_REPEATED).isNull(), F.col(_REPEATED).isNotNull())
+            )
+            frame = once.unionByName(_flag_repeated(more, key, description))
+    return frame
+
+
+def _flag_repeated(
+    frame: DataFrame, key: Sequence[str], description: Description, *first: Column
+) -> DataFrame:
     is_valid = F.col(REASON).isNull()
     content = F.xxhash64(
         *(part for name in description.columns for part in (F.col(name).isNull(), F.col(name)))
     )
-    age = [] if first is None else [first]
-    age += [F.col(description.event_time)] if description.event_time else []
-    for key in description.unique_keys:
-        # Rejected rows are spread by their content: many share a null key, and a single task
-        # would have to sort all of them.
-        window = W.Window.partitionBy(*key, F.when(~is_valid, content)).orderBy(
-            *age, content, F.col(FILE)
-        )
-        is_repeated = is_given(key) & is_valid & (F.row_number().over(window) > 1)
-        reason = F.when(is_repeated, duplicate(key)).otherwise(F.col(REASON))
-        frame = frame.withColumn(REASON, reason)
-    return frame
+    age = [*first, *([F.col(description.event_time)] if description.event_time else [])]
+    # Rejected rows are spread by their content: many share a null key, and a single task would
+    # have to sort all of them.
+    window = W.Window.partitionBy(*key, F.when(~is_valid, content)).orderBy(
+        *age, content, F.col(FILE)
+    )
+    is_repeated = is_given(key) & is_valid & (F.row_number().over(window) > 1)
+    reason = F.when(is_repeated, duplicate(key)).otherwise(F.col(REASON))
+    return frame.withColumn(REASON, reason)
 
 
 def is_given(key: Sequence[str]) -> Column:

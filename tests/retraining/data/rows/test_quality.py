@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retraining.data.rows import quality
 from retraining.data.rows.quality import (
     flag_duplicates,
+    flag_few_duplicates,
+    flag_invalid,
     quarantined_rows,
     valid_rows,
     validate,
@@ -218,6 +222,29 @@ def test_several_unique_columns_are_applied_one_after_the_other(spark: SparkSess
     assert [row["_reason"] for row in frame.orderBy("tx_datetime").collect()] == [
         *(None, "duplicate transaction_id", None, "duplicate terminal_id")
     ]
+
+
+@pytest.mark.parametrize("few", [500_000, 0])
+def test_few_duplicates_are_those_that_are_found_among_all_rows(
+    spark: SparkSession, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By two keys, of which the second may be null; with and without a broadcast."""
+    monkeypatch.setattr(quality, "_FEW_KEYS", few)
+    description = describe(tx_fraud_scenario={"type": "string", "unique": True})
+    scenarios = ["a", "b", "", "", "a", "c", "b", "d", "a"]
+    changes: list[Change] = [
+        {**row, "tx_fraud_scenario": scenario}
+        for row, scenario in zip(DUPLICATES, scenarios, strict=True)
+    ]
+    frame = flag_invalid(raw(spark, *VALID, *changes), description)
+    wanted = flag_duplicates(frame, description)
+    with ExitStack() as stack:
+        found = flag_few_duplicates(frame.cache(), description, stack)
+        assert found.columns == wanted.columns
+        assert Counter(map(str, found.collect())) == Counter(map(str, wanted.collect()))
+    found_reasons = Counter(row["_reason"] for row in wanted.collect())
+    assert {"duplicate transaction_id", "duplicate tx_fraud_scenario"} <= {*found_reasons}
+    frame.unpersist()
 
 
 def test_quarantine_keeps_reason_file_and_text(spark: SparkSession) -> None:
