@@ -79,7 +79,7 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.extraJavaOptions": _java_options(),
-        "spark.sql.shuffle.partitions": str(max(4, 2 * cores)),
+        "spark.sql.shuffle.partitions": str(max(16, 8 * cores)),
         "spark.ui.enabled": "false",
         **settings,
     }
