@@ -70,9 +70,11 @@ def for_creation(master: str | None, paths: Iterable[str]) -> dict[str, str]:
     # The driver runs here, wherever the executors do.
     settings["spark.driver.memory"] = f"{_driver_gibibytes()}g"
     if not is_local(master):
-        # Those of the executors, before what a user may add to them.
-        more = {"spark.executor.defaultJavaOptions": _COMPILE_ALL}
-        return {"spark.driver.extraJavaOptions": _LOGGING, **more, **settings}
+        return {
+            "spark.driver.extraJavaOptions": _LOGGING,
+            "spark.executor.defaultJavaOptions": _COMPILE_ALL,  # before what a user adds to them
+            **settings,
+        }
     cores = os.cpu_count() or 1
     return {
         "spark.master": "local[*]",

@@ -9,6 +9,7 @@ from operator import and_
 from typing import TYPE_CHECKING
 
 from py4j.protocol import Py4JJavaError
+from pyspark import StorageLevel
 from pyspark.sql import functions as F
 from pyspark.sql import window as W
 
@@ -38,6 +39,7 @@ _READ, _TEXT = "_read_", "_text_"
 
 _REPEATED = "_repeated"  # not null in a row whose key is there more than once
 _FEW_KEYS = 500_000  # that each executor is given: some 50 MB
+_FEW_ROWS = 1_000_000  # that are sorted before a plan for those with repeated keys is made
 
 _BROKEN = {"min": operator.lt, "max": operator.gt, "above": operator.le, "below": operator.ge}
 
@@ -113,14 +115,14 @@ def flag_duplicates(
 
 
 def flag_few_duplicates(cached: DataFrame, description: Description, stack: ExitStack) -> DataFrame:
-    """Do what `flag_duplicates` does, sooner where next to no key is there twice.
+    """Do what `flag_duplicates` does, sooner for many rows of which few have a repeated key.
 
     All keys are counted, but only rows whose key is repeated are sorted with their values.
 
     Args:
         cached: From `flag_invalid`, cached: it is read several times.
         description: Names the unique keys.
-        stack: Releases the repeated keys at its end, after which the result cannot be read.
+        stack: Releases what is cached here at its end; the result is for reading before.
     """
     frame = cached
     for key in description.unique_keys:
@@ -128,8 +130,9 @@ def flag_few_duplicates(cached: DataFrame, description: Description, stack: Exit
         repeated = given.groupBy(*key).count().where(F.col("count") > 1).select(*key).cache()
         stack.callback(repeated.unpersist)
         n_keys = repeated.count()
-        if n_keys > _FEW_KEYS:
-            frame = _flag_repeated(frame, key, description)
+        if n_keys and (n_keys > _FEW_KEYS or frame.count() <= _FEW_ROWS):
+            frame = _flag_repeated(frame, key, description).persist(StorageLevel.MEMORY_AND_DISK)
+            stack.callback(frame.unpersist)
         elif n_keys:
             marked = repeated.withColumn(_REPEATED, F.lit(1))
             joined = frame.join(F.broadcast(marked), on=[*key], how="left")

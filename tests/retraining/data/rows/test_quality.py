@@ -224,12 +224,13 @@ def test_several_unique_columns_are_applied_one_after_the_other(spark: SparkSess
     ]
 
 
-@pytest.mark.parametrize("few", [500_000, 0])
+@pytest.mark.parametrize(("keys", "rows"), [(500_000, 0), (0, 0), (500_000, 1_000_000)])
 def test_few_duplicates_are_those_that_are_found_among_all_rows(
-    spark: SparkSession, few: int, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, keys: int, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By two keys, of which the second may be null; with and without a broadcast."""
-    monkeypatch.setattr(quality, "_FEW_KEYS", few)
+    monkeypatch.setattr(quality, "_FEW_KEYS", keys)
+    monkeypatch.setattr(quality, "_FEW_ROWS", rows)
     description = describe(tx_fraud_scenario={"type": "string", "unique": True})
     scenarios = ["a", "b", "", "", "a", "c", "b", "d", "a"]
     changes: list[Change] = [
