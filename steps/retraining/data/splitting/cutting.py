@@ -97,8 +97,8 @@ def cut(
         check_oldest(description, prepared.rows, example)
         warnings += check_newest(description, prepared.rows, as_of, example)
         windows = place_by_days(description, prepared.days, as_of)
-        rows = partitions.read_windows(spark, prepared.days, prepared.columns, windows)
         if windows is None:
+            rows = partitions.read_windows(spark, prepared.days, prepared.columns, None)
             rows, as_of = _known(rows, description, prepared.days, as_of)
         _warn_of_short_history(description, sorted(prepared.days), windows)
     elif as_of is not None:
@@ -111,6 +111,8 @@ def cut(
         places = splits.count_days(windows, prepared.rows, by_day)
         folders = {name: [prepared.days[day] for day in days] for name, days in by_day.items()}
     else:
+        if rows is None:
+            rows = partitions.read_windows(spark, prepared.days, prepared.columns, windows)
         at = windows or find_order(rows, description)
         places = partitions.write_splits(rows, description, at, folder)
         folders = partitions.find_splits(spark, folder)
